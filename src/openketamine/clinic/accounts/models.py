@@ -1,0 +1,43 @@
+"""Who may sign in, and as what."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class Role(models.TextChoices):
+    COORDINATOR = "coordinator", "Intake coordinator"
+    PRESCRIBER = "prescriber", "Prescriber"
+    NURSE = "nurse", "Session nurse"
+    THERAPIST = "therapist", "Therapist"
+    PATIENT = "patient", "Patient"
+    DIRECTOR = "director", "Medical director"
+
+
+STAFF = frozenset(Role) - {Role.PATIENT}
+
+
+class User(AbstractUser):
+    """One person who signs in, with exactly one role.
+
+    There is no superuser's back door: `is_staff` and `is_superuser` open nothing in the clinic.
+    """
+
+    role = models.CharField(max_length=16, choices=Role.choices)
+    display_name = models.CharField(max_length=120)
+    credentials = models.CharField(max_length=40, blank=True, help_text="As signed, e.g. MD or RN")
+
+    REQUIRED_FIELDS = ["role", "display_name"]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values), name="user_role_is_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.display_name}, {self.credentials}" if self.credentials else self.display_name
+
+    @property
+    def is_clinic_staff(self) -> bool:
+        return self.role in STAFF

@@ -1,0 +1,17 @@
+"""How a clinical act is refused."""
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+    """An act that was not done, with the reason in words for the person who tried it.
+
+    Nothing has been written when this is raised.
+
+    Attributes:
+        message: what was wrong and what to do.
+        field: the form field that the message belongs to, where there is one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field

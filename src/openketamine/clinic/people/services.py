@@ -1,0 +1,292 @@
+"""What is done about people before they are screened: refer, assign, measure."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+from django.db import transaction
+from django.db.models import F, IntegerField, Max
+from django.db.models.functions import Cast
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+from openketamine.clinic.record.models import Source
+
+from .models import (
+    Allergy,
+    Condition,
+    Course,
+    Measurement,
+    MeasurementKind,
+    Medication,
+    Person,
+    Stage,
+)
+from .referral import ReferralData, ReferredCondition
+
+# Beyond these a value is a slip of the pen or of the unit, not a patient (adults only).
+PLAUSIBLE = {
+    MeasurementKind.WEIGHT_KG: (25, 350, "kg"),
+    MeasurementKind.HEIGHT_CM: (100, 250, "cm"),
+}
+
+_DEMOGRAPHICS = (
+    "given_name",
+    "family_name",
+    "birth_date",
+    "sex",
+    "phone",
+    "email",
+    "address",
+    "language",
+    "external_mrn",
+)
+
+
+@dataclass(frozen=True)
+class ReferralOutcome:
+    """What one referral did. `changes` counts new and altered entries by kind."""
+
+    person: Person
+    status: Literal["created", "updated", "unchanged"]
+    changes: dict[str, int]
+
+
+@transaction.atomic
+def receive_referral(actor: User | str, referral: ReferralData, *, origin: str) -> ReferralOutcome:
+    """Take in a referral: a new person with an open course, or what is new about a known one.
+
+    The same referral a second time changes nothing and writes no event.
+
+    Args:
+        origin: where it came from in words, e.g. the file's name.
+
+    Raises:
+        Refused: the person is under 18, or the weight or height is impossible.
+    """
+    _check(referral)
+    record.lock()  # two imports at once must not make one person twice
+    person = (
+        Person.objects.select_for_update()
+        .filter(source_system=referral.source_system, source_id=referral.source_id)
+        .first()
+        if referral.source_id
+        else None
+    )
+    created = person is None
+    changes: dict[str, int] = {}
+    demographics = {name: getattr(referral, name) for name in _DEMOGRAPHICS}
+    if person is None:
+        person = Person.objects.create(
+            mrn=_next_mrn(),
+            source_system=referral.source_system,
+            source_id=referral.source_id,
+            **demographics,
+        )
+        Course.objects.create(person=person)
+    elif altered := [n for n, value in demographics.items() if getattr(person, n) != value]:
+        for name in altered:
+            setattr(person, name, demographics[name])
+        person.save(update_fields=altered)
+        changes["demographics"] = len(altered)
+    for label, count in _store_items(person, referral).items():
+        if count:
+            changes[label] = count
+    if not created and not changes:
+        return ReferralOutcome(person, "unchanged", {})
+    record.append(
+        actor,
+        person.stream,
+        "person.referred" if created else "person.referral_updated",
+        {"origin": origin, "changes": changes, "referral": _jsonable(referral)},
+        person_id=person.id,
+        source=Source.IMPORT,
+    )
+    return ReferralOutcome(person, "created" if created else "updated", changes)
+
+
+def _check(referral: ReferralData) -> None:
+    age = Person(birth_date=referral.birth_date).age_years()
+    if age < 18:
+        raise Refused(
+            f"The person is {age} years old. This programme treats adults of 18 and over.",
+            field="birth_date",
+        )
+    for item in referral.measurements:
+        check_plausible(item.kind, item.value)
+
+
+def check_plausible(kind: str, value: float) -> None:
+    """Refuse a weight or height that no adult has.
+
+    Raises:
+        Refused: with the bounds, and the likely slip.
+    """
+    bounds = PLAUSIBLE.get(MeasurementKind(kind))
+    if bounds and not bounds[0] <= value <= bounds[1]:
+        low, high, unit = bounds
+        raise Refused(
+            f"{MeasurementKind(kind).label} {value:g} {unit} is not possible for an adult. "
+            f"Enter a value from {low} to {high} {unit}; check the unit.",
+            field=kind,
+        )
+
+
+def _store_items(person: Person, referral: ReferralData) -> dict[str, int]:
+    def condition(item: ReferredCondition) -> dict[str, Any]:
+        return {"category": item.category, "onset": item.onset, "abated": item.abated}
+
+    counts = {
+        "conditions": _store_coded(person, Condition, referral.conditions, condition),
+        "history": _store_coded(person, Condition, referral.history, condition),
+        "medications": _store_coded(
+            person,
+            Medication,
+            referral.medications,
+            lambda item: {"authored_on": item.authored_on, "dosage": item.dosage},
+        ),
+        "allergies": _store_coded(
+            person,
+            Allergy,
+            referral.allergies,
+            lambda item: {"criticality": item.criticality, "reactions": item.reactions},
+        ),
+    }
+    stored = {
+        (m.source_key, m.kind): m
+        for m in Measurement.objects.filter(person=person).exclude(source_key="")
+    }
+    fresh, altered = [], []
+    for item in referral.measurements:
+        known = stored.get((item.key, item.kind))
+        if known is None:
+            fresh.append(
+                Measurement(
+                    person=person,
+                    source_key=item.key,
+                    kind=item.kind,
+                    value=item.value,
+                    taken_at=item.taken_at,
+                )
+            )
+        elif (known.value, known.taken_at) != (item.value, item.taken_at):
+            known.value, known.taken_at = item.value, item.taken_at
+            altered.append(known)
+    Measurement.objects.bulk_create(fresh)
+    Measurement.objects.bulk_update(altered, ["value", "taken_at"])
+    counts["measurements"] = len(fresh) + len(altered)
+    return counts
+
+
+def _store_coded(person: Person, model: Any, items: Any, extra: Any) -> int:
+    """Insert what is new and update what differs; returns how many rows that were."""
+    stored = {row.source_key: row for row in model.objects.filter(person=person)}
+    fresh, altered = [], []
+    fields: list[str] = []
+    for item in items:
+        values = {
+            "system": item.coded.system,
+            "code": item.coded.code,
+            "display": item.coded.display,
+            "status": item.status,
+            **extra(item),
+        }
+        fields = list(values)
+        known = stored.get(item.key)
+        if known is None:
+            fresh.append(model(person=person, source_key=item.key, **values))
+        elif any(getattr(known, name) != value for name, value in values.items()):
+            for name, value in values.items():
+                setattr(known, name, value)
+            altered.append(known)
+    model.objects.bulk_create(fresh)
+    if altered:
+        model.objects.bulk_update(altered, fields)
+    return len(fresh) + len(altered)
+
+
+def _next_mrn() -> str:
+    highest = Person.objects.annotate(number=Cast(F("mrn"), IntegerField())).aggregate(
+        highest=Max("number")
+    )["highest"]
+    return f"{(highest or 0) + 1:04d}"
+
+
+def _jsonable(referral: ReferralData) -> dict[str, Any]:
+    def plain(value: object) -> str:
+        if isinstance(value, date | datetime):
+            return value.isoformat()
+        raise TypeError(f"{type(value).__name__} has no place in a record")
+
+    return json.loads(json.dumps(asdict(referral), default=plain))  # type: ignore[no-any-return]
+
+
+@transaction.atomic
+def record_measurement(
+    actor: User, person: Person, *, kind: str, value: float, taken_at: datetime | None = None
+) -> Measurement:
+    """Write down one measurement taken in the clinic.
+
+    Raises:
+        Refused: the value is impossible for an adult.
+    """
+    check_plausible(kind, value)
+    event = record.append(
+        actor,
+        person.stream,
+        "person.measured",
+        {"kind": kind, "value": value},
+        person_id=person.id,
+        occurred_at=taken_at,
+    )
+    return Measurement.objects.create(
+        person=person,
+        source_key=f"event:{event.seq}",
+        kind=kind,
+        value=value,
+        taken_at=event.occurred_at,
+    )
+
+
+@transaction.atomic
+def assign_team(
+    actor: User, course: Course, *, prescriber: User, therapist: User | None = None
+) -> None:
+    """Name the one prescriber who answers for the course, and its therapist.
+
+    Raises:
+        Refused: somebody named does not hold that role.
+    """
+    if prescriber.role != Role.PRESCRIBER:
+        raise Refused(f"{prescriber} is not a prescriber.", field="prescriber")
+    if therapist and therapist.role != Role.THERAPIST:
+        raise Refused(f"{therapist} is not a therapist.", field="therapist")
+    course.prescriber, course.therapist = prescriber, therapist
+    course.save(update_fields=["prescriber", "therapist"])
+    record.append(
+        actor,
+        course.stream,
+        "course.team_assigned",
+        {"prescriber": prescriber.pk, "therapist": therapist.pk if therapist else None},
+        person_id=course.person_id,
+    )
+
+
+def move_to(actor: User | str, course: Course, stage: Stage, *, reason: str = "") -> None:
+    """Record that the course enters a stage. Call it inside the act that moves it there."""
+    if course.stage == stage:
+        return
+    record.append(
+        actor,
+        course.stream,
+        "course.stage_entered",
+        {"from": course.stage, "to": str(stage), "reason": reason},
+        person_id=course.person_id,
+    )
+    course.stage = stage
+    if stage in {Stage.CLOSED, Stage.DECLINED}:
+        course.closed_at = clock.now()
+    course.save(update_fields=["stage", "closed_at"])

@@ -1,0 +1,99 @@
+"""`openketamine serve`, `verify-record` and `manage`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from openketamine.clinic.boot import prepare_database, start_django
+from openketamine.console import print_json
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = subparsers.add_parser("serve", help="serve the clinic to browsers")
+    serve.add_argument(
+        "--demo", action="store_true", help="a demonstration clinic with synthetic patients"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serve.add_argument("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+    serve.set_defaults(run=run_serve)
+
+    verify = subparsers.add_parser(
+        "verify-record", help="check the hash chain of everything recorded"
+    )
+    verify.add_argument("--json", action="store_true", help="print JSON")
+    verify.add_argument("--demo", action="store_true", help="the demonstration clinic's record")
+    verify.set_defaults(run=run_verify)
+
+    manage = subparsers.add_parser(
+        "manage", help="Django's management commands, e.g. `manage createsuperuser`"
+    )
+    manage.add_argument("arguments", nargs=argparse.REMAINDER)
+    manage.set_defaults(run=run_manage)
+
+
+def run_serve(arguments: argparse.Namespace) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((arguments.host, arguments.port))
+        except OSError as error:
+            print(  # noqa: T201
+                f"Cannot listen on {arguments.host}:{arguments.port}: {error.strerror}. "
+                "Choose another port with --port.",
+                file=sys.stderr,
+            )
+            return 1
+    start_django(demo=arguments.demo)
+    prepare_database()
+
+    import uvicorn
+
+    address = f"http://{arguments.host}:{arguments.port}/"
+    if arguments.demo:
+        from openketamine.demo import clinic, feed
+
+        clinic.build(report=lambda line: print(line, flush=True))  # noqa: T201
+        feed.start()
+        print(clinic.welcome(address), flush=True)  # noqa: T201
+    else:
+        print(f"OpenKetamine: {address}", flush=True)  # noqa: T201
+    uvicorn.run(
+        "openketamine.site.asgi:application",
+        host=arguments.host,
+        port=arguments.port,
+        log_level="warning",
+        lifespan="off",
+        # A live screen holds its connection open; do not wait for it when told to stop.
+        timeout_graceful_shutdown=2,
+    )
+    return 0
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    start_django(demo=arguments.demo)
+    prepare_database()
+    from openketamine.clinic.record import services as record
+
+    result = record.verify()
+    if arguments.json:
+        print_json({"events": result.events, "intact": result.intact, "fault": result.fault})
+    elif result.intact:
+        print(f"{result.events} events, chain intact.")  # noqa: T201
+    else:
+        print(f"The record is NOT intact: {result.fault}.", file=sys.stderr)  # noqa: T201
+    return 0 if result.intact else 1
+
+
+def run_manage(arguments: argparse.Namespace) -> int:
+    from django.core.management import execute_from_command_line
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "openketamine.site.settings")
+    execute_from_command_line(["openketamine manage", *arguments.arguments])
+    return 0

@@ -1,0 +1,21 @@
+"""Every address of the clinic. Each view carries its own access rule."""
+
+from django.urls import include, path
+
+from . import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("theme/", views.set_theme, name="set_theme"),
+    path("healthy/", views.healthy, name="healthy"),
+    path("design/", views.gallery, name="gallery"),
+    path("account/", include("allauth.urls")),
+    path("", include("openketamine.clinic.policy.urls")),
+    path("", include("openketamine.clinic.people.urls")),
+    path("", include("openketamine.clinic.intake.urls")),
+    path("", include("openketamine.clinic.plans.urls")),
+    path("", include("openketamine.clinic.sessions.urls")),
+    path("", include("openketamine.clinic.outcomes.urls")),
+    path("", include("openketamine.exchange.fhir.urls")),
+    path("", include("openketamine.exchange.documents.urls")),
+]

@@ -1,0 +1,52 @@
+"""The front door, and what belongs to the device and not to a patient."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST
+
+from openketamine.clinic.accounts.access import allow, public, signed_in
+from openketamine.clinic.accounts.models import Role
+
+from .context import THEME_COOKIE
+
+
+@signed_in
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Each role begins where its work is."""
+    return redirect("my_page" if request.user.role == Role.PATIENT else "today")
+
+
+@public
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Choose paper or low light for this device."""
+    target = request.POST.get("next", "/")
+    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+        target = "/"
+    response = redirect(target)
+    theme = "dark" if request.POST.get("theme") == "dark" else "light"
+    response.set_cookie(
+        THEME_COOKIE,
+        theme,
+        max_age=365 * 86400,
+        samesite="Lax",
+        secure=settings.SESSION_COOKIE_SECURE,
+    )
+    return response
+
+
+@public
+@require_GET
+def healthy(request: HttpRequest) -> HttpResponse:
+    """The process answers. Says nothing about anybody."""
+    return JsonResponse({"status": "ok"})
+
+
+@allow(Role.DIRECTOR)
+@require_GET
+def gallery(request: HttpRequest) -> HttpResponse:
+    """Every component of the design, in both themes."""
+    return render(request, "gallery.html")

@@ -1,0 +1,115 @@
+"""The record: what is written stays as it was written, and tampering shows."""
+
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.record import clock, services
+from openketamine.clinic.record.models import ChainHead, Event, canonical
+
+
+def write(actor, number=3):
+    return [services.append(actor, "session:x", "test.noted", {"n": n}) for n in range(number)]
+
+
+def test_it_works(nurse):
+    first, second, third = write(nurse)
+    assert [first.seq, second.seq, third.seq] == [1, 2, 3]
+    assert third.previous_hash == second.hash
+    assert third.data == {"n": 2}
+    assert third.actor == nurse
+    assert third.actor_name == "Session nurse Example, RN"
+    assert services.verify() == services.Verification(3, None)
+
+
+def test_an_event_cannot_be_changed_or_deleted_even_by_sql(nurse):
+    write(nurse, 1)
+    for statement in ("UPDATE record_event SET body = '{}'", "DELETE FROM record_event"):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            connection.cursor().execute(statement)
+    assert services.verify().intact
+
+
+def _without_triggers(statement, *values):
+    """What somebody with the database file in hand could do."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("DROP TRIGGER record_event_no_update")
+            cursor.execute("DROP TRIGGER record_event_no_delete")
+        else:
+            cursor.execute("DROP TRIGGER record_event_append_only ON record_event")
+        cursor.execute(statement, values)
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("UPDATE record_event SET body = '{\"n\":9}' WHERE seq = 2", "event 2 .* was altered"),
+        ("UPDATE record_event SET actor_name = 'Nobody' WHERE seq = 2", "event 2 .* was altered"),
+        ("DELETE FROM record_event WHERE seq = 2", "event 2 is missing"),
+        ("DELETE FROM record_event WHERE seq = 3", "ends at 2, but its head says 3"),
+    ],
+)
+def test_tampering_shows(nurse, statement, fault):
+    write(nurse)
+    _without_triggers(statement)
+    result = services.verify()
+    assert not result.intact
+    assert re.search(fault, result.fault)
+
+
+def test_an_event_from_the_future_is_refused_and_nothing_is_written(nurse):
+    with pytest.raises(Refused, match="future"):
+        services.append(
+            nurse, "session:x", "test.noted", {}, occurred_at=clock.now() + timedelta(minutes=10)
+        )
+    assert not Event.objects.exists()
+
+
+def test_a_resend_counts_once(nurse):
+    key = uuid.uuid4()
+    first = services.append(nurse, "session:x", "test.noted", {"n": 1}, client_id=key)
+    again = services.append(nurse, "session:x", "test.noted", {"n": 1}, client_id=key)
+    assert again.pk == first.pk
+    assert Event.objects.count() == 1
+
+
+def test_a_refused_act_leaves_no_event_behind(nurse):
+    @transaction.atomic
+    def act():
+        write(nurse, 1)
+        raise Refused("No.")
+
+    with pytest.raises(Refused):
+        act()
+    assert not Event.objects.exists()
+    assert not ChainHead.objects.filter(seq__gt=0).exists()
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=5))
+def test_canonical_text_does_not_depend_on_the_order_of_keys(data):
+    assert canonical(data) == canonical(dict(reversed(data.items())))
+
+
+def test_a_number_without_json_form_is_refused():
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical({"value": float("nan")})

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Every check and every test: on SQLite, then what touches the database again on PostgreSQL.
+# Arguments go to pytest, and then only the SQLite run is made.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+if [ $# -gt 0 ]; then
+  exec pytest "$@"
+fi
+tools/check.sh
+pytest -n auto --dist loadgroup -q
+tools/with_postgresql.sh pytest -n auto --dist loadgroup -q -m "not journey" tests/clinic tests/exchange tests/site
