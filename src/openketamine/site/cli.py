@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+from getpass import getpass
 from typing import TYPE_CHECKING
 
 from openketamine.clinic.boot import prepare_database, start_django
@@ -31,8 +32,17 @@ def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     verify.add_argument("--demo", action="store_true", help="the demonstration clinic's record")
     verify.set_defaults(run=run_verify)
 
+    account = subparsers.add_parser(
+        "create-account", help="let somebody sign in; the password is asked for"
+    )
+    account.add_argument("username", help="sign-in name")
+    account.add_argument("--role", required=True, help="e.g. director, nurse, prescriber")
+    account.add_argument("--name", required=True, help="as it is to stand in the record")
+    account.add_argument("--credentials", default="", help="e.g. MD or RN")
+    account.set_defaults(run=run_create_account)
+
     manage = subparsers.add_parser(
-        "manage", help="Django's management commands, e.g. `manage createsuperuser`"
+        "manage", help="Django's management commands, e.g. `manage check --deploy`"
     )
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     manage.set_defaults(run=run_manage)
@@ -73,6 +83,31 @@ def run_serve(arguments: argparse.Namespace) -> int:
         # A live screen holds its connection open; do not wait for it when told to stop.
         timeout_graceful_shutdown=2,
     )
+    return 0
+
+
+def run_create_account(arguments: argparse.Namespace) -> int:
+    start_django()
+    prepare_database()
+    from openketamine.clinic.errors import Refused
+    from openketamine.clinic.staff import services as staff
+
+    # From a pipe the password is one line of standard input, so that scripts can set accounts up.
+    interactive = sys.stdin.isatty()
+    password = getpass("Password: ") if interactive else sys.stdin.readline().rstrip("\n")
+    try:
+        user = staff.create_account(
+            "command line",
+            username=arguments.username,
+            password=password,
+            role=arguments.role,
+            display_name=arguments.name,
+            credentials=arguments.credentials,
+        )
+    except Refused as refusal:
+        print(f"No account made. {refusal.message}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"{user} can sign in as {user.username}.")  # noqa: T201
     return 0
 
 

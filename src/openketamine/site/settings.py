@@ -107,6 +107,7 @@ INSTALLED_APPS = [
     "openketamine.clinic.intake",
     "openketamine.clinic.people",
     "openketamine.clinic.policy",
+    "openketamine.clinic.staff",
     "openketamine.clinic.record",
     "openketamine.clinic.accounts",
     "allauth",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("design/", views.gallery, name="gallery"),
     path("account/", include("allauth.urls")),
     path("", include("openketamine.clinic.policy.urls")),
+    path("", include("openketamine.clinic.staff.urls")),
     path("", include("openketamine.clinic.people.urls")),
     path("", include("openketamine.clinic.intake.urls")),
     path("", include("openketamine.clinic.plans.urls")),

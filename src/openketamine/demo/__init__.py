@@ -1,0 +1,1 @@
+"""The demonstration clinic: synthetic people, made by a seed, and a monitor that never sleeps."""

@@ -1,0 +1,141 @@
+"""Who is in the demonstration clinic. Everybody is invented by a seed, and shows it by the name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from openketamine.clinic.accounts.models import Role
+
+SEED = 20_261_124
+PASSWORD = "demonstration-only"  # noqa: S105 - printed on the sign-in page of the demonstration
+
+
+@dataclass(frozen=True)
+class StaffMember:
+    username: str
+    role: Role
+    name: str
+    credentials: str = ""
+
+
+STAFF = (
+    StaffMember("director", Role.DIRECTOR, "Dr Dana Specimen", "MD"),
+    StaffMember("prescriber", Role.PRESCRIBER, "Dr Priya Specimen", "MD"),
+    StaffMember("prescriber2", Role.PRESCRIBER, "Dr Paul Placeholder", "DO"),
+    StaffMember("nurse", Role.NURSE, "Nadia Specimen", "RN"),
+    StaffMember("nurse2", Role.NURSE, "Noah Placeholder", "RN"),
+    StaffMember("therapist", Role.THERAPIST, "Theo Specimen", "LCSW"),
+    StaffMember("coordinator", Role.COORDINATOR, "Cora Specimen"),
+)
+PATIENT_USERNAME = "patient"
+
+_GIVEN = {
+    "female": "Ada Beatriz Carmen Dorothea Elif Fatima Greta Hana Ines Joanna Keiko Leila Maria "
+    "Nora Olga Paula Rosa Samira Tess Uma Vera Wanda Yara Zoe".split(),
+    "male": "Adam Boris Carlos Dmitri Emil Felix Georg Hugo Ivan Jonas Karim Luis Marco Nils "
+    "Otto Pablo Rafael Stefan Tariq Ugo Victor Walter Yusuf Zeno".split(),
+}
+_FAMILY = "Example Sample Specimen Testcase Placeholder Fictional Imaginary Invented".split()
+
+# RxNorm ingredient, name, dose.
+_ANTIDEPRESSANTS = (
+    ("36437", "Sertraline", "100 mg daily"),
+    ("321988", "Escitalopram", "20 mg daily"),
+    ("39786", "Venlafaxine", "150 mg extended release daily"),
+    ("42347", "Bupropion", "300 mg extended release daily"),
+    ("15996", "Mirtazapine", "30 mg at night"),
+)
+_OTHER_MEDICINES = (
+    ("29046", "Lisinopril", "10 mg daily"),
+    ("10582", "Levothyroxine", "50 µg daily"),
+    ("6470", "Lorazepam", "0.5 mg as needed"),
+    ("28439", "Lamotrigine", "100 mg daily"),
+)
+_SNOMED_CONDITIONS = (
+    ("38341003", "Hypertensive disorder"),
+    ("21897009", "Generalized anxiety disorder"),
+    ("47505003", "Posttraumatic stress disorder"),
+    ("82423001", "Chronic pain"),
+    ("44054006", "Diabetes mellitus type 2"),
+)
+
+
+@dataclass(frozen=True)
+class Character:
+    """One invented patient: what the referral says, and how the body and the mood will behave."""
+
+    number: int
+    given_name: str
+    family_name: str
+    sex: str
+    birth_date: date
+    weight_kg: float
+    height_cm: float
+    systolic_mmhg: int
+    diastolic_mmhg: int
+    heart_rate_bpm: int
+    antidepressants: tuple[tuple[str, ...], ...]
+    other_medicines: tuple[tuple[str, ...], ...]
+    comorbidities: tuple[tuple[str, ...], ...]
+    phq9: int
+    gad7: int
+    response: float  # share of the baseline score that a whole course takes away
+    pressure_rise_mmhg: float  # systolic, at the end of a standard infusion
+    nausea: bool
+
+
+def characters(number: int, *, today: date, seed: int = SEED) -> list[Character]:
+    """Invent people. The same seed and day give the same people.
+
+    The systolic rise is drawn from the published mean and spread for 0.5 mg/kg over 40 minutes:
+    +16.0 mmHg, SD 11.2 (chart review, Gen Hosp Psychiatry 2024,
+    doi 10.1016/j.genhosppsych.2024.07.001).
+    """
+    rng = np.random.default_rng(seed)
+    taken: set[tuple[str, str]] = set()
+    people: list[Character] = []
+    while len(people) < number:
+        sex = "female" if rng.random() < 0.6 else "male"
+        name = (str(rng.choice(_GIVEN[sex])), str(rng.choice(_FAMILY)))
+        if name in taken:
+            continue
+        taken.add(name)
+        age_days = int(rng.uniform(21, 72) * 365.25)
+        height = rng.normal(163 if sex == "female" else 177, 6.5)
+        weight = float(np.clip(rng.normal(26.5, 4.5), 18.5, 42)) * (height / 100) ** 2
+        systolic = float(np.clip(rng.normal(122, 11), 98, 148))
+        some = _some(rng)
+        people.append(
+            Character(
+                number=len(people) + 1,
+                given_name=name[0],
+                family_name=name[1],
+                sex=sex,
+                birth_date=today - timedelta(days=age_days),
+                weight_kg=round(weight, 1),
+                height_cm=round(float(height)),
+                systolic_mmhg=round(systolic),
+                diastolic_mmhg=round(systolic * 0.64 + float(rng.normal(0, 4))),
+                heart_rate_bpm=round(float(np.clip(rng.normal(73, 9), 54, 98))),
+                antidepressants=some(_ANTIDEPRESSANTS, int(rng.integers(1, 4))),
+                other_medicines=some(_OTHER_MEDICINES, int(rng.random() < 0.4)),
+                comorbidities=some(_SNOMED_CONDITIONS, int(rng.integers(0, 3))),
+                phq9=int(rng.integers(15, 25)),
+                gad7=int(rng.integers(6, 19)),
+                response=float(np.clip(rng.normal(0.55, 0.25), 0.0, 0.95)),
+                pressure_rise_mmhg=float(np.clip(rng.normal(16.0, 11.2), -4, 45)),
+                nausea=bool(rng.random() < 0.25),
+            )
+        )
+    return people
+
+
+def _some(
+    rng: np.random.Generator,
+) -> Callable[[tuple[tuple[str, ...], ...], int], tuple[tuple[str, ...], ...]]:
+    def pick(items: tuple[tuple[str, ...], ...], count: int) -> tuple[tuple[str, ...], ...]:
+        return tuple(items[i] for i in sorted(rng.permutation(len(items))[:count]))
+
+    return pick
