@@ -1,0 +1,33 @@
+"""Clinical knowledge as data: facts and protocols in, findings with their sources out.
+
+Pure: no web, no database, no pharmacology.
+"""
+
+from . import discharge, eligibility, instruments, monitoring, regimens
+from .eligibility import Coding, Evidence, Finding, facts_from_record, questions_for, screen
+from .instruments import Score, score
+from .library import Library, PolicyEntry, ProtocolError, load
+from .regimens import DoseArithmetic, check_plan, dose_arithmetic
+
+__all__ = [
+    "Coding",
+    "DoseArithmetic",
+    "Evidence",
+    "Finding",
+    "Library",
+    "PolicyEntry",
+    "ProtocolError",
+    "Score",
+    "check_plan",
+    "discharge",
+    "dose_arithmetic",
+    "eligibility",
+    "facts_from_record",
+    "instruments",
+    "load",
+    "monitoring",
+    "questions_for",
+    "regimens",
+    "score",
+    "screen",
+]

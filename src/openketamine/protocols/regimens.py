@@ -1,0 +1,109 @@
+"""Plans: is a dose within policy, what is it in mg and mL, and on which days."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from .schema import Limit, Regimen
+
+
+@dataclass(frozen=True)
+class PlanFinding:
+    """A quantity of a plan outside the clinic's policy."""
+
+    limit: Limit
+    value: float
+
+    @property
+    def message(self) -> str:
+        limit = self.limit
+        return (
+            f"{limit.label} {self.value:g} {limit.unit} is outside the clinic's policy of "
+            f"{limit.minimum:g} to {limit.maximum:g} {limit.unit} ({limit.id})."
+        )
+
+
+def check_plan(regimen: Regimen, quantities: Mapping[str, float]) -> list[PlanFinding]:
+    """The quantities that lie outside the regimen's limits."""
+    return [
+        PlanFinding(limit, quantities[limit.quantity])
+        for limit in regimen.limits
+        if not limit.minimum <= quantities[limit.quantity] <= limit.maximum
+    ]
+
+
+@dataclass(frozen=True)
+class DoseArithmetic:
+    """A dose by weight with every step shown.
+
+    Doses are rounded to 0.1 mg and volumes to 0.01 mL, half to even; the pump's rates follow from
+    the rounded dose, so that what is shown multiplies out.
+    """
+
+    dose_mg_per_kg: float
+    weight_kg: float
+    concentration_mg_per_ml: float
+    duration_min: float
+    dose_mg: float
+    volume_ml: float
+    rate_mg_per_h: float
+    rate_ml_per_h: float
+
+    @property
+    def steps(self) -> list[str]:
+        return [
+            f"{self.dose_mg_per_kg:g} mg/kg × {self.weight_kg:g} kg = {self.dose_mg:g} mg",
+            f"{self.dose_mg:g} mg ÷ {self.concentration_mg_per_ml:g} mg/mL = {self.volume_ml:g} mL",
+            f"{self.dose_mg:g} mg ÷ {self.duration_min:g} min × 60 = {self.rate_mg_per_h:g} mg/h",
+        ]
+
+
+def dose_arithmetic(
+    *,
+    dose_mg_per_kg: float,
+    weight_kg: float,
+    concentration_mg_per_ml: float,
+    duration_min: float,
+) -> DoseArithmetic:
+    """Work a dose out.
+
+    Raises:
+        ValueError: a quantity is not above zero.
+    """
+    for name, value in (
+        ("dose", dose_mg_per_kg),
+        ("weight", weight_kg),
+        ("concentration", concentration_mg_per_ml),
+        ("duration", duration_min),
+    ):
+        if not value > 0:
+            raise ValueError(f"the {name} must be above zero, not {value:g}")
+    dose_mg = round(dose_mg_per_kg * weight_kg, 1)
+    return DoseArithmetic(
+        dose_mg_per_kg=dose_mg_per_kg,
+        weight_kg=weight_kg,
+        concentration_mg_per_ml=concentration_mg_per_ml,
+        duration_min=duration_min,
+        dose_mg=dose_mg,
+        volume_ml=round(dose_mg / concentration_mg_per_ml, 2),
+        rate_mg_per_h=round(dose_mg / duration_min * 60, 1),
+        rate_ml_per_h=round(dose_mg / concentration_mg_per_ml / duration_min * 60, 1),
+    )
+
+
+def schedule(regimen: Regimen, *, first_on: date, sessions: int) -> list[date]:
+    """Proposed days of a course: two or three a week, never at a weekend, spread over its span.
+
+    Sessions keep at least the whole days apart that the regimen's shortest course gives, so none
+    fall on consecutive days; a weekend pushes a session to the next working day.
+    """
+    gap = regimen.course.shortest_days / regimen.course.sessions
+    days: list[date] = []
+    for number in range(sessions):
+        day = first_on + timedelta(days=round(number * gap))
+        if days:
+            day = max(day, days[-1] + timedelta(days=int(gap)))
+        while day.weekday() >= 5:
+            day += timedelta(days=1)
+        days.append(day)
+    return days

@@ -1,0 +1,453 @@
+"""The form of a protocol file. Pydantic checks every file against it when the library is loaded."""
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Certainty = Literal[
+    "verified",
+    "verified (older label)",
+    "verified (secondary)",
+    "verified (abstract)",
+    "recalled",
+    "DESIGN",
+]
+Authority = Literal["label", "guideline", "evidence", "clinic policy"]
+FindingKind = Literal["contraindication", "caution"]
+UNCHECKED: frozenset[str] = frozenset({"recalled", "DESIGN"})
+
+
+class Strict(BaseModel):
+    """Unknown keys are mistakes, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Sourced(Strict):
+    """A statement with its source and how far it has been checked."""
+
+    source: str
+    certainty: Certainty
+
+
+class Entry(Sourced):
+    """A sourced statement with the authority under which it is shown."""
+
+    authority: Authority
+    ref: str | None = None
+
+    @model_validator(mode="after")
+    def _unchecked_is_policy(self) -> "Entry":
+        if self.certainty in UNCHECKED and self.authority != "clinic policy":
+            raise ValueError(
+                f"certainty {self.certainty!r} can only be shown as 'clinic policy', "
+                f"not as {self.authority!r}"
+            )
+        return self
+
+
+class AskedOf(Strict):
+    """Whom a question concerns; of everybody else the fact is taken to be False."""
+
+    sex: tuple[str, ...]
+    age_below: int
+
+
+class FactDefinition(Strict):
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    label: str
+    kind: Literal["boolean", "number", "choice"]
+    section: str | None = None
+    unit: str = ""
+    question: str = ""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    asked_of: AskedOf | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "FactDefinition":
+        if self.kind == "choice" and not self.choices:
+            raise ValueError("a choice needs its choices")
+        if self.section and not self.question:
+            raise ValueError("a fact of the history form needs its question")
+        return self
+
+
+class Concept(Strict):
+    fact: str
+    snomed: tuple[str, ...] = ()
+    icd10: tuple[str, ...] = ()
+    active_only: bool = False
+
+
+class Names(Strict):
+    fact: str
+    names: tuple[str, ...]
+
+
+class FactsFile(Strict):
+    sections: dict[str, str]
+    facts: tuple[FactDefinition, ...]
+    concepts: tuple[Concept, ...]
+    ingredients: tuple[Names, ...]
+    allergens: tuple[Names, ...]
+
+
+class SourcesFile(Strict):
+    reviewed_on: date
+    sources: dict[str, str]
+
+
+Condition = dict[str, Any]
+
+
+class RequiredFact(Entry):
+    fact: str
+    statement: str
+
+
+class EligibilityRule(Entry):
+    id: str
+    finding: FindingKind
+    statement: str
+    explanation: str
+    patient: str
+    when: Condition
+    conditions: tuple[str, ...] = ()
+    jurisdiction: str = "any"
+    effective_from: date | None = None
+    effective_to: date | None = None
+
+    @field_validator("when")
+    @classmethod
+    def _form(cls, value: Condition) -> Condition:
+        check_condition(value)
+        return value
+
+
+class EligibilityFile(Strict):
+    reviewed_on: date
+    routes: tuple[str, ...]
+    required: tuple[RequiredFact, ...]
+    rules: tuple[EligibilityRule, ...]
+
+
+class Limit(Entry):
+    id: str
+    quantity: str
+    label: str
+    unit: str
+    minimum: float
+    maximum: float
+    statement: str
+
+
+class Vial(Sourced):
+    concentration_mg_per_ml: float
+    dilute: bool
+    note: str = ""
+
+
+class CoursePattern(Entry):
+    statement: str
+    sessions: int
+    shortest_days: int
+    longest_days: int
+    per_week: tuple[int, ...]
+
+
+class Regimen(Entry):
+    id: str
+    name: str
+    route: str
+    conditions: tuple[str, ...]
+    drug: str
+    off_label: str
+    dose_mg_per_kg: float
+    duration_min: float
+    statement: str
+    course: CoursePattern
+    limits: tuple[Limit, ...]
+    vials: tuple[Vial, ...]
+
+    def limit(self, quantity: str) -> Limit:
+        return next(limit for limit in self.limits if limit.quantity == quantity)
+
+
+class Occasion(Strict):
+    id: str
+    label: str
+    instruments: tuple[str, ...]
+    after_hours: float = 0
+    closes_after_hours: float | None = None
+    off_window: bool = False
+    statement: str = ""
+
+
+class MeasurementPlan(Entry):
+    reviewed_on: date
+    occasions: tuple[Occasion, ...]
+
+
+class RegimensFile(Strict):
+    reviewed_on: date
+    regimens: tuple[Regimen, ...]
+    measurements: MeasurementPlan
+
+
+class ChecklistItem(Entry):
+    id: str
+    item: str
+    question: str
+    note: str = ""
+
+
+class ObservationRule(Entry):
+    phase: Literal["infusion", "recovery"]
+    every_min: float
+    statement: str
+
+
+class LateRule(Entry):
+    value: float
+    statement: str
+
+
+class Threshold(Strict):
+    """A limit of clinic policy. Exactly one of the bounds is set."""
+
+    id: str
+    ref: str
+    priority: Literal["amber", "red"]
+    quantity: str
+    statement: str
+    at_least: float | None = None
+    above: float | None = None
+    below: float | None = None
+    above_baseline_by: float | None = None
+    source: str = "clinic"
+    certainty: Certainty = "DESIGN"
+    authority: Authority = "clinic policy"
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> "Threshold":
+        bounds = (self.at_least, self.above, self.below, self.above_baseline_by)
+        if sum(bound is not None for bound in bounds) != 1:
+            raise ValueError("give exactly one of at_least, above, below, above_baseline_by")
+        return self
+
+    def is_crossed(self, value: float, baseline: float | None) -> bool | None:
+        """Whether a value crosses it; None where it needs a baseline that is not known."""
+        if self.at_least is not None:
+            return value >= self.at_least
+        if self.above is not None:
+            return value > self.above
+        if self.below is not None:
+            return value < self.below
+        assert self.above_baseline_by is not None
+        return None if baseline is None else value - baseline >= self.above_baseline_by
+
+
+class Plausible(Strict):
+    quantity: str
+    label: str
+    unit: str
+    minimum: float
+    maximum: float
+
+
+class SideEffect(Strict):
+    id: str
+    label: str
+
+
+class SideEffects(Sourced):
+    severities: tuple[str, ...]
+    items: tuple[SideEffect, ...]
+
+
+class Medicine(Strict):
+    id: str
+    label: str
+    purpose: str
+    usual: str
+    unit: str
+    routes: tuple[str, ...]
+    maximum: float | None = None
+    warn: str = ""
+
+
+class Medicines(Entry):
+    items: tuple[Medicine, ...]
+
+
+class MonitoringFile(Strict):
+    reviewed_on: date
+    route: str
+    presession: tuple[ChecklistItem, ...]
+    schedule: tuple[ObservationRule, ...]
+    late_after_min: LateRule
+    thresholds: tuple[Threshold, ...]
+    responses: dict[str, str]
+    plausible: tuple[Plausible, ...]
+    side_effects: SideEffects
+    medicines: Medicines
+
+
+class DischargeCriterion(Entry):
+    id: str
+    fact: str
+    statement: str
+    question: str = ""
+    unit: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+    must_be: bool | None = Field(default=None, alias="is")
+
+
+class DischargeFile(Strict):
+    reviewed_on: date
+    route: str
+    criteria: tuple[DischargeCriterion, ...]
+
+
+class Option(Strict):
+    value: int
+    label: str
+    loinc: str | None = None
+
+
+class Item(Strict):
+    id: str
+    text: str
+    loinc: str | None = None
+
+
+class Band(Strict):
+    low: int = Field(alias="from")
+    high: int = Field(alias="to")
+    label: str
+
+
+class ResponseRule(Strict):
+    fall_percent: float
+    statement: str
+
+
+class RemissionRule(Strict):
+    below: float
+    statement: str
+
+
+class ImportantChange(Strict):
+    points: float
+    certainty: Certainty
+
+
+class RedFlagRule(Strict):
+    item: str
+    at_least: int
+    statement: str
+    demands: str
+
+
+class InstrumentFile(Sourced):
+    id: str
+    name: str
+    short_name: str
+    licence: str
+    reviewed_on: date
+    loinc_panel: str | None = None
+    loinc_total: str | None = None
+    recall_days: int
+    prompt: str
+    options: tuple[Option, ...]
+    items: tuple[Item, ...]
+    scoring: Literal["sum"]
+    bands: tuple[Band, ...]
+    response: ResponseRule
+    remission: RemissionRule
+    important_change: ImportantChange
+    red_flags: tuple[RedFlagRule, ...]
+
+    @model_validator(mode="after")
+    def _bands_cover_every_total(self) -> "InstrumentFile":
+        values = [option.value for option in self.options]
+        expected = min(values) * len(self.items)
+        for band in self.bands:
+            if band.low != expected or band.high < band.low:
+                raise ValueError(f"band {band.label!r} should begin at {expected}")
+            expected = band.high + 1
+        if expected - 1 != max(values) * len(self.items):
+            raise ValueError("the bands do not reach the highest total")
+        return self
+
+
+class Point(Sourced):
+    text: str
+
+
+class DocumentSection(Strict):
+    title: str
+    points: tuple[Point, ...]
+    emergency: bool = False
+
+
+class Document(Strict):
+    id: str
+    kind: Literal["consent", "aftercare", "education"]
+    route: str
+    version: str
+    title: str
+    sections: tuple[DocumentSection, ...]
+
+
+class Contact(Strict):
+    label: str
+    phone: str
+    note: str = ""
+    certainty: Certainty
+
+
+class EducationFile(Strict):
+    reviewed_on: date
+    documents: tuple[Document, ...]
+    contacts: dict[str, tuple[Contact, ...]]
+
+
+_COMPARISONS = frozenset({"above", "at_least", "below", "at_most", "in"})
+
+
+def check_condition(condition: Any) -> None:
+    """Refuse a `when` that the evaluator could not read.
+
+    Raises:
+        ValueError: with what is allowed.
+    """
+    if not isinstance(condition, dict) or len(condition) != 1:
+        raise ValueError("a condition is one of all:, any:, not: or one fact")
+    ((key, value),) = condition.items()
+    if key in {"all", "any"}:
+        if not isinstance(value, list) or not value:
+            raise ValueError(f"{key}: needs a list of conditions")
+        for part in value:
+            check_condition(part)
+    elif key == "not":
+        check_condition(value)
+    elif isinstance(value, dict):
+        if len(value) != 1 or not _COMPARISONS.issuperset(value):
+            raise ValueError(f"compare {key} with one of {', '.join(sorted(_COMPARISONS))}")
+    elif not isinstance(value, bool):
+        raise ValueError(f"{key} is compared with true, false or a comparison")
+
+
+def facts_of(condition: Condition) -> set[str]:
+    """Every fact that a condition reads."""
+    ((key, value),) = condition.items()
+    if key in {"all", "any"}:
+        return set().union(*(facts_of(part) for part in value))
+    if key == "not":
+        return facts_of(value)
+    return {key}
