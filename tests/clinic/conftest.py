@@ -5,9 +5,16 @@ from datetime import UTC, date, datetime
 import pytest
 
 from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.intake import services as intake
 from openketamine.clinic.people import services as people
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.people.referral import ReferralData, ReferredMeasurement
+from openketamine.clinic.plans import services as plans
+from openketamine.clinic.policy import services as policy
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
+from openketamine.clinic.sessions import services as sessions
+from openketamine.clinic.sessions.models import Chair, Session
 
 
 def make_user(role: Role, *, username: str | None = None) -> User:
@@ -80,3 +87,113 @@ def person(coordinator) -> Person:
 @pytest.fixture
 def course(person) -> Course:
     return person.courses.get()
+
+
+NO_HISTORY = {
+    name: 0
+    if name == "failed_adequate_trials"
+    else "none"
+    if name == "hepatic_impairment"
+    else False
+    for _, _, questions in library().history_sections()
+    for name in [fact.id for fact in questions]
+} | {"failed_adequate_trials": 3}
+
+PHQ9 = {f"q{n}": 2 for n in range(1, 9)} | {"q9": 0}
+GAD7 = {f"q{n}": 1 for n in range(1, 8)}
+CHECK = {
+    "confirmed": {
+        name: True
+        for name in ("identity fasting escort medicines_today safety_question no_plans".split())
+    },
+    "weight_kg": 82.0,
+    "vitals": {
+        "systolic_mmhg": 128,
+        "diastolic_mmhg": 79,
+        "heart_rate_bpm": 72,
+        "spo2_percent": 98,
+    },
+    "escort_name": "Ines Example",
+    "escort_relation": "sister",
+    "medicines_today": "sertraline 100 mg at 7",
+}
+HOME = {
+    name: True
+    for name in (
+        "oriented steady_gait nausea_controlled dissociation_resolved escort_present "
+        "safety_asked aftercare_given".split()
+    )
+}
+
+
+@pytest.fixture
+def signed_policy(director):
+    return policy.sign_policy(director, digest=library().policy_digest)
+
+
+@pytest.fixture
+def screened(course, nurse, prescriber, signed_policy) -> Course:
+    """A course whose screening is signed as eligible."""
+    people.record_measurement(nurse, course.person, kind="systolic_mmhg", value=128)
+    people.record_measurement(nurse, course.person, kind="diastolic_mmhg", value=79)
+    intake.record_response(nurse, course, instrument="phq9", answers=PHQ9, occasion="intake")
+    intake.record_response(nurse, course, instrument="gad7", answers=GAD7, occasion="intake")
+    intake.record_history(nurse, course, NO_HISTORY)
+    intake.sign_screening(prescriber, course, outcome="eligible")
+    course.refresh_from_db()
+    return course
+
+
+def consent(course: Course, presenter: User):
+    document = library().document("consent", course.route)
+    return plans.sign_consent(
+        presenter,
+        course,
+        signed_name=str(course.person),
+        document_digest=library().document_digest(document),
+        agrees=True,
+    )
+
+
+ORDER = {
+    "dose_mg_per_kg": 0.5,
+    "duration_min": 40,
+    "sessions": 6,
+    "concentration_mg_per_ml": 10.0,
+}
+
+
+@pytest.fixture
+def planned_course(screened, nurse, prescriber) -> Course:
+    """A course with consent, a verified plan and six sessions on the calendar, the first today."""
+    consent(screened, nurse)
+    plan = plans.order_plan(prescriber, screened, first_on=clock.today(), **ORDER)
+    plans.verify_plan(nurse, plan, dose_mg=plan.dose_mg, volume_ml=plan.volume_ml)
+    screened.refresh_from_db()
+    return screened
+
+
+@pytest.fixture
+def chair(nurse) -> Chair:
+    return sessions.add_chair(nurse, name="Chair 1")
+
+
+@pytest.fixture
+def session(planned_course, nurse, chair) -> Session:
+    """A session that has just been opened."""
+    return sessions.open_session(nurse, planned_course.planned_sessions.get(number=1), chair)
+
+
+@pytest.fixture
+def ready(session, nurse) -> Session:
+    sessions.complete_check(nurse, session, **CHECK)
+    session.refresh_from_db()
+    return session
+
+
+@pytest.fixture
+def running(ready, nurse) -> Session:
+    """A session whose infusion has just been started."""
+    sessions.start_infusion(nurse, ready)
+    ready.refresh_from_db()
+    return ready

@@ -14,6 +14,7 @@ def clinic(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get(THEME_COOKIE)
     return {
         "is_demo": settings.DEMO,
+        "demo_password": settings.DEMO_PASSWORD if settings.DEMO else None,
         "version": __version__,
         "theme": theme if theme in {"light", "dark"} else "light",
     }

@@ -24,6 +24,7 @@ HOME = Path(
 HOME.mkdir(parents=True, exist_ok=True)
 
 DEMO = os.environ.get("OPENKETAMINE_DEMO") == "1"
+DEMO_PASSWORD = "demonstration-only"  # noqa: S105 - shown on the demonstration's sign-in page
 DEBUG = os.environ.get("OPENKETAMINE_DEBUG") == "1"
 
 
@@ -160,7 +161,6 @@ TEMPLATES = [
         },
     }
 ]
-FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

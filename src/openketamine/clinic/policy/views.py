@@ -5,7 +5,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from openketamine import protocols
 from openketamine.clinic.accounts.access import allow
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.errors import Refused
@@ -29,7 +28,7 @@ def policy(request: HttpRequest) -> HttpResponse:
         "policy/policy.html",
         {
             "library": library,
-            "entries": protocols.policy_entries(library),
+            "entries": library.policy,
             "approval": queries.current_approval(),
         },
     )

@@ -1,0 +1,125 @@
+"""What is asked and decided before anybody is treated."""
+
+from django.conf import settings
+from django.db import models
+
+from openketamine.clinic.people.models import Course, Person
+from openketamine.clinic.record import clock
+
+USER = settings.AUTH_USER_MODEL
+
+
+class InstrumentResponse(models.Model):
+    """One filled-in questionnaire."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="responses")
+    course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="responses")
+    instrument = models.CharField(max_length=24)
+    answers = models.JSONField()
+    total = models.PositiveSmallIntegerField()
+    band = models.CharField(max_length=40)
+    occasion = models.CharField(max_length=16)
+    session_number = models.PositiveSmallIntegerField(null=True)
+    off_window = models.BooleanField(default=False)
+    taken_at = models.DateTimeField()
+    entered_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT)
+
+    class Meta:
+        indexes = [models.Index(fields=["course", "instrument", "taken_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.total} ({self.band})"
+
+
+class SafetyReview(models.Model):
+    """An answer that a clinician must look at. While it is open, nothing else may be done."""
+
+    class Outcome(models.TextChoices):
+        SAFE = "safe", "Safe to go on with the course"
+        PLAN = "safety_plan", "Safety plan made, course goes on"
+        URGENT = "urgent", "Urgent care arranged, course waits"
+
+    course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="safety_reviews")
+    response = models.ForeignKey(InstrumentResponse, on_delete=models.PROTECT)
+    statement = models.CharField(max_length=300)
+    demands = models.CharField(max_length=300)
+    opened_at = models.DateTimeField(default=clock.now)
+    closed_at = models.DateTimeField(null=True)
+    reviewer = models.ForeignKey(USER, null=True, on_delete=models.PROTECT)
+    outcome = models.CharField(max_length=16, choices=Outcome.choices, blank=True)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(closed_at=None)
+                | (models.Q(reviewer__isnull=False) & ~models.Q(outcome="") & ~models.Q(note="")),
+                name="closed_safety_review_has_reviewer_and_note",
+            )
+        ]
+        indexes = [models.Index(fields=["course", "closed_at"])]
+
+    def __str__(self) -> str:
+        return self.statement
+
+
+class MedicalHistory(models.Model):
+    """What the patient answered to the questions that the rules need. Blank is unknown."""
+
+    course = models.OneToOneField(Course, on_delete=models.PROTECT, related_name="history")
+    answers = models.JSONField(default=dict)
+    taken_at = models.DateTimeField()
+    taken_by = models.ForeignKey(USER, on_delete=models.PROTECT)
+
+    class Meta:
+        verbose_name_plural = "medical histories"
+
+    def __str__(self) -> str:
+        return f"history of {self.course_id}"
+
+
+class FindingDecision(models.Model):
+    """What a prescriber decided about one finding, and why."""
+
+    class Decision(models.TextChoices):
+        PROCEED = "proceed", "Proceed"
+        OVERRIDE = "override", "Override and proceed"
+
+    course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="finding_decisions")
+    rule_id = models.CharField(max_length=40)
+    decision = models.CharField(max_length=12, choices=Decision.choices)
+    reason = models.TextField()
+    by = models.ForeignKey(USER, on_delete=models.PROTECT)
+    at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["course", "rule_id"], name="one_decision_per_finding"),
+            models.CheckConstraint(
+                condition=~models.Q(reason=""), name="finding_decision_has_a_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule_id}: {self.decision}"
+
+
+class Screening(models.Model):
+    """The signed answer to the question whether this person may have this treatment."""
+
+    class Outcome(models.TextChoices):
+        ELIGIBLE = "eligible", "Eligible"
+        NOT_ELIGIBLE = "not_eligible", "Not eligible"
+
+    course = models.OneToOneField(Course, on_delete=models.PROTECT, related_name="screening")
+    facts = models.JSONField()
+    findings = models.JSONField()
+    library_version = models.CharField(max_length=80)
+    library_digest = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    note = models.TextField(blank=True)
+    signed_by = models.ForeignKey(USER, on_delete=models.PROTECT)
+    signed_at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return self.get_outcome_display()

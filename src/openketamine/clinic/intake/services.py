@@ -1,0 +1,303 @@
+"""The acts of intake: ask, review what alarms, judge, sign."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from openketamine import protocols
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.people.models import Course, Stage
+from openketamine.clinic.people.services import move_to
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+from openketamine.clinic.record.models import Source
+
+from . import queries
+from .models import (
+    FindingDecision,
+    InstrumentResponse,
+    MedicalHistory,
+    SafetyReview,
+    Screening,
+)
+
+CLINICIANS = frozenset({Role.PRESCRIBER, Role.NURSE, Role.THERAPIST, Role.DIRECTOR})
+
+
+def require_no_open_safety_review(course: Course) -> None:
+    """Let nothing pass that an unread alarm should hold back.
+
+    Raises:
+        Refused: a safety review is open.
+    """
+    if reviews := queries.open_safety_reviews(course):
+        raise Refused(
+            f"A safety review is open: {reviews[0].statement}. "
+            "A clinician must record it before anything else can be done."
+        )
+
+
+@transaction.atomic
+def record_response(
+    actor: User | str,
+    course: Course,
+    *,
+    instrument: str,
+    answers: Mapping[str, int | None],
+    occasion: str,
+    taken_at: datetime | None = None,
+    session_number: int | None = None,
+    source: Source = Source.HAND,
+) -> InstrumentResponse:
+    """Keep a filled-in questionnaire. An alarming answer opens a safety review at once.
+
+    Raises:
+        Refused: the instrument is unknown, an answer is missing or impossible.
+    """
+    definition = library().instruments.get(instrument)
+    if definition is None:
+        raise Refused(f"There is no questionnaire {instrument!r}.")
+    try:
+        score = protocols.score(definition, answers)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    if score.total is None or score.band is None:
+        count = len(score.unanswered)
+        raise Refused(
+            f"{definition.short_name}: {count} question{'s' * (count != 1)} not answered. "
+            "A total needs every answer.",
+            field=score.unanswered[0],
+        )
+    occasions = {o.id: o for o in library().measurements.occasions}
+    event = record.append(
+        actor,
+        course.stream,
+        "intake.questionnaire_answered",
+        {
+            "instrument": instrument,
+            "answers": dict(answers),
+            "total": score.total,
+            "band": score.band,
+            "occasion": occasion,
+            "session_number": session_number,
+            "library": library().version,
+        },
+        person_id=course.person_id,
+        occurred_at=taken_at,
+        source=source,
+    )
+    response = InstrumentResponse.objects.create(
+        person_id=course.person_id,
+        course=course,
+        instrument=instrument,
+        answers=dict(answers),
+        total=score.total,
+        band=score.band,
+        occasion=occasion,
+        session_number=session_number,
+        off_window=occasion in occasions and occasions[occasion].off_window,
+        taken_at=event.occurred_at,
+        entered_by=actor if isinstance(actor, User) and actor.is_clinic_staff else None,
+    )
+    for flag in score.red_flags:
+        SafetyReview.objects.create(
+            course=course, response=response, statement=flag.statement, demands=flag.demands
+        )
+        record.append(
+            actor,
+            course.stream,
+            "intake.safety_review_opened",
+            {"statement": flag.statement, "response": response.pk},
+            person_id=course.person_id,
+            source=Source.SYSTEM,
+        )
+    _enter_screening(actor, course)
+    return response
+
+
+@transaction.atomic
+def close_safety_review(actor: User, review: SafetyReview, *, outcome: str, note: str) -> None:
+    """Record that a clinician has looked, what came of it and what was done.
+
+    Raises:
+        Refused: not a clinician, closed already, or without outcome or note.
+    """
+    review = SafetyReview.objects.select_for_update().get(pk=review.pk)
+    if actor.role not in CLINICIANS:
+        raise Refused("A safety review is recorded by a clinician.")
+    if review.closed_at:
+        raise Refused(f"{review.reviewer} has recorded this review already.")
+    if outcome not in SafetyReview.Outcome.values:
+        raise Refused("Choose what came of the review.", field="outcome")
+    if not note.strip():
+        raise Refused("Write what you asked, heard and did.", field="note")
+    review.closed_at, review.reviewer = clock.now(), actor
+    review.outcome, review.note = outcome, note.strip()
+    review.save()
+    record.append(
+        actor,
+        review.course.stream,
+        "intake.safety_review_recorded",
+        {"review": review.pk, "outcome": outcome, "note": review.note},
+        person_id=review.course.person_id,
+    )
+
+
+@transaction.atomic
+def record_history(actor: User, course: Course, answers: Mapping[str, Any]) -> MedicalHistory:
+    """Keep the answers to the history questions; a question left blank stays unknown.
+
+    Raises:
+        Refused: an answer belongs to no question or is impossible.
+    """
+    require_no_open_safety_review(course)
+    _require_unsigned(course)
+    clean = {name: _checked(name, value) for name, value in answers.items() if value is not None}
+    history, _ = MedicalHistory.objects.update_or_create(
+        course=course,
+        defaults={"answers": clean, "taken_at": clock.now(), "taken_by": actor},
+    )
+    record.append(
+        actor,
+        course.stream,
+        "intake.history_taken",
+        {"answers": clean, "library": library().version},
+        person_id=course.person_id,
+    )
+    _enter_screening(actor, course)
+    return history
+
+
+def _checked(name: str, value: Any) -> Any:
+    fact = library().facts.get(name)
+    if fact is None or not fact.section:
+        raise Refused(f"The history has no question {name!r}.")
+    if fact.kind == "boolean" and not isinstance(value, bool):
+        raise Refused(f"{fact.label}: answer yes or no.", field=name)
+    if fact.kind == "choice" and value not in fact.choices:
+        raise Refused(f"{fact.label}: choose one of {', '.join(fact.choices)}.", field=name)
+    if fact.kind == "number":
+        low, high = fact.minimum or 0, fact.maximum
+        if not isinstance(value, int | float) or value < low or (high and value > high):
+            raise Refused(f"{fact.label}: enter a number from {low:g} to {high:g}.", field=name)
+    return value
+
+
+@transaction.atomic
+def decide_finding(
+    prescriber: User, course: Course, *, rule_id: str, decision: str, reason: str
+) -> FindingDecision:
+    """The prescriber's word on one finding, with the reason.
+
+    Raises:
+        Refused: not a prescriber, no such finding, no reason, or the answer does not fit.
+    """
+    require_no_open_safety_review(course)
+    _require_unsigned(course)
+    if prescriber.role != Role.PRESCRIBER:
+        raise Refused("Only a prescriber decides about a finding.")
+    finding = next((f for f in queries.findings_for(course) if f.rule_id == rule_id), None)
+    if finding is None:
+        raise Refused("This finding no longer stands. Load the page again.")
+    if finding.kind == "missing":
+        raise Refused("What is unknown cannot be decided. Ask for it first.")
+    if decision not in FindingDecision.Decision.values:
+        raise Refused("Choose a decision.", field="decision")
+    if finding.kind == "contraindication" and decision != FindingDecision.Decision.OVERRIDE:
+        raise Refused("A contraindication can only be overridden, with a reason.", field="decision")
+    if not reason.strip():
+        raise Refused("Give the reason.", field="reason")
+    made, _ = FindingDecision.objects.update_or_create(
+        course=course,
+        rule_id=rule_id,
+        defaults={
+            "decision": decision,
+            "reason": reason.strip(),
+            "by": prescriber,
+            "at": clock.now(),
+        },
+    )
+    record.append(
+        prescriber,
+        course.stream,
+        "intake.finding_decided",
+        {"finding": asdict(finding), "decision": decision, "reason": reason.strip()},
+        person_id=course.person_id,
+    )
+    return made
+
+
+@transaction.atomic
+def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str = "") -> Screening:
+    """Sign that this person may, or may not, have the treatment. The findings are kept as read.
+
+    Raises:
+        Refused: not a prescriber, facts are missing, or a finding waits for a decision.
+    """
+    require_no_open_safety_review(course)
+    _require_unsigned(course)
+    if prescriber.role != Role.PRESCRIBER:
+        raise Refused("Only a prescriber signs the screening.")
+    if outcome not in Screening.Outcome.values:
+        raise Refused("Choose the outcome.", field="outcome")
+    facts = queries.facts_for(course)
+    findings = queries.findings_for(course, facts)
+    decided = {d.rule_id: d for d in course.finding_decisions.all()}
+    if outcome == Screening.Outcome.ELIGIBLE:
+        missing = [f for f in findings if f.kind == "missing"]
+        if missing:
+            raise Refused(
+                f"{len(missing)} finding{'s' * (len(missing) != 1)} cannot be judged yet: "
+                f"{missing[0].statement}. Ask for what is missing first."
+            )
+        waiting = [f for f in findings if f.rule_id not in decided]
+        if waiting:
+            raise Refused(f"Decide first about: {'; '.join(f.statement for f in waiting)}.")
+    elif not note.strip():
+        raise Refused("Write why, for the patient and the referrer.", field="note")
+    current = library()
+    screening = Screening.objects.create(
+        course=course,
+        facts={name: [fact.value, fact.because] for name, fact in facts.items()},
+        findings=[asdict(finding) for finding in findings],
+        library_version=current.version,
+        library_digest=current.digest,
+        outcome=outcome,
+        note=note.strip(),
+        signed_by=prescriber,
+    )
+    record.append(
+        prescriber,
+        course.stream,
+        "intake.screening_signed",
+        {
+            "outcome": outcome,
+            "note": note.strip(),
+            "facts": screening.facts,
+            "findings": screening.findings,
+            "library": current.version,
+            "library_digest": current.digest,
+        },
+        person_id=course.person_id,
+    )
+    if course.prescriber_id is None:
+        course.prescriber = prescriber
+        course.save(update_fields=["prescriber"])
+    eligible = outcome == Screening.Outcome.ELIGIBLE
+    move_to(prescriber, course, Stage.CONSENT if eligible else Stage.DECLINED, reason=note)
+    return screening
+
+
+def _require_unsigned(course: Course) -> None:
+    if Screening.objects.filter(course=course).exists():
+        raise Refused("The screening is signed. What it rests on can no longer be changed.")
+
+
+def _enter_screening(actor: User | str, course: Course) -> None:
+    if course.stage == Stage.REFERRED:
+        move_to(actor, course, Stage.SCREENING)

@@ -1,0 +1,73 @@
+"""A chair, and a session in it. What happened in the session is in the record; see `timeline`."""
+
+import uuid
+
+from django.db import models
+
+from openketamine.clinic.people.models import Course, Person
+from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.record import clock
+
+
+class Phase(models.TextChoices):
+    """Where a session stands, in order."""
+
+    CHECK = "check", "Check"
+    READY = "ready", "Ready to start"
+    INFUSION = "infusion", "Infusion"
+    PAUSED = "paused", "Paused"
+    RECOVERY = "recovery", "Recovery"
+    DISCHARGED = "discharged", "Discharged"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+OPEN = (Phase.CHECK, Phase.READY, Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY)
+
+
+class Chair(models.Model):
+    name = models.CharField(max_length=40, unique=True)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Session(models.Model):
+    """One patient in one chair. `phase` repeats what the fold of the record says, for lists."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    planned = models.OneToOneField(PlannedSession, on_delete=models.PROTECT, related_name="session")
+    course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="sessions")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="sessions")
+    chair = models.ForeignKey(Chair, on_delete=models.PROTECT, related_name="sessions")
+    phase = models.CharField(max_length=12, choices=Phase.choices, default=Phase.CHECK)
+    opened_at = models.DateTimeField(default=clock.now)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["chair"],
+                condition=models.Q(closed_at=None),
+                name="one_open_session_per_chair",
+            ),
+            models.UniqueConstraint(
+                fields=["person"],
+                condition=models.Q(closed_at=None),
+                name="one_open_session_per_person",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(phase__in=Phase.values), name="session_phase_is_known"
+            ),
+        ]
+        indexes = [models.Index(fields=["opened_at"])]
+
+    def __str__(self) -> str:
+        return f"session {self.planned.number} of {self.person}"
+
+    @property
+    def stream(self) -> str:
+        return f"session:{self.id}"

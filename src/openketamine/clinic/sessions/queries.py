@@ -1,0 +1,160 @@
+"""Reads for the day's list and the session screen."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
+from openketamine.clinic.record.models import Event
+from openketamine.protocols import discharge
+from openketamine.protocols.schema import MonitoringFile
+
+from . import alerts
+from .models import OPEN, Phase, Session
+from .timeline import Timeline, fold
+
+
+def timeline_of(session: Session) -> Timeline:
+    """The session as its events tell it."""
+    return fold(list(Event.objects.filter(stream=session.stream).order_by("seq")))
+
+
+def protocol_of(session: Session) -> MonitoringFile:
+    """The monitoring protocol of this session's route."""
+    return library().monitoring[session.course.route]
+
+
+@dataclass(frozen=True)
+class ChairRow:
+    """One chair of the day's list."""
+
+    session: Session
+    timeline: Timeline
+    alerts: list[alerts.Alert]
+    now: datetime
+
+    @property
+    def open_alerts(self) -> list[alerts.Alert]:
+        return [alert for alert in self.alerts if not alert.acknowledged]
+
+    @property
+    def priority(self) -> str:
+        return self.open_alerts[0].priority if self.open_alerts else ""
+
+    @property
+    def given_mg(self) -> float:
+        return round(self.timeline.given_mg(self.now), 1)
+
+    @property
+    def elapsed_min(self) -> int | None:
+        elapsed = self.timeline.elapsed_min(self.now)
+        return None if elapsed is None else int(elapsed)
+
+    @property
+    def remaining_min(self) -> int | None:
+        """Minutes until the programmed dose has run in, at the present rate."""
+        rate = self.timeline.rate_mg_per_h
+        if not rate:
+            return None
+        left = self.timeline.programmed_mg - self.timeline.given_mg(self.now)
+        return round(left / rate * 60)
+
+    @property
+    def systolic_series(self) -> list[float]:
+        return [r.values["systolic_mmhg"] for r in self.timeline.series("systolic_mmhg")[-10:]]
+
+
+def _urgency(row: ChairRow) -> tuple[int, int, datetime]:
+    by_alert = {"red": 0, "amber": 1, "": 2}[row.priority]
+    order = [Phase.PAUSED, Phase.INFUSION, Phase.RECOVERY, Phase.READY, Phase.CHECK]
+    return by_alert, order.index(Phase(row.session.phase)), row.session.opened_at
+
+
+def todays_board() -> list[ChairRow]:
+    """Every open session, in the order in which it needs attention. Two queries."""
+    sessions = list(
+        Session.objects.filter(phase__in=OPEN).select_related(
+            "person", "course", "chair", "planned__plan"
+        )
+    )
+    events: dict[str, list[Event]] = defaultdict(list)
+    streams = [session.stream for session in sessions]
+    for event in Event.objects.filter(stream__in=streams).order_by("seq"):
+        events[event.stream].append(event)
+    now = clock.now()
+    rows = []
+    for session in sessions:
+        timeline = fold(events[session.stream])
+        rows.append(
+            ChairRow(session, timeline, alerts.alerts(timeline, protocol_of(session), now), now)
+        )
+    return sorted(rows, key=_urgency)
+
+
+def arrivals() -> list[PlannedSession]:
+    """Today's sessions that have not been opened yet, and earlier ones that nobody has closed."""
+    end_of_day = timezone.make_aware(datetime.combine(clock.today(), time.max))
+    return list(
+        PlannedSession.objects.filter(
+            Q(session__isnull=True), planned_for__lte=end_of_day, cancelled_at=None, done_at=None
+        ).select_related("person", "course", "plan")
+    )
+
+
+def coming(days: int = 7) -> list[PlannedSession]:
+    """The sessions of the next days, the soonest first."""
+    end_of_day = timezone.make_aware(datetime.combine(clock.today(), time.max))
+    return list(
+        PlannedSession.objects.filter(
+            planned_for__gt=end_of_day,
+            planned_for__lte=end_of_day + timedelta(days=days),
+            cancelled_at=None,
+            done_at=None,
+        ).select_related("person", "plan")[:20]
+    )
+
+
+def finished_today() -> list[Session]:
+    start_of_day = timezone.make_aware(datetime.combine(clock.today(), time.min))
+    return list(
+        Session.objects.filter(closed_at__gte=start_of_day)
+        .select_related("person", "planned", "chair")
+        .order_by("-closed_at")
+    )
+
+
+def discharge_facts(timeline: Timeline, now: datetime) -> dict[str, float | bool | None]:
+    """What the record itself knows of the discharge criteria; the rest a person answers."""
+    facts: dict[str, float | bool | None] = {}
+    if timeline.ended_at:
+        facts["minutes_since_end"] = (now - timeline.ended_at).total_seconds() / 60
+    baseline = timeline.baseline
+    for quantity, name in (
+        ("systolic_mmhg", "systolic_change_percent"),
+        ("diastolic_mmhg", "diastolic_change_percent"),
+        ("heart_rate_bpm", "heart_rate_change_percent"),
+    ):
+        series = timeline.series(quantity)
+        after = [r for r in series if timeline.ended_at and r.at >= timeline.ended_at]
+        if after and baseline.get(quantity):
+            change = after[-1].values[quantity] / baseline[quantity] - 1
+            facts[name] = abs(change) * 100
+    if timeline.latest_vitals:
+        age = now - timeline.latest_vitals.at
+        facts["vitals_age_min"] = age.total_seconds() / 60
+    return facts
+
+
+def assess_discharge(
+    session: Session, timeline: Timeline, answers: dict[str, bool], now: datetime
+) -> discharge.DischargeAssessment:
+    """How each criterion stands: figures from the record, the rest from the person who asks."""
+    protocol = library().discharge[session.course.route]
+    asked = {c.fact for c in protocol.criteria if c.question}
+    stated = {name: value for name, value in answers.items() if name in asked}
+    return discharge.assess(protocol, {**stated, **discharge_facts(timeline, now)})

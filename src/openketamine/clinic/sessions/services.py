@@ -1,0 +1,834 @@
+"""The acts of a session, as a nurse or a prescriber would name them.
+
+Each is one transaction and one event in the record. Whatever an act would make of the session is
+folded before it is written, so an act that does not fit is refused and nothing is half-done.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.intake.services import require_no_open_safety_review
+from openketamine.clinic.people.models import Course, MeasurementKind, Stage
+from openketamine.clinic.people.services import check_plausible, move_to, record_measurement
+from openketamine.clinic.plans import queries as plans
+from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.policy.services import require_signed_policy
+from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+from openketamine.clinic.record.models import Event, Source
+from openketamine.protocols import monitoring
+from openketamine.protocols.eligibility import evaluate
+
+from . import queries, signals
+from .alerts import alerts
+from .models import OPEN, Chair, Phase, Session
+from .timeline import CORRECTABLE, OBSERVATIONS, RETIMABLE, VITALS, OutOfOrderError, fold
+
+BEDSIDE = frozenset({Role.NURSE, Role.PRESCRIBER})
+ENTRY = BEDSIDE | {Role.THERAPIST}
+# A pump rounds to a tenth; less than this left to run is a finished infusion.
+ROUNDING_MG = 0.15
+LONGEST_BACKDATING = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """An event that is not written yet, for folding beforehand."""
+
+    seq: int
+    kind: str
+    occurred_at: datetime
+    recorded_at: datetime
+    actor_name: str
+    source: str
+    corrects_id: int | None
+    data: dict[str, Any]
+
+
+def _append(
+    actor: User | str,
+    session: Session,
+    kind: str,
+    data: dict[str, Any],
+    *,
+    at: datetime | None = None,
+    source: Source = Source.HAND,
+    corrects: Event | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Fold the session with the new event, and write it only if it fits."""
+    record.lock()
+    if client_id and (stored := Event.objects.filter(client_id=client_id).first()):
+        return stored
+    now = clock.now()
+    occurred_at = at or now
+    if occurred_at < session.opened_at - LONGEST_BACKDATING:
+        raise Refused(
+            f"{occurred_at:%d %b %H:%M} lies long before this session. Check date and time.",
+            field="at",
+        )
+    events: list[Any] = list(Event.objects.filter(stream=session.stream).order_by("seq"))
+    draft = _Draft(
+        seq=(events[-1].seq if events else 0) + 1,
+        kind=kind,
+        occurred_at=occurred_at,
+        recorded_at=now,
+        actor_name=str(actor),
+        source=source,
+        corrects_id=corrects.pk if corrects else None,
+        data=data,
+    )
+    try:
+        timeline = fold([*events, draft])
+    except OutOfOrderError as error:
+        raise Refused(f"Not possible: {error}.") from error
+    event = record.append(
+        actor,
+        session.stream,
+        kind,
+        data,
+        person_id=session.person_id,
+        occurred_at=occurred_at,
+        source=source,
+        corrects=corrects,
+        client_id=client_id,
+    )
+    if timeline.phase != session.phase:
+        session.phase = timeline.phase
+        session.save(update_fields=["phase"])
+    return event
+
+
+def _require_role(actor: User, roles: frozenset[Role], act: str) -> None:
+    if actor.role not in roles:
+        raise Refused(f"Your role does not {act}.")
+
+
+def _require_open(session: Session) -> Session:
+    session = (
+        Session.objects.select_for_update(of=("self",))
+        .select_related("course__person", "person", "planned__plan", "chair")
+        .get(pk=session.pk)
+    )
+    if session.phase not in OPEN:
+        raise Refused(f"This session is {Phase(session.phase).label.lower()}.")
+    return session
+
+
+def _require_treatable(course: Course) -> None:
+    require_signed_policy()
+    require_no_open_safety_review(course)
+    if plans.consent_in_force(course) is None:
+        raise Refused("No consent is in force. Without it nothing can be given.")
+    if plans.plan_in_force(course) is None:
+        raise Refused("The plan is not in force: a second person has to check the dose first.")
+
+
+def _plausible(session: Session, values: Mapping[str, float | None]) -> dict[str, float]:
+    """The values that are there, or a refusal naming the first that cannot be true."""
+    protocol = queries.protocol_of(session)
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        if reason := monitoring.impossible(protocol, name, value):
+            raise Refused(reason, field=name)
+    systolic, diastolic = given.get("systolic_mmhg"), given.get("diastolic_mmhg")
+    if systolic is not None and diastolic is not None and diastolic >= systolic:
+        raise Refused(
+            f"Diastolic {diastolic:g} cannot be as high as systolic {systolic:g} mmHg. Check both.",
+            field="diastolic_mmhg",
+        )
+    return given
+
+
+@transaction.atomic
+def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
+    """The patient has arrived and takes a chair.
+
+    Raises:
+        Refused: something that must be in force is not, the chair is taken, another session of this
+            patient is open, or this one was opened already.
+    """
+    _require_role(actor, BEDSIDE, "open sessions")
+    record.lock()
+    planned = PlannedSession.objects.select_related("course", "person", "plan").get(pk=planned.pk)
+    _require_treatable(planned.course)
+    if planned.cancelled_at or planned.done_at or hasattr(planned, "session"):
+        raise Refused("This session was opened or cancelled already.")
+    if (taken := Session.objects.filter(chair=chair, closed_at=None).first()) is not None:
+        raise Refused(f"{chair} is taken by {taken.person}.", field="chair")
+    if Session.objects.filter(person=planned.person, closed_at=None).exists():
+        raise Refused("Another session of this patient is still open. Close it first.")
+    session = Session.objects.create(
+        planned=planned, course=planned.course, person=planned.person, chair=chair
+    )
+    plan = plans.plan_in_force(planned.course)
+    assert plan is not None
+    _append(
+        actor,
+        session,
+        "session.opened",
+        {
+            "chair": chair.name,
+            "planned": str(planned.pk),
+            "number": planned.number,
+            "plan": plan.pk,
+            "dose_mg": plan.dose_mg,
+            "dose_mg_per_kg": plan.dose_mg_per_kg,
+            "duration_min": plan.duration_min,
+            "rate_mg_per_h": plan.rate_mg_per_h,
+            "concentration_mg_per_ml": plan.concentration_mg_per_ml,
+            "policy": library().policy_digest,
+            "library": library().version,
+        },
+    )
+    return session
+
+
+@transaction.atomic
+def complete_check(
+    actor: User,
+    session: Session,
+    *,
+    confirmed: Mapping[str, bool],
+    weight_kg: float,
+    vitals: Mapping[str, float | None],
+    escort_name: str,
+    escort_relation: str = "",
+    escort_phone: str = "",
+    medicines_today: str,
+    safety_concern: bool = False,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """The pre-session check. Pressure above the policy's figures asks the prescriber first.
+
+    Args:
+        confirmed: for each item of the protocol's checklist, whether it was confirmed.
+
+    Raises:
+        Refused: an item is not confirmed, a value impossible, the escort unnamed, or the dose per
+            kilogram at today's weight outside policy.
+    """
+    _require_role(actor, BEDSIDE, "do the pre-session check")
+    session = _require_open(session)
+    _require_treatable(session.course)
+    protocol = queries.protocol_of(session)
+    for item in protocol.presession:
+        if not confirmed.get(item.item):
+            raise Refused(f"Not confirmed: {item.question}.", field=item.item)
+    if not escort_name.strip():
+        raise Refused(
+            "Name the adult who takes the patient home. Without an escort nothing is given.",
+            field="escort_name",
+        )
+    if not medicines_today.strip():
+        raise Refused(
+            "Write down today's medicines, alcohol and drugs, or 'none'.", field="medicines_today"
+        )
+    if safety_concern:
+        raise Refused(
+            "A concern about safety stops the session here. Call the prescriber, do a PHQ-9 and "
+            "record the safety review.",
+            field="safety_concern",
+        )
+    check_plausible(MeasurementKind.WEIGHT_KG, weight_kg)
+    readings = _plausible(session, vitals)
+    for name in ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm", "spo2_percent"):
+        if name not in readings:
+            raise Refused("The baseline needs pressure, heart rate and SpO2.", field=name)
+    plan = session.planned.plan
+    limit = library().regimens[plan.regimen].limit("dose_mg_per_kg")
+    per_kg = plan.dose_mg / weight_kg
+    if not limit.minimum <= round(per_kg, 2) <= limit.maximum:
+        raise Refused(
+            f"At {weight_kg:g} kg the ordered {plan.dose_mg:g} mg would be {per_kg:.2f} mg/kg, "
+            f"outside the clinic's policy of {limit.minimum:g} to {limit.maximum:g} mg/kg. "
+            "The prescriber must order the plan anew.",
+            field="weight_kg",
+        )
+    event = _append(
+        actor,
+        session,
+        "session.check_completed",
+        {
+            "confirmed": sorted(name for name, yes in confirmed.items() if yes),
+            "weight_kg": weight_kg,
+            "dose_mg_per_kg_today": round(per_kg, 3),
+            "vitals": readings,
+            "escort": {
+                "name": escort_name.strip(),
+                "relation": escort_relation.strip(),
+                "phone": escort_phone.strip(),
+            },
+            "medicines_today": medicines_today.strip(),
+            "asks_prescriber": _pressure_asks(session, readings),
+        },
+        client_id=client_id,
+    )
+    record_measurement(actor, session.person, kind=MeasurementKind.WEIGHT_KG, value=weight_kg)
+    return event
+
+
+def _pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
+    """The pre-dose pressure rule that these readings trip, in words, or nothing."""
+    for file in library().eligibility:
+        for rule in file.rules:
+            if rule.ref == "PR-1" and session.course.route in file.routes:
+                holds, _ = evaluate(rule.when, readings)
+                return rule.statement if holds else ""
+    return ""
+
+
+@transaction.atomic
+def decide_go(prescriber: User, session: Session, *, reason: str) -> Event:
+    """The prescriber lets the session go on although the pressure before it is high.
+
+    Raises:
+        Refused: not a prescriber, nothing to decide, or no reason.
+    """
+    _require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
+    session = _require_open(session)
+    timeline = queries.timeline_of(session)
+    if timeline.phase != Phase.CHECK or timeline.check is None:
+        raise Refused("There is nothing to decide: do the pre-session check first.")
+    if not reason.strip():
+        raise Refused("Give the reason.", field="reason")
+    return _append(
+        prescriber,
+        session,
+        "session.go_decided",
+        {"about": timeline.check["asks_prescriber"], "reason": reason.strip()},
+    )
+
+
+@transaction.atomic
+def start_infusion(
+    actor: User,
+    session: Session,
+    *,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Start the pump with the ordered dose at the ordered rate.
+
+    Raises:
+        Refused: the check is not done, or something that must be in force no longer is.
+    """
+    _require_role(actor, BEDSIDE, "start infusions")
+    session = _require_open(session)
+    _require_treatable(session.course)
+    timeline = queries.timeline_of(session)
+    if timeline.phase == Phase.CHECK:
+        waiting = timeline.check and timeline.check["asks_prescriber"]
+        raise Refused(
+            f"{waiting}: the prescriber has to decide first." if waiting else "Do the check first."
+        )
+    plan = session.planned.plan
+    return _append(
+        actor,
+        session,
+        "session.infusion_started",
+        {"programmed_mg": plan.dose_mg, "rate_mg_per_h": plan.rate_mg_per_h},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def pause_infusion(
+    actor: User,
+    session: Session,
+    *,
+    reason: str,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Hold the pump.
+
+    Raises:
+        Refused: it does not run, or no reason is given.
+    """
+    _require_role(actor, BEDSIDE, "pause infusions")
+    session = _require_open(session)
+    if not reason.strip():
+        raise Refused("Give the reason for the pause.", field="reason")
+    return _append(
+        actor,
+        session,
+        "session.infusion_paused",
+        {"reason": reason.strip()},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def resume_infusion(
+    actor: User,
+    session: Session,
+    *,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Let the pump run on at the rate it had before the pause.
+
+    Raises:
+        Refused: it is not paused, or something that must be in force no longer is.
+    """
+    _require_role(actor, BEDSIDE, "resume infusions")
+    session = _require_open(session)
+    _require_treatable(session.course)
+    timeline = queries.timeline_of(session)
+    rate = timeline.segments[-1].rate_mg_per_h if timeline.segments else 0.0
+    return _append(
+        actor,
+        session,
+        "session.infusion_resumed",
+        {"rate_mg_per_h": rate},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def change_rate(
+    actor: User,
+    session: Session,
+    *,
+    rate_mg_per_h: float,
+    reason: str,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Set the pump to a new rate from now on.
+
+    A nurse may go slower than ordered. Faster than ordered is the prescriber's to set, and within
+    the clinic's policy: never faster than the ordered dose over the shortest time allowed.
+
+    Raises:
+        Refused: the pump does not run, the rate is not above zero, or it lies beyond the order.
+    """
+    _require_role(actor, BEDSIDE, "change rates")
+    session = _require_open(session)
+    plan = session.planned.plan
+    if not rate_mg_per_h > 0:
+        raise Refused("A rate is above zero. To hold the pump, pause it.", field="rate_mg_per_h")
+    shortest_min = library().regimens[plan.regimen].limit("duration_min").minimum
+    fastest = round(plan.dose_mg / shortest_min * 60, 1)
+    if rate_mg_per_h > max(fastest, plan.rate_mg_per_h):
+        raise Refused(
+            f"{rate_mg_per_h:g} mg/h is above the clinic's policy for this dose: at most "
+            f"{max(fastest, plan.rate_mg_per_h):g} mg/h.",
+            field="rate_mg_per_h",
+        )
+    if rate_mg_per_h > plan.rate_mg_per_h and actor.role != Role.PRESCRIBER:
+        raise Refused(
+            f"{rate_mg_per_h:g} mg/h is faster than the ordered {plan.rate_mg_per_h:g} mg/h. "
+            "The prescriber has to set it.",
+            field="rate_mg_per_h",
+        )
+    if not reason.strip():
+        raise Refused("Give the reason for the change.", field="reason")
+    return _append(
+        actor,
+        session,
+        "session.rate_changed",
+        {"rate_mg_per_h": rate_mg_per_h, "reason": reason.strip()},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def end_infusion(
+    actor: User,
+    session: Session,
+    *,
+    reason: str = "",
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """The infusion is over: run in, or stopped before that with the reason.
+
+    Raises:
+        Refused: it has not started, or drug is left and no reason is given.
+    """
+    _require_role(actor, BEDSIDE, "end infusions")
+    session = _require_open(session)
+    timeline = queries.timeline_of(session)
+    given = timeline.given_mg(at or clock.now())
+    left = timeline.programmed_mg - given
+    if left > ROUNDING_MG and not reason.strip():
+        raise Refused(
+            f"{left:.1f} of {timeline.programmed_mg:g} mg have not run in. "
+            "Give the reason for stopping now.",
+            field="reason",
+        )
+    return _append(
+        actor,
+        session,
+        "session.infusion_ended",
+        {
+            "given_mg": round(given, 2),
+            "wasted_mg": round(max(left, 0.0), 2),
+            "reason": reason.strip() or "complete",
+        },
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def record_vitals(
+    actor: User | str,
+    session: Session,
+    *,
+    at: datetime | None = None,
+    source: Source = Source.HAND,
+    client_id: uuid.UUID | None = None,
+    **values: float | None,
+) -> Event:
+    """Keep vital signs, by hand or from a monitor (then `actor` is the device's name).
+
+    Raises:
+        Refused: nothing is given, or a value is impossible.
+    """
+    if isinstance(actor, User):
+        _require_role(actor, ENTRY, "record vital signs")
+    session = _require_open(session)
+    readings = _plausible(session, {name: values.get(name) for name in VITALS})
+    if not readings:
+        raise Refused("Enter at least one vital sign.")
+    return _append(
+        actor,
+        session,
+        "session.vitals_recorded",
+        dict(readings),
+        at=at,
+        source=source,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def record_observation(
+    actor: User,
+    session: Session,
+    *,
+    note: str = "",
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+    **values: float | None,
+) -> Event:
+    """Keep how the patient is: sedation, dissociation, nausea, distress.
+
+    Raises:
+        Refused: nothing is given, or a value is impossible.
+    """
+    _require_role(actor, ENTRY, "record observations")
+    session = _require_open(session)
+    observed = _plausible(session, {name: values.get(name) for name in OBSERVATIONS})
+    if not observed:
+        raise Refused("Enter at least one observation.")
+    return _append(
+        actor,
+        session,
+        "session.observed",
+        {**observed, "note": note.strip()},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def record_side_effect(
+    actor: User,
+    session: Session,
+    *,
+    effect: str,
+    severity: str,
+    note: str = "",
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Keep a side effect with its severity.
+
+    Raises:
+        Refused: it is not on the list, or 'another' comes without words.
+    """
+    _require_role(actor, ENTRY, "record side effects")
+    session = _require_open(session)
+    listed = queries.protocol_of(session).side_effects
+    labels = {item.id: item.label for item in listed.items}
+    if effect not in labels:
+        raise Refused("Choose a side effect from the list.", field="effect")
+    if severity not in listed.severities:
+        raise Refused(f"Choose how bad: {', '.join(listed.severities)}.", field="severity")
+    if effect == "other" and not note.strip():
+        raise Refused("Say in words what it is.", field="note")
+    return _append(
+        actor,
+        session,
+        "session.side_effect_noted",
+        {"effect": effect, "label": labels[effect], "severity": severity, "note": note.strip()},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def give_medicine(
+    actor: User,
+    session: Session,
+    *,
+    medicine: str,
+    dose: float,
+    route: str,
+    reason: str,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Keep a rescue medicine or antiemetic that was given.
+
+    Raises:
+        Refused: it is not in the clinic's list, by a route not listed, above the policy's dose, or
+            without a reason.
+    """
+    _require_role(actor, BEDSIDE, "give medicines")
+    session = _require_open(session)
+    listed = {item.id: item for item in queries.protocol_of(session).medicines.items}
+    item = listed.get(medicine)
+    if item is None:
+        raise Refused("Choose a medicine from the clinic's list.", field="medicine")
+    if not dose > 0:
+        raise Refused("A dose is above zero.", field="dose")
+    if item.maximum is not None and dose > item.maximum:
+        raise Refused(
+            f"{item.label} {dose:g} {item.unit} is above the clinic's policy of "
+            f"{item.maximum:g} {item.unit}.",
+            field="dose",
+        )
+    if route not in item.routes:
+        raise Refused(f"{item.label} is listed for {', '.join(item.routes)}.", field="route")
+    if not reason.strip():
+        raise Refused("Say what it is given for.", field="reason")
+    return _append(
+        actor,
+        session,
+        "session.medicine_given",
+        {
+            "medicine": medicine,
+            "label": item.label,
+            "dose": dose,
+            "unit": item.unit,
+            "route": route,
+            "reason": reason.strip(),
+        },
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def write_note(
+    actor: User,
+    session: Session,
+    *,
+    text: str,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Keep a note.
+
+    Raises:
+        Refused: it is empty.
+    """
+    _require_role(actor, ENTRY, "write session notes")
+    session = _require_open(session)
+    if not text.strip():
+        raise Refused("The note is empty.", field="text")
+    return _append(
+        actor, session, "session.note_written", {"text": text.strip()}, at=at, client_id=client_id
+    )
+
+
+@transaction.atomic
+def acknowledge_alert(actor: User, session: Session, *, rule_id: str, reason: str) -> Event:
+    """Quiet one alert, with a name and a reason.
+
+    Raises:
+        Refused: it does not stand open, or no reason is given.
+    """
+    _require_role(actor, BEDSIDE, "acknowledge alerts")
+    session = _require_open(session)
+    if not reason.strip():
+        raise Refused("An alert is acknowledged with a reason.", field="reason")
+    timeline = queries.timeline_of(session)
+    standing = alerts(timeline, queries.protocol_of(session), clock.now())
+    alert = next((a for a in standing if a.rule_id == rule_id and not a.acknowledged), None)
+    if alert is None:
+        raise Refused("This alert no longer stands open.")
+    return _append(
+        actor,
+        session,
+        "session.alert_acknowledged",
+        {"rule_id": rule_id, "statement": alert.statement, "reason": reason.strip()},
+    )
+
+
+@transaction.atomic
+def correct_event(
+    actor: User,
+    session: Session,
+    *,
+    seq: int,
+    reason: str,
+    data: Mapping[str, Any] | None = None,
+    occurred_at: datetime | None = None,
+) -> Event:
+    """Correct an earlier entry by a new event that names it. The entry itself stays as it is.
+
+    With `data` it is restated, with `occurred_at` its time is put right, with neither it is taken
+    back.
+
+    Raises:
+        Refused: no such entry, of a kind that cannot be corrected so, no reason, or the result
+            would contradict the rest of the session.
+    """
+    _require_role(actor, BEDSIDE, "correct entries")
+    session = (
+        Session.objects.select_for_update(of=("self",)).select_related("course").get(pk=session.pk)
+    )
+    target = Event.objects.filter(stream=session.stream, seq=seq).first()
+    if target is None:
+        raise Refused("There is no such entry in this session.")
+    if not reason.strip():
+        raise Refused("A correction needs its reason.", field="reason")
+    correction: dict[str, Any]
+    if occurred_at is not None:
+        if target.kind not in CORRECTABLE | RETIMABLE:
+            raise Refused("The time of this entry cannot be corrected.")
+        if occurred_at > clock.now():
+            raise Refused("The time lies in the future.", field="occurred_at")
+        correction = {"action": "retime", "occurred_at": occurred_at.isoformat()}
+    elif target.kind not in CORRECTABLE:
+        raise Refused("What the pump did cannot be taken back. Correct its time, or write a note.")
+    elif data is not None:
+        correction = {"action": "restate", "data": _restated(session, target, data)}
+    else:
+        correction = {"action": "retract"}
+    return _append(
+        actor,
+        session,
+        "session.corrected",
+        {**correction, "reason": reason.strip()},
+        corrects=target,
+    )
+
+
+def _restated(session: Session, target: Event, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole new content of an entry, checked as the entry itself would have been."""
+    if target.kind == "session.vitals_recorded":
+        return dict(_plausible(session, {name: data.get(name) for name in VITALS}))
+    raise Refused("Take the entry back and enter it anew.")
+
+
+@transaction.atomic
+def discharge(
+    actor: User,
+    session: Session,
+    *,
+    answers: Mapping[str, bool],
+    escort_name: str,
+    note: str = "",
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """The patient goes home with the escort, once every criterion of the protocol is met.
+
+    Raises:
+        Refused: a criterion is not met or not known, with the reason; or the escort is unnamed.
+    """
+    _require_role(actor, BEDSIDE, "discharge patients")
+    session = _require_open(session)
+    timeline = queries.timeline_of(session)
+    if timeline.phase != Phase.RECOVERY:
+        raise Refused("The patient is not in recovery yet. End the infusion first.")
+    if not escort_name.strip():
+        raise Refused("Name the adult who takes the patient home.", field="escort_name")
+    now = clock.now()
+    assessment = queries.assess_discharge(session, timeline, dict(answers), now)
+    if not assessment.ready:
+        open_items = "; ".join(f"{r.criterion.statement} ({r.because})" for r in assessment.open)
+        raise Refused(f"Not yet: {open_items}.")
+    event = _append(
+        actor,
+        session,
+        "session.discharged",
+        {
+            "criteria": [
+                {"id": r.criterion.id, "statement": r.criterion.statement, "value": r.because}
+                for r in assessment.results
+            ],
+            "escort_name": escort_name.strip(),
+            "given_mg": round(timeline.given_mg(now), 2),
+            "note": note.strip(),
+        },
+        client_id=client_id,
+    )
+    _close(session, now)
+    session.planned.done_at = now
+    session.planned.save(update_fields=["done_at"])
+    signals.discharged.send(sender=Session, session=session, actor=actor)
+    remaining = session.course.planned_sessions.filter(done_at=None, cancelled_at=None)
+    if not remaining.exists():
+        move_to(actor, session.course, Stage.FOLLOW_UP)
+    return event
+
+
+@transaction.atomic
+def cancel_session(actor: User, session: Session, *, reason: str) -> Event:
+    """Send the patient home without the drug.
+
+    Raises:
+        Refused: the infusion has started, or no reason is given.
+    """
+    _require_role(actor, BEDSIDE, "cancel sessions")
+    session = _require_open(session)
+    if session.phase not in {Phase.CHECK, Phase.READY}:
+        raise Refused("The infusion has started. End it, then discharge the patient.")
+    if not reason.strip():
+        raise Refused("Give the reason.", field="reason")
+    event = _append(actor, session, "session.cancelled", {"reason": reason.strip()})
+    _close(session, clock.now())
+    session.planned.cancelled_at = clock.now()
+    session.planned.cancel_reason = reason.strip()
+    session.planned.save(update_fields=["cancelled_at", "cancel_reason"])
+    return event
+
+
+def _close(session: Session, now: datetime) -> None:
+    session.closed_at = now
+    session.save(update_fields=["closed_at"])
+
+
+@transaction.atomic
+def add_chair(actor: User, *, name: str) -> Chair:
+    """Set up one more chair.
+
+    Raises:
+        Refused: the name is empty or taken.
+    """
+    if not name.strip():
+        raise Refused("Name the chair.", field="name")
+    if Chair.objects.filter(name__iexact=name.strip()).exists():
+        raise Refused(f"There is a chair {name.strip()!r} already.", field="name")
+    chair = Chair.objects.create(name=name.strip(), position=Chair.objects.count() + 1)
+    record.append(actor, "clinic", "clinic.chair_added", {"chair": chair.pk, "name": chair.name})
+    return chair

@@ -1,0 +1,288 @@
+"""A session folded from its events: the one place that says what happened and how it stands.
+
+Pure: events in, `Timeline` out. Corrections are applied first, so that everything after sees the
+record as corrected; the log keeps both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from .models import Phase
+
+VITALS = (
+    "systolic_mmhg",
+    "diastolic_mmhg",
+    "heart_rate_bpm",
+    "spo2_percent",
+    "respiratory_rate_bpm",
+)
+OBSERVATIONS = ("sedation_moaas", "dissociation_0_10", "nausea_0_10", "distress_0_10")
+
+# What a slip of the finger may have made wrong, and a correction may take back or restate.
+CORRECTABLE = frozenset(
+    {
+        "session.vitals_recorded",
+        "session.observed",
+        "session.side_effect_noted",
+        "session.medicine_given",
+        "session.note_written",
+    }
+)
+# The pump's events cannot be taken back, but the time at which they were tapped may be wrong.
+RETIMABLE = frozenset(
+    {
+        "session.infusion_started",
+        "session.infusion_paused",
+        "session.infusion_resumed",
+        "session.rate_changed",
+        "session.infusion_ended",
+    }
+)
+
+
+class EventLike(Protocol):
+    """What the fold needs of an event; `record.Event` has it."""
+
+    seq: int
+    kind: str
+    occurred_at: datetime
+    recorded_at: datetime
+    actor_name: str
+    source: str
+    corrects_id: int | None
+
+    @property
+    def data(self) -> dict[str, Any]: ...
+
+
+class OutOfOrderError(ValueError):
+    """The events contradict each other, e.g. a pause before the start."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One event as a person reads it."""
+
+    seq: int
+    kind: str
+    at: datetime
+    recorded_at: datetime
+    actor_name: str
+    source: str
+    data: dict[str, Any]
+    retracted: bool = False
+    correction: str = ""
+
+    @property
+    def can_be_corrected(self) -> bool:
+        return self.kind in CORRECTABLE and not self.retracted
+
+    @property
+    def can_be_retimed(self) -> bool:
+        return self.kind in RETIMABLE
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of time in which the pump ran at one rate."""
+
+    start: datetime
+    end: datetime | None
+    rate_mg_per_h: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    at: datetime
+    values: dict[str, float]
+    source: str
+    seq: int
+
+
+@dataclass
+class Timeline:
+    """How a session stands."""
+
+    phase: Phase = Phase.CHECK
+    opened: dict[str, Any] = field(default_factory=dict)
+    check: dict[str, Any] | None = None
+    go: Line | None = None
+    programmed_mg: float = 0.0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str = ""
+    segments: list[Segment] = field(default_factory=list)
+    vitals: list[Reading] = field(default_factory=list)
+    observations: list[Reading] = field(default_factory=list)
+    side_effects: list[Line] = field(default_factory=list)
+    medicines: list[Line] = field(default_factory=list)
+    notes: list[Line] = field(default_factory=list)
+    acknowledgements: list[Line] = field(default_factory=list)
+    discharge: Line | None = None
+    lines: list[Line] = field(default_factory=list)
+    last_seq: int = 0
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        """The vital signs taken at the check."""
+        return dict(self.check["vitals"]) if self.check else {}
+
+    @property
+    def rate_mg_per_h(self) -> float:
+        """The rate at which the pump runs now; 0 where it does not."""
+        return self.segments[-1].rate_mg_per_h if self.phase == Phase.INFUSION else 0.0
+
+    @property
+    def latest_vitals(self) -> Reading | None:
+        return self.vitals[-1] if self.vitals else None
+
+    @property
+    def latest_observation(self) -> Reading | None:
+        return self.observations[-1] if self.observations else None
+
+    def given_mg(self, at: datetime) -> float:
+        """The dose that has run in by a moment.
+
+        The pump was programmed with the whole dose and delivers no more than that, however late
+        somebody taps that it has ended.
+        """
+        total = 0.0
+        for segment in self.segments:
+            end = min(segment.end or at, at)
+            if end > segment.start:
+                total += segment.rate_mg_per_h * (end - segment.start).total_seconds() / 3600
+        return min(total, self.programmed_mg)
+
+    def elapsed_min(self, at: datetime) -> float | None:
+        """Minutes since the infusion began."""
+        return (at - self.started_at).total_seconds() / 60 if self.started_at else None
+
+    def series(self, quantity: str) -> list[Reading]:
+        """The readings that hold a quantity, in time order."""
+        return [r for r in (*self.vitals, *self.observations) if quantity in r.values]
+
+
+def fold(events: Sequence[EventLike]) -> Timeline:
+    """Make a session's timeline from its events.
+
+    Args:
+        events: of one session, in the order of the record.
+
+    Raises:
+        OutOfOrderError: the pump's events contradict each other.
+    """
+    timeline = Timeline(last_seq=events[-1].seq if events else 0)
+    lines = _apply_corrections(events)
+    timeline.lines = lines
+    for line in sorted((x for x in lines if not x.retracted), key=lambda x: (x.at, x.seq)):
+        _step(timeline, line)
+    return timeline
+
+
+def _apply_corrections(events: Sequence[EventLike]) -> list[Line]:
+    """The events as lines, each as last corrected; corrections themselves follow as lines."""
+    lines: dict[int, Line] = {}
+    for event in events:
+        if event.kind != "session.corrected":
+            lines[event.seq] = Line(
+                event.seq,
+                event.kind,
+                event.occurred_at,
+                event.recorded_at,
+                event.actor_name,
+                event.source,
+                event.data,
+            )
+            continue
+        target = lines[event.corrects_id or 0]
+        data = event.data
+        if data["action"] == "retract":
+            changed = replace(target, retracted=True)
+        elif data["action"] == "retime":
+            changed = replace(target, at=datetime.fromisoformat(data["occurred_at"]))
+        else:
+            changed = replace(target, data=data["data"])
+        lines[target.seq] = replace(
+            changed, correction=f"{data['action']}: {data['reason']} ({event.actor_name})"
+        )
+        lines[event.seq] = Line(
+            event.seq,
+            event.kind,
+            event.occurred_at,
+            event.recorded_at,
+            event.actor_name,
+            event.source,
+            {**data, "corrects": target.seq},
+        )
+    return list(lines.values())
+
+
+def _step(timeline: Timeline, line: Line) -> None:
+    data = line.data
+    match line.kind:
+        case "session.opened":
+            timeline.opened = data
+        case "session.check_completed":
+            _expect(timeline, line, Phase.CHECK, Phase.READY)
+            timeline.check = data
+            timeline.phase = Phase.CHECK if data["asks_prescriber"] else Phase.READY
+            timeline.vitals.append(Reading(line.at, data["vitals"], line.source, line.seq))
+        case "session.go_decided":
+            _expect(timeline, line, Phase.CHECK)
+            timeline.go, timeline.phase = line, Phase.READY
+        case "session.infusion_started":
+            _expect(timeline, line, Phase.READY)
+            timeline.phase, timeline.started_at = Phase.INFUSION, line.at
+            timeline.programmed_mg = data["programmed_mg"]
+            timeline.segments.append(Segment(line.at, None, data["rate_mg_per_h"]))
+        case "session.infusion_paused":
+            _expect(timeline, line, Phase.INFUSION)
+            _close(timeline, line.at)
+            timeline.phase = Phase.PAUSED
+        case "session.infusion_resumed":
+            _expect(timeline, line, Phase.PAUSED)
+            timeline.segments.append(Segment(line.at, None, data["rate_mg_per_h"]))
+            timeline.phase = Phase.INFUSION
+        case "session.rate_changed":
+            _expect(timeline, line, Phase.INFUSION)
+            _close(timeline, line.at)
+            timeline.segments.append(Segment(line.at, None, data["rate_mg_per_h"]))
+        case "session.infusion_ended":
+            _expect(timeline, line, Phase.INFUSION, Phase.PAUSED)
+            if timeline.phase == Phase.INFUSION:
+                _close(timeline, line.at)
+            timeline.phase, timeline.ended_at = Phase.RECOVERY, line.at
+            timeline.end_reason = data["reason"]
+        case "session.vitals_recorded":
+            timeline.vitals.append(Reading(line.at, data, line.source, line.seq))
+        case "session.observed":
+            values = {name: data[name] for name in OBSERVATIONS if data.get(name) is not None}
+            timeline.observations.append(Reading(line.at, values, line.source, line.seq))
+        case "session.side_effect_noted":
+            timeline.side_effects.append(line)
+        case "session.medicine_given":
+            timeline.medicines.append(line)
+        case "session.note_written":
+            timeline.notes.append(line)
+        case "session.alert_acknowledged":
+            timeline.acknowledgements.append(line)
+        case "session.discharged":
+            _expect(timeline, line, Phase.RECOVERY)
+            timeline.discharge, timeline.phase = line, Phase.DISCHARGED
+        case "session.cancelled":
+            timeline.phase = Phase.CANCELLED
+
+
+def _close(timeline: Timeline, at: datetime) -> None:
+    timeline.segments[-1] = replace(timeline.segments[-1], end=at)
+
+
+def _expect(timeline: Timeline, line: Line, *phases: Phase) -> None:
+    if timeline.phase not in phases:
+        act = line.kind.removeprefix("session.").replace("_", " ")
+        raise OutOfOrderError(
+            f"{act} at {line.at:%H:%M:%S} does not fit: the session is then in "
+            f"{timeline.phase.label.lower()}"
+        )

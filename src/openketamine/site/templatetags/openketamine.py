@@ -1,0 +1,143 @@
+"""Template tags of the design system: figures with unit and age, sparklines, fields."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django import template
+from django.forms.boundfield import BoundField
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from openketamine.clinic.record import clock
+
+register = template.Library()
+
+
+@register.filter
+def age(moment: datetime | date | None) -> str:
+    """How long ago, in the words of a bedside: "just now", "2 min ago", "3 h ago", "4 days ago"."""
+    if moment is None:
+        return ""
+    if not isinstance(moment, datetime):
+        days = (clock.today() - moment).days
+        return "today" if days == 0 else f"{days} day{'s' * (days != 1)} ago"
+    minutes = int((clock.now() - moment).total_seconds() // 60)
+    if minutes < 0:
+        return f"in {_span(-minutes)}"
+    return "just now" if minutes < 1 else f"{_span(minutes)} ago"
+
+
+def _span(minutes: int) -> str:
+    if minutes < 120:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h"
+    return f"{minutes // 1440} days"
+
+
+@register.filter
+def time_until(moment: datetime) -> str:
+    """The clock time where it is today, else the day as well."""
+    local = timezone.localtime(moment)
+    if local.date() == clock.today():
+        return f"{local:%H:%M}"
+    return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
+
+
+@register.simple_tag
+def figure(value: Any, unit: str = "", at: datetime | None = None, css: str = "") -> SafeString:
+    """A number that never stands without its unit, nor without its age where it has one."""
+    if value in (None, ""):
+        return format_html('<span class="figure {}"><b>–</b></span>', css)
+    if isinstance(value, float):
+        value = f"{value:g}"
+    return format_html(
+        '<span class="figure {}"><b>{}</b>{}{}</span>',
+        css,
+        value,
+        format_html(' <span class="unit">{}</span>', unit) if unit else "",
+        format_html(
+            ' <span class="age" data-at="{}">{}</span>', at.isoformat(), age(at)
+        )
+        if at
+        else "",
+    )
+
+
+@register.simple_tag
+def sparkline(values: Sequence[float], label: str) -> SafeString:
+    """The last values as a small line, with the words for those who cannot see it."""
+    if len(values) < 2:
+        return mark_safe("")
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    points = [
+        (round(96 * index / (len(values) - 1), 1), round(21 - 18 * (value - low) / span, 1))
+        for index, value in enumerate(values)
+    ]
+    return format_html(
+        '<svg class="spark" viewBox="0 0 96 24" role="img" aria-label="{}: {}">'
+        '<polyline points="{}"/><circle cx="{}" cy="{}" r="2.5"/></svg>',
+        label,
+        ", ".join(f"{value:g}" for value in values),
+        " ".join(f"{x},{y}" for x, y in points),
+        *points[-1],
+    )
+
+
+@register.simple_tag
+def authority(item: Any, source: str = "") -> SafeString:
+    """Under which authority a statement stands: never a proposal dressed as a guideline."""
+    return format_html(
+        '<span class="authority">{} · {}{}</span>',
+        item.authority,
+        {"DESIGN": "proposal, not published"}.get(item.certainty, item.certainty),
+        format_html(" · {}", source) if source else "",
+    )
+
+
+@register.filter
+def lookup(mapping: Any, key: Any) -> Any:
+    """`mapping[key]`, or nothing."""
+    return mapping.get(key, "") if mapping else ""
+
+
+@register.inclusion_tag("components/field.html")
+def field(bound: BoundField, unit: str = "") -> dict[str, Any]:
+    """A form field with label, help and error, wired for screen readers."""
+    ids = [f"{bound.id_for_label or bound.html_name}_{part}" for part in ("help", "error")]
+    described = [
+        name for name, there in zip(ids, (bound.help_text, bound.errors), strict=True) if there
+    ]
+    widget = bound.field.widget
+    grouped = getattr(widget, "input_type", "") == "radio" or widget.__class__.__name__ in {
+        "CheckboxSelectMultiple"
+    }
+    attributes: dict[str, Any] = {}
+    if described and not grouped:
+        attributes["aria-describedby"] = " ".join(described)
+    if bound.errors and not grouped:
+        attributes["aria-invalid"] = "true"
+    return {
+        "bound": bound,
+        "widget": bound.as_widget(attrs=attributes) if not grouped else "",
+        "grouped": grouped,
+        "is_check": getattr(widget, "input_type", "") == "checkbox",
+        "unit": unit,
+        "help_id": ids[0],
+        "error_id": ids[1],
+    }
+
+
+@register.simple_tag
+def form_errors(form: Any) -> SafeString:
+    """What is wrong with the form as a whole, read out first."""
+    errors = form.non_field_errors()
+    if not errors:
+        return mark_safe("")
+    return format_html(
+        '<div class="form-errors" role="alert"><div>{}</div></div>',
+        format_html_join(mark_safe("<br>"), "{}", ((error,) for error in errors)),
+    )
