@@ -1,3 +1,17 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns = [
+    path("courses/<uuid:course_id>/screening/", views.screening, name="screening"),
+    path("courses/<uuid:course_id>/screening/sign/", views.sign_screening, name="sign_screening"),
+    path("courses/<uuid:course_id>/findings/<str:rule_id>/", views.decide, name="decide_finding"),
+    path(
+        "courses/<uuid:course_id>/questionnaires/<slug:instrument_id>/",
+        views.questionnaire,
+        name="questionnaire",
+    ),
+    path("courses/<uuid:course_id>/history/", views.history, name="history"),
+    path("courses/<uuid:course_id>/safety/", views.safety_banner, name="safety_banner"),
+    path("safety-reviews/<int:review_id>/", views.safety_review, name="safety_review"),
+]

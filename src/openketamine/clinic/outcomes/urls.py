@@ -1,3 +1,10 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns = [
+    path("follow-up/", views.follow_ups, name="follow_ups"),
+    path("courses/<uuid:course_id>/trajectory/", views.trajectory, name="trajectory"),
+    path("f/<str:token>/", views.form_by_link, name="form_by_link"),
+    path("me/", views.my_page, name="my_page"),
+]

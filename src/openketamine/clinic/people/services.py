@@ -14,6 +14,7 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
+from openketamine.clinic.staff import services as staff
 
 from .models import (
     Allergy,
@@ -273,6 +274,23 @@ def assign_team(
         {"prescriber": prescriber.pk, "therapist": therapist.pk if therapist else None},
         person_id=course.person_id,
     )
+
+
+@transaction.atomic
+def give_sign_in(actor: User, person: Person, *, username: str, password: str) -> User:
+    """Let a patient sign in to the own page.
+
+    Raises:
+        Refused: the patient has a sign-in already, or the name or password will not do.
+    """
+    person = Person.objects.select_for_update().get(pk=person.pk)
+    if person.user_id:
+        raise Refused(f"{person} can sign in already.")
+    person.user = staff.create_account(
+        actor, username=username, password=password, role=Role.PATIENT, display_name=str(person)
+    )
+    person.save(update_fields=["user"])
+    return person.user
 
 
 def move_to(actor: User | str, course: Course, stage: Stage, *, reason: str = "") -> None:

@@ -66,6 +66,33 @@ def figure(value: Any, unit: str = "", at: datetime | None = None, css: str = ""
     )
 
 
+_UNITS = {
+    "kg": "kg",
+    "cm": "cm",
+    "mmhg": "mmHg",
+    "bpm": "/min",
+    "percent": "%",
+    "u_per_l": "U/L",
+    "umol_per_l": "µmol/L",
+    "g_per_l": "g/L",
+    "ml_per_min": "mL/min",
+    "total": "points",
+}
+
+
+@register.filter
+def unit_of(quantity: str) -> str:
+    """The unit that ends a quantity's name, as people write it."""
+    endings = (ending for ending in _UNITS if quantity.endswith("_" + ending))
+    return _UNITS.get(max(endings, key=len, default=""), "")
+
+
+@register.simple_tag
+def measured(item: Any) -> SafeString:
+    """A measurement with its unit and age."""
+    return figure(round(item.value, 1), unit_of(item.kind), item.taken_at)
+
+
 @register.simple_tag
 def sparkline(values: Sequence[float], label: str) -> SafeString:
     """The last values as a small line, with the words for those who cannot see it."""

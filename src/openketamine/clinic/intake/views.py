@@ -1,0 +1,245 @@
+"""Screening: questionnaires, history, findings, decisions, safety reviews."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from openketamine import protocols
+from openketamine.clinic.accounts.access import allow, staff_only
+from openketamine.clinic.accounts.models import Role
+from openketamine.clinic.forms import attempt
+from openketamine.clinic.people.models import Course
+from openketamine.clinic.policy.queries import library
+
+from . import queries, services
+from .forms import (
+    DecisionForm,
+    HistoryForm,
+    QuestionnaireForm,
+    SafetyReviewForm,
+    SignScreeningForm,
+)
+from .models import FindingDecision, SafetyReview, Screening
+
+INVALID = 422
+INTAKE = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE, Role.THERAPIST)
+
+
+def _course(course_id: uuid.UUID) -> Course:
+    return get_object_or_404(
+        Course.objects.select_related("person", "prescriber", "history__taken_by"), pk=course_id
+    )
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """A finding as the screen shows it: with its source in words and what was decided."""
+
+    finding: protocols.Finding
+    source: str
+    facts: list[tuple[str, Any, str]]
+    decision: FindingDecision | None
+
+
+def _rows(course: Course) -> list[FindingRow]:
+    current = library()
+    facts = queries.facts_for(course)
+    decided = {d.rule_id: d for d in course.finding_decisions.select_related("by")}
+    return [
+        FindingRow(
+            finding,
+            current.source(finding.source),
+            [
+                (
+                    current.facts[name].label,
+                    "not known" if value is None else _in_words(value),
+                    facts[name].because if name in facts else "",
+                )
+                for name, value in finding.facts_read.items()
+            ],
+            decided.get(finding.rule_id),
+        )
+        for finding in queries.findings_for(course, facts)
+    ]
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@staff_only
+@require_GET
+def screening(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    return _show_screening(request, _course(course_id))
+
+
+def _show_screening(
+    request: HttpRequest, course: Course, *, form: Any = None, status: int = 200
+) -> HttpResponse:
+    rows = _rows(course)
+    signed = Screening.objects.filter(course=course).select_related("signed_by").first()
+    return render(
+        request,
+        "intake/screening.html",
+        {
+            "course": course,
+            "person": course.person,
+            "stops": [r for r in rows if r.finding.kind == "contraindication"],
+            "cautions": [r for r in rows if r.finding.kind == "caution"],
+            "unknown": [r for r in rows if r.finding.kind == "missing"],
+            "responses": queries.latest_responses(course, occasion="intake"),
+            "instruments": [library().instruments[i] for i in ("phq9", "gad7")],
+            "signed": signed,
+            "form": form or SignScreeningForm(),
+            "library": library(),
+            "reviews": queries.open_safety_reviews(course),
+        },
+        status=status,
+    )
+
+
+@allow(Role.PRESCRIBER)
+@require_POST
+def sign_screening(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    course = _course(course_id)
+    form = SignScreeningForm(request.POST)
+    if form.is_valid():
+        attempt(form, lambda: services.sign_screening(request.user, course, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "The screening is signed.")
+            return redirect("person", course.person_id)
+    return _show_screening(request, course, form=form, status=INVALID)
+
+
+@allow(Role.PRESCRIBER)
+@require_POST
+def decide(request: HttpRequest, course_id: uuid.UUID, rule_id: str) -> HttpResponse:
+    course = _course(course_id)
+    form = DecisionForm(request.POST)
+    if form.is_valid():
+        attempt(
+            form,
+            lambda: services.decide_finding(
+                request.user, course, rule_id=rule_id, **form.cleaned_data
+            ),
+        )
+    if form.errors:
+        messages.error(
+            request, " ".join(e for errors in form.errors.values() for e in errors)
+        )
+    return redirect("screening", course.pk)
+
+
+@allow(*INTAKE)
+@require_http_methods(["GET", "POST"])
+def questionnaire(request: HttpRequest, course_id: uuid.UUID, instrument_id: str) -> HttpResponse:
+    course = _course(course_id)
+    instrument = library().instruments.get(instrument_id)
+    if instrument is None:
+        raise Http404
+    form = QuestionnaireForm(request.POST or None, instrument=instrument)
+    if request.method == "POST" and form.is_valid():
+        response = attempt(
+            form,
+            lambda: services.record_response(
+                request.user,
+                course,
+                instrument=instrument_id,
+                answers=form.cleaned_data,
+                occasion="intake",
+            ),
+        )
+        if response:
+            messages.success(
+                request, f"{instrument.short_name} {response.total}: {response.band}."
+            )
+            if reviews := queries.open_safety_reviews(course):
+                return redirect("safety_review", reviews[0].pk)
+            return redirect("screening", course.pk)
+    return render(
+        request,
+        "intake/questionnaire.html",
+        {"form": form, "instrument": instrument, "course": course, "person": course.person},
+        status=INVALID if form.errors else 200,
+    )
+
+
+@allow(*INTAKE)
+@require_http_methods(["GET", "POST"])
+def history(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    course = _course(course_id)
+    facts = queries.facts_for(course)
+    known = {name: fact.value for name, fact in facts.items()}
+    words = {True: "yes", False: "no"}
+    asked = getattr(course, "history", None)
+    form = HistoryForm(
+        request.POST or None,
+        sections=protocols.questions_for(library(), known),
+        because={
+            name: f"Referral says: {fact.because}"
+            for name, fact in facts.items()
+            if asked is None or name not in asked.answers
+        },
+        initial={
+            name: words[value] if isinstance(value, bool) else value
+            for name, value in known.items()
+        },
+    )
+    if request.method == "POST" and form.is_valid():
+        attempt(form, lambda: services.record_history(request.user, course, form.answers()))
+        if not form.errors:
+            messages.success(request, "The history is kept.")
+            return redirect("screening", course.pk)
+    return render(
+        request,
+        "intake/history.html",
+        {"form": form, "course": course, "person": course.person},
+        status=INVALID if form.errors else 200,
+    )
+
+
+@staff_only
+@require_http_methods(["GET", "POST"])
+def safety_review(request: HttpRequest, review_id: int) -> HttpResponse:
+    review = get_object_or_404(
+        SafetyReview.objects.select_related("course__person", "response", "reviewer"), pk=review_id
+    )
+    form = SafetyReviewForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        attempt(
+            form, lambda: services.close_safety_review(request.user, review, **form.cleaned_data)
+        )
+        if not form.errors:
+            messages.success(request, "The safety review is recorded.")
+            return redirect("person", review.course.person_id)
+    return render(
+        request,
+        "intake/safety_review.html",
+        {
+            "form": form,
+            "review": review,
+            "course": review.course,
+            "person": review.course.person,
+            "instrument": library().instruments[review.response.instrument],
+            "may_record": request.user.role in services.CLINICIANS,
+        },
+        status=INVALID if form.errors else 200,
+    )
+
+
+@staff_only
+@require_GET
+def safety_banner(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """A fragment: what nobody may overlook on the pages of this person."""
+    return render(
+        request,
+        "intake/_safety_banner.html",
+        {"reviews": queries.open_safety_reviews(_course(course_id))},
+    )

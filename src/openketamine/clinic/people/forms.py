@@ -1,0 +1,48 @@
+from django import forms
+
+from openketamine.clinic.accounts.models import Role, User
+
+from .models import Sex
+
+
+class ReferralForm(forms.Form):
+    """A referral by telephone or letter."""
+
+    given_name = forms.CharField(max_length=120)
+    family_name = forms.CharField(max_length=120)
+    birth_date = forms.DateField(label="Date of birth", widget=forms.DateInput({"type": "date"}))
+    sex = forms.ChoiceField(label="Sex (administrative)", choices=Sex.choices)
+    phone = forms.CharField(max_length=40, required=False)
+    email = forms.EmailField(label="E-mail", required=False)
+    reason = forms.CharField(
+        label="Reason for referral", max_length=400, help_text="For example: major depression"
+    )
+
+
+class TeamForm(forms.Form):
+    """The one prescriber who answers for the course, and its therapist."""
+
+    prescriber = forms.ModelChoiceField(
+        User.objects.filter(role=Role.PRESCRIBER, is_active=True), empty_label="Choose"
+    )
+    therapist = forms.ModelChoiceField(
+        User.objects.filter(role=Role.THERAPIST, is_active=True), required=False, empty_label="None"
+    )
+
+
+class MeasureForm(forms.Form):
+    """Weight, height and resting pressure, as measured now."""
+
+    weight_kg = forms.FloatField(label="Weight", required=False)
+    height_cm = forms.FloatField(label="Height", required=False)
+    systolic_mmhg = forms.FloatField(label="Systolic", required=False)
+    diastolic_mmhg = forms.FloatField(label="Diastolic", required=False)
+
+
+class SignInForm(forms.Form):
+    """A patient's own sign-in."""
+
+    username = forms.CharField(label="Sign-in name", max_length=60)
+    password = forms.CharField(
+        widget=forms.PasswordInput, label="First password", help_text="At least 12 characters"
+    )

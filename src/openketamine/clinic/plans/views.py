@@ -1,0 +1,308 @@
+"""Consent, plan, double-check, calendar, and what comes next."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from openketamine.clinic.accounts.access import allow, staff_only
+from openketamine.clinic.accounts.models import Role
+from openketamine.clinic.forms import attempt
+from openketamine.clinic.intake.queries import open_safety_reviews
+from openketamine.clinic.people.models import Course, Stage
+from openketamine.clinic.policy.queries import current_approval, library
+from openketamine.clinic.record import clock
+
+from . import queries, services
+from .forms import CancelForm, ConsentForm, MoveForm, OrderForm, VerifyForm, WithdrawForm
+from .models import Consent, Plan, PlannedSession
+
+INVALID = 422
+SCHEDULERS = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE)
+
+
+def _course(course_id: uuid.UUID) -> Course:
+    return get_object_or_404(Course.objects.select_related("person"), pk=course_id)
+
+
+@staff_only
+@require_GET
+def consent(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    return _show_consent(request, _course(course_id), ConsentForm())
+
+
+def _show_consent(request: HttpRequest, course: Course, form: ConsentForm) -> HttpResponse:
+    document = library().document("consent", course.route)
+    return render(
+        request,
+        "plans/consent.html",
+        {
+            "course": course,
+            "person": course.person,
+            "document": document,
+            "digest": library().document_digest(document),
+            "form": form,
+            "withdraw_form": WithdrawForm(),
+            "in_force": queries.consent_in_force(course),
+            "withdrawn": course.consents.exclude(withdrawn_at=None).select_related(
+                "withdrawn_recorded_by"
+            ),
+            "may_present": request.user.role in services.MAY_PRESENT
+            and course.stage in {Stage.CONSENT, Stage.PLANNING, Stage.TREATMENT},
+        },
+        status=INVALID if form.errors else 200,
+    )
+
+
+@allow(*services.MAY_PRESENT)
+@require_POST
+def sign_consent(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    course = _course(course_id)
+    form = ConsentForm(request.POST)
+    if form.is_valid():
+        digest = request.POST.get("digest", "")
+        attempt(
+            form,
+            lambda: services.sign_consent(
+                request.user, course, document_digest=digest, **form.cleaned_data
+            ),
+        )
+        if not form.errors:
+            messages.success(request, "The consent is signed.")
+            return redirect("person", course.person_id)
+    return _show_consent(request, course, form)
+
+
+@allow(*services.MAY_PRESENT, Role.DIRECTOR)
+@require_POST
+def withdraw_consent(request: HttpRequest, consent_id: int) -> HttpResponse:
+    given = get_object_or_404(Consent.objects.select_related("course"), pk=consent_id)
+    form = WithdrawForm(request.POST)
+    if form.is_valid():
+        attempt(form, lambda: services.withdraw_consent(request.user, given, **form.cleaned_data))
+        for error in form.non_field_errors():
+            messages.error(request, error)
+        if not form.errors:
+            messages.success(request, "The consent is withdrawn. No further session can start.")
+    return redirect("consent", given.course_id)
+
+
+@staff_only
+@require_http_methods(["GET", "POST"])
+def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    course = _course(course_id)
+    regimen = next(r for r in library().regimens.values() if r.route == course.route)
+    current = queries.current_plan(course)
+    may_order = request.user.role == Role.PRESCRIBER and course.stage in {
+        Stage.PLANNING,
+        Stage.TREATMENT,
+    }
+    form = OrderForm(
+        request.POST or None,
+        vials=[
+            (v.concentration_mg_per_ml, f"{v.concentration_mg_per_ml:g} mg/mL {v.note}".strip())
+            for v in regimen.vials
+        ],
+        initial={
+            "dose_mg_per_kg": current.dose_mg_per_kg if current else regimen.dose_mg_per_kg,
+            "duration_min": current.duration_min if current else regimen.duration_min,
+            "sessions": current.sessions if current else regimen.course.sessions,
+            "concentration_mg_per_ml": current.concentration_mg_per_ml if current else 10.0,
+            "first_on": clock.today(),
+        },
+    )
+    if request.method == "POST" and form.is_valid():
+        made = attempt(
+            form,
+            lambda: services.order_plan(
+                request.user, course, regimen=regimen.id, **form.cleaned_data
+            ),
+        )
+        if made:
+            messages.success(
+                request, "Ordered. A second person has to check the dose before it is in force."
+            )
+            return redirect("plan", course.pk)
+    return render(
+        request,
+        "plans/plan.html",
+        {
+            "course": course,
+            "person": course.person,
+            "regimen": regimen,
+            "source": library().source(regimen.source),
+            "plan": current,
+            "steps": services.arithmetic(current).steps if current else [],
+            "may_order": may_order,
+            "may_verify": current
+            and not current.is_verified
+            and request.user.role in services.MAY_VERIFY
+            and request.user.pk != current.ordered_by_id,
+            "form": form,
+            "weight": queries.latest_weight(course),
+            "approval": current_approval(),
+            "earlier": course.plans.exclude(superseded_at=None).select_related("ordered_by"),
+        },
+        status=INVALID if form.errors else 200,
+    )
+
+
+@allow(*services.MAY_VERIFY)
+@require_http_methods(["GET", "POST"])
+def verify_plan(request: HttpRequest, plan_id: int) -> HttpResponse:
+    ordered = get_object_or_404(
+        Plan.objects.select_related("course__person", "ordered_by"), pk=plan_id
+    )
+    form = VerifyForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        attempt(form, lambda: services.verify_plan(request.user, ordered, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "Your result agrees. The plan is in force.")
+            return redirect("person", ordered.course.person_id)
+    return render(
+        request,
+        "plans/verify.html",
+        {
+            "form": form,
+            "plan": ordered,
+            "course": ordered.course,
+            "person": ordered.course.person,
+        },
+        status=INVALID if form.errors else 200,
+    )
+
+
+@staff_only
+@require_GET
+def calendar(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """A fragment: the sessions of a course."""
+    course = _course(course_id)
+    return render(
+        request,
+        "plans/_calendar.html",
+        {
+            "course": course,
+            "planned": course.planned_sessions.order_by("number", "planned_for"),
+            "may_move": request.user.role in SCHEDULERS,
+        },
+    )
+
+
+@allow(*SCHEDULERS)
+@require_http_methods(["GET", "POST"])
+def move_session(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
+    planned = get_object_or_404(PlannedSession.objects.select_related("person"), pk=planned_id)
+    form = MoveForm(request.POST or None, initial={"planned_for": planned.planned_for})
+    if request.method == "POST" and form.is_valid():
+        attempt(form, lambda: services.reschedule(request.user, planned, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "The session is moved.")
+            return redirect("person", planned.person_id)
+    return _show_move(request, planned, form, CancelForm())
+
+
+@allow(*SCHEDULERS)
+@require_POST
+def cancel_planned(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
+    planned = get_object_or_404(PlannedSession.objects.select_related("person"), pk=planned_id)
+    form = CancelForm(request.POST)
+    if form.is_valid():
+        attempt(form, lambda: services.cancel_planned(request.user, planned, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "The session is cancelled.")
+            return redirect("person", planned.person_id)
+    return _show_move(request, planned, MoveForm(initial={"planned_for": planned.planned_for}), form)
+
+
+def _show_move(
+    request: HttpRequest, planned: PlannedSession, form: MoveForm, cancel_form: CancelForm
+) -> HttpResponse:
+    return render(
+        request,
+        "plans/move.html",
+        {"form": form, "cancel_form": cancel_form, "planned": planned, "person": planned.person},
+        status=INVALID if form.errors or cancel_form.errors else 200,
+    )
+
+
+@staff_only
+@require_GET
+def next_step(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """A fragment: the one thing to do next for this course, and who does it."""
+    course = _course(course_id)
+    return render(request, "plans/_next_step.html", {"course": course, **_next(course)})
+
+
+def _next(course: Course) -> dict[str, Any]:
+    def step(text: str, who: str, name: str = "", *args: Any, label: str = "") -> dict[str, Any]:
+        return {"text": text, "who": who, "url": name and reverse(name, args=args), "label": label}
+
+    if reviews := open_safety_reviews(course):
+        return step(
+            "A safety review is open. Nothing else can be done before it is recorded.",
+            "A clinician",
+            "safety_review",
+            reviews[0].pk,
+            label="Record the review",
+        )
+    match course.stage:
+        case Stage.REFERRED | Stage.SCREENING:
+            return step(
+                "Ask the questionnaires and the history, then decide about the findings.",
+                "Coordinator or nurse, then the prescriber",
+                "screening",
+                course.pk,
+                label="Screening",
+            )
+        case Stage.CONSENT:
+            return step(
+                "Go through the consent with the patient.",
+                "Whoever presents it",
+                "consent",
+                course.pk,
+                label="Consent",
+            )
+        case Stage.PLANNING:
+            ordered = queries.current_plan(course)
+            if ordered and not ordered.is_verified:
+                return step(
+                    "The dose waits for a second person's check.",
+                    "A nurse or another prescriber",
+                    "verify_plan",
+                    ordered.pk,
+                    label="Check the dose",
+                )
+            return step("Order the plan.", "Prescriber", "plan", course.pk, label="Plan")
+        case Stage.TREATMENT:
+            ordered = queries.current_plan(course)
+            if ordered and not ordered.is_verified:
+                return step(
+                    "The changed dose waits for a second person's check.",
+                    "A nurse or another prescriber",
+                    "verify_plan",
+                    ordered.pk,
+                    label="Check the dose",
+                )
+            if queries.consent_in_force(course) is None:
+                return step(
+                    "No consent is in force.", "Whoever presents it", "consent", course.pk,
+                    label="Consent",
+                )
+            return step(
+                "Sessions go on as planned; a new session is opened on the day's list.",
+                "Nurse",
+                "today",
+                label="Today",
+            )
+        case Stage.FOLLOW_UP:
+            return step(
+                "All planned sessions are done. Watch the answers, then review the course.",
+                "Prescriber",
+                "follow_ups",
+                label="Follow-up",
+            )
+    return step("This course is closed.", "Nobody")
