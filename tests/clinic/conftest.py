@@ -102,10 +102,7 @@ NO_HISTORY = {
 PHQ9 = {f"q{n}": 2 for n in range(1, 9)} | {"q9": 0}
 GAD7 = {f"q{n}": 1 for n in range(1, 8)}
 CHECK = {
-    "confirmed": {
-        name: True
-        for name in ("identity fasting escort medicines_today safety_question no_plans".split())
-    },
+    "confirmed": {item.item: True for item in library().monitoring["IV"].presession},
     "weight_kg": 82.0,
     "vitals": {
         "systolic_mmhg": 128,
@@ -117,13 +114,7 @@ CHECK = {
     "escort_relation": "sister",
     "medicines_today": "sertraline 100 mg at 7",
 }
-HOME = {
-    name: True
-    for name in (
-        "oriented steady_gait nausea_controlled dissociation_resolved escort_present "
-        "safety_asked aftercare_given".split()
-    )
-}
+HOME = {c.fact: True for c in library().discharge["IV"].criteria if c.question}
 
 
 @pytest.fixture

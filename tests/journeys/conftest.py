@@ -138,7 +138,7 @@ class Visitor:
         return self.page
 
     def look(self, name: str) -> None:
-        """Check the page as it stands: no axe violation, no sideways scroll, no error; picture it."""
+        """Check the page: no axe violation, no sideways scroll, no error; and picture it."""
         self.page.evaluate(AXE.read_text())
         result = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         found = [
@@ -164,7 +164,7 @@ def visitor(browser: Browser, server: str) -> Iterator[Callable[..., Visitor]]:
         context = browser.new_context(
             viewport=PHONE if device == "phone" else DESKTOP,
             has_touch=device == "phone",
-            # Playwright evaluates axe in the page; the strict CSP stays in force for the page itself.
+            # axe runs through the debugger; the strict CSP stays in force for the page itself.
             bypass_csp=False,
         )
         contexts.append(context)

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from . import views
+
+urlpatterns = [
+    path("sessions/<uuid:session_id>/aftercare.pdf", views.aftercare, name="aftercare_pdf"),
+    path("sessions/<uuid:session_id>/note.pdf", views.session_note, name="session_note_pdf"),
+    path("consents/<int:consent_id>/consent.pdf", views.consent_document, name="consent_document"),
+]

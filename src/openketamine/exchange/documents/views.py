@@ -1,0 +1,114 @@
+"""Documents to hand over and to file: each as PDF, or as a page to print (`?format=html`)."""
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from openketamine.clinic.accounts.access import allow, staff_only
+from openketamine.clinic.accounts.models import Role
+from openketamine.clinic.plans.models import Consent
+from openketamine.clinic.plans.services import arithmetic
+from openketamine.clinic.policy.models import Approval
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
+from openketamine.clinic.record.models import Event
+from openketamine.clinic.sessions.models import Session
+from openketamine.clinic.sessions.queries import timeline_of
+from openketamine.clinic.sessions.wording import describe
+
+from .render import PdfUnavailable, pdf
+from .sketch import vitals_sketch
+
+REGION = "US"
+
+
+def _respond(
+    request: HttpRequest, template: str, context: dict[str, Any], *, name: str
+) -> HttpResponse:
+    context["printed_at"] = clock.now()
+    context["printed_by"] = request.user
+    if request.GET.get("format") == "html":
+        return render(request, template, context)
+    try:
+        body = pdf(template, context)
+    except PdfUnavailable as reason:
+        return render(request, "documents/unavailable.html", {"reason": reason}, status=503)
+    return HttpResponse(
+        body,
+        content_type="application/pdf",
+        headers={"Content-Disposition": f'inline; filename="{name}.pdf"'},
+    )
+
+
+def _session(session_id: uuid.UUID) -> Session:
+    return get_object_or_404(
+        Session.objects.select_related("person", "planned__plan__ordered_by", "course", "chair"),
+        pk=session_id,
+    )
+
+
+@staff_only
+@require_GET
+def aftercare(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    session = _session(session_id)
+    return _respond(
+        request,
+        "documents/aftercare.html",
+        {
+            "session": session,
+            "person": session.person,
+            "document": library().document("aftercare", session.course.route),
+            "contacts": library().contacts[REGION],
+        },
+        name=f"after-care-{session.person.mrn}-{session.planned.number}",
+    )
+
+
+@allow(Role.NURSE, Role.PRESCRIBER, Role.DIRECTOR)
+@require_GET
+def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    session = _session(session_id)
+    timeline = timeline_of(session)
+    plan = session.planned.plan
+    events = list(Event.objects.filter(stream=session.stream).order_by("seq"))
+    lines = {line.seq: line for line in timeline.lines}
+    return _respond(
+        request,
+        "documents/session_note.html",
+        {
+            "session": session,
+            "person": session.person,
+            "course": session.course,
+            "plan": plan,
+            "steps": arithmetic(plan).steps,
+            "timeline": timeline,
+            "given_mg": round(timeline.given_mg(clock.now()), 1),
+            "given_ml": round(timeline.given_mg(clock.now()) / plan.concentration_mg_per_ml, 2),
+            "wasted_mg": round(timeline.programmed_mg - timeline.given_mg(clock.now()), 1),
+            "entries": [(event, lines[event.seq], describe(lines[event.seq])) for event in events],
+            "sketch": vitals_sketch(timeline),
+            "consent": session.course.consents.order_by("-signed_at").first(),
+            "approval": Approval.objects.filter(digest=timeline.opened.get("policy"))
+            .select_related("approved_by")
+            .first(),
+        },
+        name=f"session-{session.person.mrn}-{session.planned.number}",
+    )
+
+
+@staff_only
+@require_GET
+def consent_document(request: HttpRequest, consent_id: int) -> HttpResponse:
+    consent = get_object_or_404(
+        Consent.objects.select_related("course__person", "presented_by", "withdrawn_recorded_by"),
+        pk=consent_id,
+    )
+    return _respond(
+        request,
+        "documents/consent.html",
+        {"consent": consent, "person": consent.course.person, "document": consent.document},
+        name=f"consent-{consent.course.person.mrn}",
+    )
