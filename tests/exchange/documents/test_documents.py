@@ -49,7 +49,7 @@ def test_the_session_note_holds_every_event(client, nurse, discharged):
     text = text_of(client.get(f"/sessions/{discharged.pk}/note.pdf"))
     for said in (
         "Maria Example1",
-        "41 mg",
+        "Given 41.0 mg (4.1 mL)",
         "0.5 mg/kg × 82 kg = 41 mg",
         "Nausea, mild",
         "Ondansetron 4",

@@ -1,5 +1,6 @@
 """HTML to PDF. WeasyPrint needs the system library Pango; where that is missing we say so."""
 
+import mimetypes
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,7 +29,10 @@ def _fetcher() -> Any:
                 found = None
             if not found:
                 raise ValueError(f"documents load nothing from outside: {url}")
-            return URLFetcherResponse(url, body=Path(found).read_bytes())
+            kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+            return URLFetcherResponse(
+                url, body=Path(found).read_bytes(), headers={"Content-Type": kind}
+            )
 
     return PackageFetcher()
 

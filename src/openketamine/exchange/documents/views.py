@@ -73,6 +73,8 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     session = _session(session_id)
     timeline = timeline_of(session)
     plan = session.planned.plan
+    given_mg = timeline.given_mg(timeline.ended_at or clock.now())
+    confirmed = timeline.check["confirmed"] if timeline.check else []
     events = list(Event.objects.filter(stream=session.stream).order_by("seq"))
     lines = {line.seq: line for line in timeline.lines}
     return _respond(
@@ -85,9 +87,14 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             "plan": plan,
             "steps": arithmetic(plan).steps,
             "timeline": timeline,
-            "given_mg": round(timeline.given_mg(clock.now()), 1),
-            "given_ml": round(timeline.given_mg(clock.now()) / plan.concentration_mg_per_ml, 2),
-            "wasted_mg": round(timeline.programmed_mg - timeline.given_mg(clock.now()), 1),
+            "given_mg": round(given_mg, 1),
+            "given_ml": round(given_mg / plan.concentration_mg_per_ml, 2),
+            "wasted_mg": round(max(timeline.programmed_mg - given_mg, 0.0), 1),
+            "confirmed": [
+                item.question
+                for item in library().monitoring[session.course.route].presession
+                if item.item in confirmed
+            ],
             "entries": [(event, lines[event.seq], describe(lines[event.seq])) for event in events],
             "sketch": vitals_sketch(timeline),
             "consent": session.course.consents.order_by("-signed_at").first(),
