@@ -1,0 +1,287 @@
+"""People: covariates to individual parameters, interactions, and sampling of virtual people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from openketamine.pharmacology.expressions import evaluate, names_in
+from openketamine.pharmacology.models import COVARIATES, Certainty, Model, Variability
+
+Array = npt.NDArray[np.float64]
+
+SEXES = ("female", "male")
+ANCESTRIES = ("asian", "japanese", "other")
+HEPATIC = ("none", "mild", "moderate", "severe")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is in the chair. Unknown is None, and is never taken for a value without saying so.
+
+    Args:
+        age_years: 18-110; the models are of adults.
+        weight_kg: 30-300.
+        height_cm: 100-250.
+        sex: female or male.
+        ancestry: asian, japanese or other; a covariate of the esketamine model.
+        hepatic: impairment of the liver: none, mild, moderate or severe (Child-Pugh A, B, C).
+        drugs: names of other medicines, as in the interaction list; others are passed over.
+    """
+
+    age_years: float
+    weight_kg: float
+    height_cm: float | None = None
+    sex: str | None = None
+    ancestry: str | None = None
+    hepatic: str | None = None
+    drugs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _within("Age", self.age_years, 18, 110, "years")
+        _within("Weight", self.weight_kg, 30, 300, "kg")
+        if self.height_cm is not None:
+            _within("Height", self.height_cm, 100, 250, "cm")
+        _one_of("Sex", self.sex, SEXES)
+        _one_of("Ancestry", self.ancestry, ANCESTRIES)
+        _one_of("Hepatic impairment", self.hepatic, HEPATIC)
+        object.__setattr__(self, "drugs", tuple(self.drugs))
+
+    def covariates(self) -> dict[str, float | None]:
+        """The names that covariate relations use; None where unknown."""
+        return {
+            "age_years": self.age_years,
+            "weight_kg": self.weight_kg,
+            "height_cm": self.height_cm,
+            "female": None if self.sex is None else float(self.sex == "female"),
+            "asian": None
+            if self.ancestry is None
+            else float(self.ancestry in ("asian", "japanese")),
+            "japanese": None if self.ancestry is None else float(self.ancestry == "japanese"),
+        }
+
+
+def _within(what: str, value: float, low: float, high: float, unit: str) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ValueError(
+            f"{what} {value:g} {unit} is not possible here. "
+            f"Enter a value from {low:g} to {high:g} {unit}."
+        )
+
+
+def _one_of(what: str, value: str | None, known: Sequence[str]) -> None:
+    if value is not None and value not in known:
+        raise ValueError(f"{what} '{value}' is unknown. Use one of: {', '.join(known)}.")
+
+
+class Interaction(BaseModel):
+    """A published ratio of the drug's AUC with another drug (or condition) to that without."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    also: list[str] = Field(default_factory=list)
+    kind: str
+    route: str
+    auc_ratio: float = Field(gt=0)
+    cmax_ratio: float | None = Field(default=None, gt=0)
+    note: str | None = None
+    source: str
+    certainty: Certainty
+
+
+@lru_cache(maxsize=1)
+def interactions() -> tuple[Interaction, ...]:
+    """The published interactions that come with the package."""
+    text = (files("openketamine.pharmacology") / "interactions.yaml").read_text(encoding="utf-8")
+    return tuple(TypeAdapter(list[Interaction]).validate_python(yaml.safe_load(text)))
+
+
+def interactions_of(person: Person, route: str) -> tuple[Interaction, ...]:
+    """Those of this person's drugs and liver that were measured for a route."""
+    return tuple(i for i in _concerning(person) if i.route == route)
+
+
+def _concerning(person: Person) -> tuple[Interaction, ...]:
+    names = {_plain(name) for name in person.drugs}
+    if person.hepatic is not None:
+        names.add(f"hepatic impairment, {person.hepatic}")
+    return tuple(i for i in interactions() if names & {_plain(n) for n in (i.name, *i.also)})
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("’", "'").split())
+
+
+def person_warnings(model: Model, person: Person, route: str) -> tuple[str, ...]:
+    """What the forecast of this person leaves open, in words for its reader."""
+    found = []
+    known = person.covariates()
+    used = {name for r in model.covariates for name in names_in(r.value) if name in COVARIATES}
+    for name in sorted(used):
+        if known[name] is None:
+            found.append(
+                f"{name.replace('_', ' ').capitalize()} is not known; the model's reference "
+                f"({model.reference[name]:g}) is used."
+            )
+    acting = interactions_of(person, route)
+    for interaction in acting:
+        found.append(
+            f"{interaction.name.capitalize()}: published AUC ratio {interaction.auc_ratio:g} by "
+            f"{route} ({interaction.source}; {interaction.certainty})."
+        )
+    for name in sorted({i.name for i in _concerning(person)} - {i.name for i in acting}):
+        found.append(f"{name.capitalize()}: no published ratio by {route}; none is applied.")
+    listed = {_plain(n) for i in interactions() for n in (i.name, *i.also)}
+    for name in person.drugs:
+        if _plain(name) not in listed:
+            found.append(f"{name}: not in the list of interactions; none is applied.")
+    if person.hepatic == "severe":
+        found.append(
+            "Severe hepatic impairment was not studied; esketamine is not recommended (label)."
+        )
+    if len(acting) > 1:
+        found.append("The ratios of several interactions are multiplied, which is a guess.")
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Individual parameters, in the model's own units.
+
+    Attributes:
+        names: of the columns.
+        values: shape (n, p), of this occasion.
+        person_values: shape (n, p), without the effects of one occasion.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    person_values: Array
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def column(self, name: str) -> Array:
+        """One parameter for each person, shape (n,)."""
+        return self.values[:, self.names.index(name)]
+
+    def named(self) -> dict[str, Array | float]:
+        """Every parameter by name, each of shape (n,)."""
+        return {name: self.values[:, i] for i, name in enumerate(self.names)}
+
+    def take(self, indices: npt.NDArray[np.int64] | slice) -> Parameters:
+        """The people of these indices, in this order."""
+        return replace(self, values=self.values[indices], person_values=self.person_values[indices])
+
+
+def typical_parameters(model: Model, person: Person, route: str | None = None) -> Parameters:
+    """The typical person of these covariates, shape (1, p).
+
+    Args:
+        route: for drug interactions, which differ by route; the model's main route by default.
+    """
+    typical = _typical(model, person)[np.newaxis, :]
+    scaled = _interact(model, person, route, typical)
+    return Parameters(tuple(model.parameters), scaled, scaled)
+
+
+def sample_parameters(
+    model: Model, person: Person, n: int, *, seed: int, route: str | None = None
+) -> Parameters:
+    """Plausible versions of one person, shape (n, p), drawn with correlated variability.
+
+    Draws between people, between occasions, and the uncertainty of the typical values where the
+    model file states one.
+
+    Raises:
+        ValueError: n is below 1.
+    """
+    if n < 1:
+        raise ValueError("Ask for at least one person.")
+    rng = np.random.default_rng(seed)
+    base = np.tile(_typical(model, person), (n, 1))
+    for block in model.variability:
+        if block.level != "occasion":
+            _vary(model, block, base, rng)
+    base = _interact(model, person, route, base)
+    return _occasion(model, base, rng)
+
+
+def new_occasion(model: Model, parameters: Parameters, *, seed: int) -> Parameters:
+    """The same people on another day: effects of the occasion drawn anew."""
+    return _occasion(model, parameters.person_values, np.random.default_rng(seed))
+
+
+def _occasion(model: Model, base: Array, rng: np.random.Generator) -> Parameters:
+    values = base.copy()
+    for block in model.variability:
+        if block.level == "occasion":
+            _vary(model, block, values, rng)
+    return Parameters(tuple(model.parameters), values, base)
+
+
+def _typical(model: Model, person: Person) -> Array:
+    values: dict[str, Array | float] = {n: p.value for n, p in model.parameters.items()}
+    covariates: Mapping[str, float | None] = person.covariates()
+    for name in COVARIATES:
+        known = covariates[name]
+        if known is not None:
+            values[name] = known
+        elif name in model.reference:
+            values[name] = model.reference[name]
+    for relation in model.covariates:
+        values[relation.parameter] = evaluate(relation.value, values, 1)[0]
+    return np.array([float(values[name]) for name in model.parameters])
+
+
+@lru_cache(maxsize=256)
+def _cholesky(rows: tuple[tuple[float, ...], ...]) -> Array:
+    size = len(rows)
+    full = np.zeros((size, size))
+    for i, row in enumerate(rows):
+        full[i, : i + 1] = row
+        full[: i + 1, i] = row
+    factor: Array = np.linalg.cholesky(full)
+    return factor
+
+
+def _vary(model: Model, block: Variability, values: Array, rng: np.random.Generator) -> None:
+    factor = _cholesky(tuple(tuple(row) for row in block.omega))
+    eta = rng.standard_normal((values.shape[0], len(block.parameters))) @ factor.T
+    names = list(model.parameters)
+    for j, name in enumerate(block.parameters):
+        i = names.index(name)
+        if block.scale == "log":
+            values[:, i] *= np.exp(eta[:, j])
+        elif block.scale == "logit":
+            values[:, i] = 1.0 / (1.0 + (1.0 / values[:, i] - 1.0) * np.exp(-eta[:, j]))
+        else:
+            values[:, i] += eta[:, j]
+
+
+def _interact(model: Model, person: Person, route: str | None, values: Array) -> Array:
+    chosen = model.routes[0] if route is None else route
+    if chosen not in model.routes_of_dose:
+        raise ValueError(
+            f"Model {model.id} has no route '{chosen}'. It covers: {', '.join(model.routes)}."
+        )
+    ratio = math.prod(i.auc_ratio for i in interactions_of(person, chosen))
+    scales = model.routes_of_dose[chosen].scale_by_auc_ratio  # type: ignore[index]
+    if ratio == 1.0 or not scales:
+        return values
+    names = list(model.parameters)
+    before: dict[str, Array | float] = {n: values[:, i] for i, n in enumerate(names)}
+    before["auc_ratio"] = ratio
+    scaled = values.copy()
+    for name, text in scales.items():
+        scaled[:, names.index(name)] = evaluate(text, before, values.shape[0])
+    return scaled
