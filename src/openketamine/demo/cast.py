@@ -9,7 +9,6 @@ import numpy as np
 from openketamine.clinic.accounts.models import Role
 
 SEED = 20_261_124
-PASSWORD = "demonstration-only"  # noqa: S105 - printed on the sign-in page of the demonstration
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,24 @@ STAFF = (
 PATIENT_USERNAME = "patient"
 
 _GIVEN = {
-    "female": "Ada Beatriz Carmen Dorothea Elif Fatima Greta Hana Ines Joanna Keiko Leila Maria "
-    "Nora Olga Paula Rosa Samira Tess Uma Vera Wanda Yara Zoe".split(),
-    "male": "Adam Boris Carlos Dmitri Emil Felix Georg Hugo Ivan Jonas Karim Luis Marco Nils "
-    "Otto Pablo Rafael Stefan Tariq Ugo Victor Walter Yusuf Zeno".split(),
+    sex: tuple(names.split())
+    for sex, names in {
+        "female": "Ada Beatriz Carmen Dorothea Elif Fatima Greta Hana Ines Joanna Keiko Leila "
+        "Maria Nora Olga Paula Rosa Samira Tess Uma Vera Wanda Yara Zoe",
+        "male": "Adam Boris Carlos Dmitri Emil Felix Georg Hugo Ivan Jonas Karim Luis Marco Nils "
+        "Otto Pablo Rafael Stefan Tariq Ugo Victor Walter Yusuf Zeno",
+    }.items()
 }
-_FAMILY = "Example Sample Specimen Testcase Placeholder Fictional Imaginary Invented".split()
+_FAMILY = (
+    "Example",
+    "Sample",
+    "Specimen",
+    "Testcase",
+    "Placeholder",
+    "Fictional",
+    "Imaginary",
+    "Invented",
+)
 
 # RxNorm ingredient, name, dose.
 _ANTIDEPRESSANTS = (

@@ -61,13 +61,19 @@ def run_serve(arguments: argparse.Namespace) -> int:
             )
             return 1
     start_django(demo=arguments.demo)
+    if arguments.demo:
+        from django.conf import settings
+
+        from openketamine.demo import clinic
+
+        clinic.discard_stale(settings.HOME)
     prepare_database()
 
     import uvicorn
 
     address = f"http://{arguments.host}:{arguments.port}/"
     if arguments.demo:
-        from openketamine.demo import clinic, feed
+        from openketamine.demo import feed
 
         clinic.build(report=lambda line: print(line, flush=True))  # noqa: T201
         feed.start()

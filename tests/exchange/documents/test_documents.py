@@ -55,6 +55,7 @@ def test_the_session_note_holds_every_event(client, nurse, discharged):
         "Ondansetron 4",
         "Asked for a blanket.",
         "typed wrongly",
+        "113/82",  # what was entered first stays readable
         "Ines Example",
         "sertraline 100 mg at 7",
     ):

@@ -1,6 +1,7 @@
 """Documents to hand over and to file: each as PDF, or as a page to print (`?format=html`)."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -95,7 +96,16 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
                 for item in library().monitoring[session.course.route].presession
                 if item.item in confirmed
             ],
-            "entries": [(event, lines[event.seq], describe(lines[event.seq])) for event in events],
+            # Each event as it was first entered, beside what the corrections make of it.
+            "entries": [
+                (
+                    event,
+                    line := lines[event.seq],
+                    describe(replace(line, data=event.data)),
+                    describe(line),
+                )
+                for event in events
+            ],
             "sketch": vitals_sketch(timeline),
             "consent": session.course.consents.order_by("-signed_at").first(),
             "approval": Approval.objects.filter(digest=timeline.opened.get("policy"))

@@ -58,9 +58,7 @@ def figure(value: Any, unit: str = "", at: datetime | None = None, css: str = ""
         css,
         value,
         format_html(' <span class="unit">{}</span>', unit) if unit else "",
-        format_html(
-            ' <span class="age" data-at="{}">{}</span>', at.isoformat(), age(at)
-        )
+        format_html(' <span class="age" data-at="{}">{}</span>', at.isoformat(), age(at))
         if at
         else "",
     )

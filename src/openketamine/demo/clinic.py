@@ -1,0 +1,548 @@
+"""The demonstration clinic: about forty invented people at every step of care.
+
+Everything is done through the clinic's own services, at the moment at which it would have happened,
+so the demonstration's record is as whole as a real one.
+"""
+
+import time as stopwatch
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from openketamine.clinic.accounts.models import User
+from openketamine.clinic.intake import queries as intake_queries
+from openketamine.clinic.intake import services as intake
+from openketamine.clinic.outcomes import services as outcomes
+from openketamine.clinic.outcomes.models import FormRequest
+from openketamine.clinic.people import services as people
+from openketamine.clinic.people.models import Course
+from openketamine.clinic.people.referral import (
+    Coded,
+    ReferralData,
+    ReferredCondition,
+    ReferredMeasurement,
+    ReferredMedication,
+)
+from openketamine.clinic.plans import services as plans
+from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.policy import services as policy
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
+from openketamine.clinic.record.models import Source
+from openketamine.clinic.sessions import queries as session_queries
+from openketamine.clinic.sessions import services as sessions
+from openketamine.clinic.sessions.models import Chair, Phase, Session
+from openketamine.clinic.staff import services as staff
+from openketamine.protocols import eligibility, regimens
+
+from . import physiology
+from .cast import PATIENT_USERNAME, SEED, STAFF, Character, characters
+
+NUMBER = 40
+STALE_AFTER = timedelta(hours=12)
+SNOMED = "http://snomed.info/sct"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+_MARKER = "demo-built"
+
+
+def discard_stale(home: Path) -> None:
+    """Remove a demonstration of another day: its session in progress would be hours old.
+
+    Call it before anything opens the database.
+    """
+    marker = home / _MARKER
+    age = stopwatch.time() - marker.stat().st_mtime if marker.exists() else None
+    if age is not None and age > STALE_AFTER.total_seconds():
+        for path in (*home.glob("demo.sqlite3*"), marker):
+            path.unlink()
+
+
+def build(report: Callable[[str], None]) -> None:
+    """Fill an empty demonstration database; a filled one stays as it is."""
+    if User.objects.exists():
+        return
+    report(f"Setting up the demonstration clinic with {NUMBER} invented patients …")
+    _Builder().build(report)
+    (settings.HOME / _MARKER).touch()
+
+
+def welcome(address: str) -> str:
+    """What to tell whoever started the demonstration."""
+    names = ", ".join(member.username for member in STAFF)
+    return (
+        f"\n  OpenKetamine, demonstration clinic: {address}\n"
+        f"  Sign in as {names} or {PATIENT_USERNAME}\n"
+        f"  Password of all of them: {settings.DEMO_PASSWORD}\n"
+        "  Stop with Ctrl-C.\n"
+    )
+
+
+def monitor_name(session: Session) -> str:
+    return f"Demonstration monitor, {session.chair}"
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.now = clock.now().replace(second=0, microsecond=0)
+        self.rng = np.random.default_rng(SEED)
+        self.users: dict[str, User] = {}
+        self.chairs: list[Chair] = []
+
+    def build(self, report: Callable[[str], None]) -> None:
+        with clock.at(self.now - timedelta(days=90)), transaction.atomic():
+            self._open_the_clinic()
+        cast = characters(NUMBER, today=timezone.localtime(self.now).date())
+        for who in cast:
+            with transaction.atomic():
+                self._care_for(who)
+            if who.number % 10 == 0:
+                report(f"  {who.number} of {NUMBER}")
+
+    def _open_the_clinic(self) -> None:
+        for member in STAFF:
+            self.users[member.username] = staff.create_account(
+                "demonstration",
+                username=member.username,
+                password=settings.DEMO_PASSWORD,
+                role=member.role,
+                display_name=member.name,
+                credentials=member.credentials,
+            )
+        policy.sign_policy(self.users["director"], digest=library().policy_digest)
+        for number in range(1, 6):
+            self.chairs.append(sessions.add_chair(self.nurse, name=f"Chair {number}"))
+
+    @property
+    def nurse(self) -> User:
+        return self.users["nurse"]
+
+    @property
+    def prescriber(self) -> User:
+        return self.users["prescriber"]
+
+    def _care_for(self, who: Character) -> None:
+        """Bring one person to the step of care that their number gives."""
+        number = who.number
+        if number <= 3:  # in a chair now
+            self._treat(who, done=(2, 3, 0)[number - 1], today=True)
+        elif number <= 5:  # expected today
+            self._treat(who, done=number - 3, today=True)
+        elif number <= 12:
+            self._treat(who, done=(number - 6) % 5 + 1, today=False)
+        elif number <= 18:
+            self._treat(who, done=6, today=False)
+        elif number <= 21:
+            self._plan(self._consent(who, days_ago=3), verified=False)
+        elif number <= 23:
+            self._consent(who, days_ago=2)
+        elif number <= 25:
+            self._screen(who, days_ago=2)
+        elif number == 26:
+            self._decline(who)
+        elif number <= 31:
+            self._ask(who, days_ago=1, safety_concern=number == 27, history=number != 29)
+        else:
+            self._refer(who, days_ago=number % 5)
+
+    def _refer(self, who: Character, *, days_ago: float) -> Course:
+        moment = self.now - timedelta(days=days_ago, hours=2)
+        measured = moment - timedelta(days=9)
+
+        def coded(system: str, code: str, display: str) -> Coded:
+            return Coded(system, code, display)
+
+        referral = ReferralData(
+            source_system="urn:openketamine:demonstration",
+            source_id=f"invented-{who.number}",
+            given_name=who.given_name,
+            family_name=who.family_name,
+            birth_date=who.birth_date,
+            sex=who.sex,
+            phone=f"555-01{who.number:02d}",
+            email=f"{who.given_name.lower()}@patients.example",
+            conditions=(
+                ReferredCondition(
+                    "depression",
+                    coded(SNOMED, "370143000", "Major depressive disorder"),
+                    "active",
+                    "disorder",
+                    onset=measured.date() - timedelta(days=420),
+                ),
+                *(
+                    ReferredCondition(code, coded(SNOMED, code, name), "active", "disorder")
+                    for code, name in who.comorbidities
+                ),
+            ),
+            medications=tuple(
+                ReferredMedication(
+                    code,
+                    coded(RXNORM, code, name),
+                    "active" if item is who.antidepressants[-1] else "stopped",
+                    measured.date(),
+                    dose,
+                )
+                for item in who.antidepressants
+                for code, name, dose in [item]
+            )
+            + tuple(
+                ReferredMedication(code, coded(RXNORM, code, name), "active", measured.date(), dose)
+                for code, name, dose in who.other_medicines
+            ),
+            measurements=(
+                ReferredMeasurement("weight", "weight_kg", who.weight_kg, measured),
+                ReferredMeasurement("height", "height_cm", float(who.height_cm), measured),
+            ),
+        )
+        with clock.at(moment):
+            outcome = people.receive_referral(
+                self.users["coordinator"], referral, origin="demonstration"
+            )
+            return outcome.person.courses.get()
+
+    def _ask(
+        self,
+        who: Character,
+        *,
+        days_ago: float,
+        safety_concern: bool = False,
+        history: bool = True,
+        **facts: object,
+    ) -> Course:
+        course = self._refer(who, days_ago=days_ago + 2)
+        coordinator = self.users["coordinator"]
+        with clock.at(self.now - timedelta(days=days_ago + 1)):
+            for kind, value in (
+                ("weight_kg", who.weight_kg),
+                ("systolic_mmhg", float(who.systolic_mmhg)),
+                ("diastolic_mmhg", float(who.diastolic_mmhg)),
+            ):
+                people.record_measurement(self.nurse, course.person, kind=kind, value=value)
+            people.assign_team(
+                coordinator,
+                course,
+                prescriber=self.prescriber if who.number % 3 else self.users["prescriber2"],
+                therapist=self.users["therapist"] if who.number % 2 else None,
+            )
+            if history:
+                intake.record_history(coordinator, course, self._history(course, who, facts))
+            for instrument, total in (("gad7", who.gad7), ("phq9", who.phq9)):
+                answers = _spread(total, instrument, self.rng)
+                if instrument == "phq9" and safety_concern:
+                    answers["q9"] = 2
+                intake.record_response(
+                    coordinator, course, instrument=instrument, answers=answers, occasion="intake"
+                )
+        return course
+
+    def _history(
+        self, course: Course, who: Character, facts: dict[str, object]
+    ) -> dict[str, object]:
+        known = {name: fact.value for name, fact in intake_queries.facts_for(course).items()}
+        answers: dict[str, object] = {}
+        for _, _, questions in eligibility.questions_for(library(), known):
+            for fact in questions:
+                stated = known.get(fact.id)
+                if fact.kind == "boolean":
+                    answers[fact.id] = bool(stated)
+                elif fact.kind == "choice":
+                    answers[fact.id] = fact.choices[0]
+                else:
+                    answers[fact.id] = len(who.antidepressants) + 1
+        return {**answers, **facts}
+
+    def _screen(self, who: Character, *, days_ago: float) -> Course:
+        course = self._ask(who, days_ago=days_ago)
+        prescriber = course.prescriber or self.prescriber
+        with clock.at(self.now - timedelta(days=days_ago, hours=5)):
+            for finding in intake_queries.findings_for(course):
+                if finding.kind == "caution":
+                    intake.decide_finding(
+                        prescriber,
+                        course,
+                        rule_id=finding.rule_id,
+                        decision="proceed",
+                        reason="Benefit outweighs the risk; discussed with the patient.",
+                    )
+            intake.sign_screening(prescriber, course, outcome="eligible")
+        course.refresh_from_db()
+        return course
+
+    def _decline(self, who: Character) -> None:
+        course = self._ask(who, days_ago=4, arteriovenous_malformation=True)
+        with clock.at(self.now - timedelta(days=3)):
+            intake.sign_screening(
+                course.prescriber or self.prescriber,
+                course,
+                outcome="not_eligible",
+                note="Arteriovenous malformation. Referred back with a letter.",
+            )
+
+    def _consent(self, who: Character, *, days_ago: float) -> Course:
+        course = self._screen(who, days_ago=days_ago + 1)
+        document = library().document("consent", course.route)
+        with clock.at(self.now - timedelta(days=days_ago, hours=3)):
+            plans.sign_consent(
+                self.nurse,
+                course,
+                signed_name=str(course.person),
+                document_digest=library().document_digest(document),
+                agrees=True,
+            )
+        course.refresh_from_db()
+        return course
+
+    def _plan(
+        self,
+        course: Course,
+        *,
+        verified: bool,
+        on: date | None = None,
+        first_on: date | None = None,
+    ) -> Course:
+        moment = self.now - timedelta(days=1)
+        if on:
+            moment = timezone.make_aware(datetime.combine(on, time(15, 0)))
+        with clock.at(moment):
+            plan = plans.order_plan(
+                course.prescriber or self.prescriber,
+                course,
+                dose_mg_per_kg=0.5,
+                duration_min=40,
+                sessions=6,
+                concentration_mg_per_ml=10.0,
+                first_on=first_on or clock.today() + timedelta(days=3),
+            )
+            if verified:
+                plans.verify_plan(self.nurse, plan, dose_mg=plan.dose_mg, volume_ml=plan.volume_ml)
+        course.refresh_from_db()
+        return course
+
+    def _treat(self, who: Character, *, done: int, today: bool) -> None:
+        """A course with `done` sessions behind it, and the next one today or later."""
+        first_on = self._first_day(who, done=done, today=today)
+        before = (timezone.localtime(self.now).date() - first_on).days + 2
+        course = self._consent(who, days_ago=before)
+        self._plan(course, verified=True, on=first_on - timedelta(days=2), first_on=first_on)
+        if who.number == 6:
+            with clock.at(self.now - timedelta(days=before - 1)):
+                people.give_sign_in(
+                    self.users["coordinator"],
+                    course.person,
+                    username=PATIENT_USERNAME,
+                    password=settings.DEMO_PASSWORD,
+                )
+        planned = list(course.planned_sessions.order_by("number"))
+        for item in planned[:done]:
+            start = item.planned_for + timedelta(minutes=25 + int(self.rng.integers(0, 30)))
+            self._whole_session(who, item, start)
+        self._answer_forms(who, course)
+        if today:
+            self._today(who, planned[done])
+
+    def _first_day(self, who: Character, *, done: int, today: bool) -> date:
+        """The first day that leaves exactly `done` sessions before today."""
+        now = timezone.localtime(self.now).date()
+        regimen = library().regimens["iv-depression"]
+        if done == 6:
+            return now - timedelta(days=30 + 3 * (who.number % 6))
+        for back in range(28):
+            first = now - timedelta(days=back)
+            days = regimens.schedule(regimen, first_on=first, sessions=6)
+            behind = sum(day < now for day in days)
+            free = now not in days or today
+            if behind == done and free and (done or today or days[0] > now):
+                return first
+        raise AssertionError(f"no first day leaves {done} sessions before {now}")
+
+    def _whole_session(self, who: Character, planned: PlannedSession, start: datetime) -> None:
+        # In one of the chairs that nobody sits in today.
+        session = self._begin(who, planned, self.chairs[3 + who.number % 2], start)
+        self._observe(who, session, start, until_min=40)
+        with clock.at(start + timedelta(minutes=40)):
+            sessions.end_infusion(self.nurse, session)
+        self._observe(who, session, start, from_min=41, until_min=105)
+        with clock.at(start + timedelta(minutes=106)):
+            self._monitor(who, session)
+            home = {c.fact: True for c in library().discharge["IV"].criteria if c.question}
+            sessions.discharge(self.nurse, session, answers=home, escort_name=_escort(who), note="")
+
+    def _begin(
+        self, who: Character, planned: PlannedSession, chair: Chair, start: datetime
+    ) -> Session:
+        with clock.at(start - timedelta(minutes=20)):
+            session = sessions.open_session(self.nurse, planned, chair)
+        with clock.at(start - timedelta(minutes=8)):
+            self._check(who, session)
+        with clock.at(start):
+            sessions.start_infusion(self.nurse, session)
+        return session
+
+    def _check(self, who: Character, session: Session) -> None:
+        read = physiology.vitals(who, 0.0, self.rng)
+        protocol = library().monitoring["IV"]
+        sessions.complete_check(
+            self.nurse,
+            session,
+            confirmed={item.item: True for item in protocol.presession},
+            weight_kg=who.weight_kg,
+            vitals=vars(read),
+            escort_name=_escort(who),
+            escort_relation="sister" if who.number % 2 else "husband",
+            escort_phone=f"555-02{who.number:02d}",
+            medicines_today=f"{who.antidepressants[-1][1]} as usual, nothing else",
+        )
+        session.refresh_from_db()
+        if session.phase == Phase.CHECK:
+            sessions.decide_go(
+                self.prescriber, session, reason="Repeated after rest, no symptoms; watch closely."
+            )
+
+    def _observe(
+        self,
+        who: Character,
+        session: Session,
+        start: datetime,
+        *,
+        until_min: float,
+        from_min: float = 0,
+    ) -> None:
+        """What the monitor and the nurse write down between two minutes of a session."""
+        for minute in (5, 10, 15, 20, 25, 30, 35, 40, 55, 70, 85, 100):
+            if not from_min <= minute <= until_min:
+                continue
+            with clock.at(start + timedelta(minutes=minute)):
+                level = self._monitor(who, session)
+                if minute in (20, 40, 70, 100):
+                    sessions.record_observation(
+                        self.nurse,
+                        session,
+                        sedation_moaas=4 if level > 0.75 and who.number % 4 == 0 else 5,
+                        dissociation_0_10=physiology.dissociation_0_10(who, level, self.rng),
+                        nausea_0_10=3 if who.nausea and minute == 40 else 0,
+                    )
+                if who.nausea and minute == 25:
+                    sessions.record_side_effect(
+                        self.nurse, session, effect="nausea", severity="mild"
+                    )
+                    sessions.give_medicine(
+                        self.nurse,
+                        session,
+                        medicine="ondansetron",
+                        dose=4,
+                        route="IV",
+                        reason="nausea",
+                    )
+                if minute == 15 and who.number % 3 == 0:
+                    sessions.record_side_effect(
+                        self.nurse, session, effect="dizziness", severity="mild"
+                    )
+
+    def _monitor(self, who: Character, session: Session) -> float:
+        return read_monitor(who, session, self.rng)
+
+    def _answer_forms(self, who: Character, course: Course) -> None:
+        for request in FormRequest.objects.filter(course=course).order_by("due_at"):
+            answered_at = request.due_at + timedelta(hours=float(self.rng.uniform(0.5, 20)))
+            if answered_at > self.now or self.rng.random() < 0.12:
+                continue
+            share = (request.session_number or 0) / 6
+            sooner = 1.15 if request.occasion == "24h" else 1.0
+            total = who.phq9 * (1 - min(who.response * share**0.7 * sooner, 0.95))
+            total = int(np.clip(round(total + self.rng.normal(0, 1.2)), 0, 24))
+            with clock.at(answered_at):
+                for item, value in _spread(total, "phq9", self.rng).items():
+                    outcomes.save_answer(request, item=item, value=value)
+                outcomes.submit(request)
+
+    def _today(self, who: Character, planned: PlannedSession) -> None:
+        """Where today's people are at this moment."""
+        if who.number == 1:
+            start = self.now - timedelta(minutes=18)
+            self._move(planned, start - timedelta(minutes=25))
+            self._observe(
+                who, self._begin(who, planned, self.chairs[0], start), start, until_min=18
+            )
+        elif who.number == 2:
+            start = self.now - timedelta(minutes=68)
+            self._move(planned, start - timedelta(minutes=25))
+            session = self._begin(who, planned, self.chairs[1], start)
+            self._observe(who, session, start, until_min=40)
+            with clock.at(start + timedelta(minutes=40)):
+                sessions.end_infusion(self.nurse, session)
+            self._observe(who, session, start, from_min=41, until_min=68)
+        elif who.number == 3:
+            self._move(planned, self.now - timedelta(minutes=10))
+            with clock.at(self.now - timedelta(minutes=6)):
+                sessions.open_session(self.nurse, planned, self.chairs[2])
+        else:
+            self._move(planned, self.now + timedelta(hours=who.number - 3))
+
+    def _move(self, planned: PlannedSession, moment: datetime) -> None:
+        """Put today's session at its hour, but not past midnight."""
+        day = timezone.localtime(self.now).date()
+        if timezone.localtime(moment).date() != day:
+            moment = self.now
+        with clock.at(self.now - timedelta(days=1)):
+            plans.reschedule(self.users["coordinator"], planned, planned_for=moment)
+
+
+def read_monitor(who: Character, session: Session, rng: np.random.Generator) -> float:
+    """One reading of the demonstration monitor; returns the level of effect it stands for."""
+    timeline = session_queries.timeline_of(session)
+    now = clock.now()
+    zero = timeline.started_at or now
+    minutes = [
+        (
+            (segment.start - zero).total_seconds() / 60,
+            ((segment.end or timeline.ended_at or now) - zero).total_seconds() / 60,
+            segment.rate_mg_per_h,
+        )
+        for segment in timeline.segments
+    ]
+    level = physiology.effect(
+        _until_empty(minutes, timeline.programmed_mg),
+        (now - zero).total_seconds() / 60,
+        session.planned.plan.rate_mg_per_h,
+    )
+    read = physiology.vitals(who, level, rng)
+    sessions.record_vitals(monitor_name(session), session, source=Source.MONITOR, **vars(read))
+    return level
+
+
+def _until_empty(
+    segments: list[tuple[float, float, float]], programmed_mg: float
+) -> Iterator[tuple[float, float, float]]:
+    """The pump's segments, cut off where the programmed dose has run in."""
+    left = programmed_mg
+    for start, end, rate in segments:
+        lasts = min(end - start, left / rate * 60)
+        yield start, start + lasts, rate
+        left -= rate * lasts / 60
+
+
+def character_of(session: Session) -> Character | None:
+    """Who sits in a chair of the demonstration; None for somebody entered by hand."""
+    prefix, _, number = session.person.source_id.partition("-")
+    if prefix != "invented":
+        return None
+    born = characters(NUMBER, today=timezone.localtime(session.person.created_at).date())
+    return born[int(number) - 1]
+
+
+def _escort(who: Character) -> str:
+    return f"{'Pat' if who.number % 2 else 'Kim'} {who.family_name}"
+
+
+def _spread(total: int, instrument: str, rng: np.random.Generator) -> dict[str, int]:
+    """Answers that add up to a total, with nothing on item 9 of the PHQ-9."""
+    items = [i.id for i in library().instruments[instrument].items if i.id != "q9"]
+    answers = {i.id: 0 for i in library().instruments[instrument].items}
+    for _ in range(min(total, 3 * len(items))):
+        open_items = [name for name in items if answers[name] < 3]
+        answers[open_items[int(rng.integers(len(open_items)))]] += 1
+    return answers

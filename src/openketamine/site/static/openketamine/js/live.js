@@ -1,0 +1,82 @@
+// The line to the clinic's server: told of every change, and loud when it is cut off.
+
+const SILENCE_MS = 12_000; // two beats missed
+const RETRY_MS = 3_000;
+
+/**
+ * Follow a stream of server-sent events.
+ * @param {string} url
+ * @param {{onChange: () => void, onCut: (since: Date) => void, onBack: () => void}} to
+ */
+export function follow(url, { onChange, onCut, onBack }) {
+  let source = null;
+  let heardAt = new Date();
+  let cut = false;
+
+  const heard = () => {
+    heardAt = new Date();
+    if (cut) {
+      cut = false;
+      onBack();
+      onChange(); // what happened meanwhile
+    }
+  };
+  const open = () => {
+    source?.close();
+    source = new EventSource(url);
+    source.addEventListener("beat", heard);
+    source.addEventListener("changed", () => {
+      heard();
+      onChange();
+    });
+  };
+  open();
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && open());
+  setInterval(() => {
+    const silent = Date.now() - heardAt.getTime();
+    const dead = source.readyState === EventSource.CLOSED;
+    if (silent > SILENCE_MS || (dead && silent > RETRY_MS)) {
+      if (!cut) {
+        cut = true;
+        onCut(heardAt);
+      }
+      if (source.readyState !== EventSource.CONNECTING) open();
+    }
+  }, RETRY_MS);
+}
+
+/** Show the bar that says that the screen no longer follows. */
+export function cutOffBar(bar) {
+  const time = (moment) =>
+    moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return {
+    onCut(since) {
+      bar.textContent = `▲ Cut off from the server since ${time(since)}. What you see is from then. Watch the patient and the monitor; entries wait until the line is back.`;
+      bar.hidden = false;
+    },
+    onBack() {
+      bar.hidden = true;
+    },
+  };
+}
+
+/** Let every age on the page grow, also while no news comes. */
+export function keepAges(root, clock) {
+  const words = (minutes) => {
+    if (minutes < 0) return `in ${span(-minutes)}`;
+    return minutes < 1 ? "just now" : `${span(minutes)} ago`;
+  };
+  const span = (minutes) => {
+    if (minutes < 120) return `${minutes} min`;
+    if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h`;
+    return `${Math.floor(minutes / 1440)} days`;
+  };
+  setInterval(() => {
+    for (const age of root.querySelectorAll(".age[data-at]")) {
+      const minutes = Math.trunc((clock() - Date.parse(age.dataset.at)) / 60_000);
+      const text = words(minutes);
+      if (age.textContent !== text) age.textContent = text;
+    }
+  }, 5_000);
+}

@@ -1,0 +1,91 @@
+// The session screen: live parts, the chart, and the sheets on which entries are made.
+import { SessionChart } from "./chart.js";
+import { cutOffBar, follow, keepAges } from "./live.js";
+
+const root = document.getElementById("session");
+const sheet = document.getElementById("sheet");
+const chart = new SessionChart();
+let ahead = 0; // the server's clock less this device's, in ms
+
+function readClock() {
+  ahead = Date.parse(document.getElementById("now").dataset.now) - Date.now();
+}
+
+let drawing = false;
+let again = false;
+async function draw() {
+  if (drawing) {
+    again = true;
+    return;
+  }
+  drawing = true;
+  try {
+    const answer = await fetch(root.dataset.chart, { headers: { Accept: "application/json" } });
+    if (answer.ok && !answer.redirected) chart.update(await answer.json());
+  } catch {
+    // The bar says that the line is cut; the chart keeps what it had.
+  } finally {
+    drawing = false;
+    if (again) {
+      again = false;
+      draw();
+    }
+  }
+}
+
+// What screen readers hear: an alert once, when it opens.
+const announced = new Set();
+function announce() {
+  const open = [...document.querySelectorAll("#alerts [data-alert]")];
+  const fresh = open.filter((alert) => !announced.has(alert.dataset.alert));
+  announced.clear();
+  open.forEach((alert) => announced.add(alert.dataset.alert));
+  if (fresh.length) {
+    document.getElementById("announce").textContent = fresh
+      .map((alert) => alert.querySelector(".what").textContent)
+      .join("; ");
+  }
+}
+
+function closeSheet() {
+  sheet.close();
+  document.getElementById("sheet-body").replaceChildren();
+}
+
+document.body.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id !== "sheet-body") return;
+  if (!sheet.open) sheet.show(); // not modal: chart, alerts and Stop stay within reach
+  const field = sheet.querySelector("[aria-invalid=true], .fields input, .fields textarea, .buttons button");
+  field?.focus({ preventScroll: true });
+});
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.status === 422) {
+    // A refusal: the same form with the reason, to be shown in its place.
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+document.body.addEventListener("htmx:sendError", () => {
+  const unsent = sheet.querySelector("[data-unsent]");
+  if (unsent) unsent.hidden = false;
+});
+document.body.addEventListener("htmx:afterSettle", () => {
+  readClock();
+  announce();
+});
+document.body.addEventListener("sheet-done", closeSheet);
+document.body.addEventListener("session-changed", draw);
+sheet.addEventListener("click", (event) => event.target.closest("[data-close]") && closeSheet());
+document.addEventListener("keydown", (event) => event.key === "Escape" && sheet.open && closeSheet());
+
+readClock();
+announce();
+draw();
+keepAges(document.body, () => Date.now() + ahead);
+if (root.dataset.open === "yes") {
+  follow(root.dataset.stream, {
+    onChange: () => htmx.trigger(document.body, "session-changed"),
+    ...cutOffBar(document.getElementById("cut-off")),
+  });
+  setInterval(draw, 30_000); // the dose runs on between events
+}
