@@ -28,6 +28,7 @@ class Alert:
     since: datetime
     certainty: str
     authority: str
+    at: datetime | None = None  # of the reading that it rests on
     acknowledged: Line | None = None
 
 
@@ -62,13 +63,18 @@ def _crossed(timeline: Timeline, protocol: MonitoringFile, quantity: str) -> Ale
         rule_id=current.rule_id,
         priority=current.priority,
         statement=current.statement,
-        detail=f"now {current.value:g}",
+        detail=f"{current.value:g} {_unit(protocol, quantity)}",
         response=current.response,
         since=since,
+        at=series[-1].at,
         certainty=current.certainty,
         authority=current.authority,
         acknowledged=_acknowledgement(timeline, current.rule_id, since),
     )
+
+
+def _unit(protocol: MonitoringFile, quantity: str) -> str:
+    return next(item.unit for item in protocol.plausible if item.quantity == quantity)
 
 
 def _late(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> Alert | None:

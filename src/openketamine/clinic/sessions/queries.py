@@ -1,13 +1,17 @@
 """Reads for the day's list and the session screen."""
 
+import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
-from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.intake.models import SafetyReview
+from openketamine.clinic.people.models import Allergy
+from openketamine.clinic.plans.models import Consent, PlannedSession
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
@@ -15,13 +19,43 @@ from openketamine.protocols import discharge
 from openketamine.protocols.schema import MonitoringFile
 
 from . import alerts
-from .models import OPEN, Phase, Session
+from .models import OPEN, Chair, Phase, Session
 from .timeline import Timeline, fold
 
 
 def timeline_of(session: Session) -> Timeline:
     """The session as its events tell it."""
     return fold(list(Event.objects.filter(stream=session.stream).order_by("seq")))
+
+
+def session_for_screen(session_id: uuid.UUID) -> Session:
+    """A session with everything that its screens name. Two queries.
+
+    Raises:
+        Http404: there is none.
+    """
+    allergies = Prefetch("person__allergys", Allergy.objects.order_by("display"))
+    return get_object_or_404(
+        Session.objects.select_related(
+            "person", "course", "chair", "planned__plan"
+        ).prefetch_related(allergies),
+        pk=session_id,
+    )
+
+
+def consent_of(session: Session) -> Consent | None:
+    """The consent in force for this session's course."""
+    return (
+        Consent.objects.filter(course_id=session.course_id, withdrawn_at=None)
+        .select_related("presented_by")
+        .first()
+    )
+
+
+def free_chairs() -> list[Chair]:
+    """The chairs in which nobody sits."""
+    taken = Session.objects.filter(chair=OuterRef("pk"), closed_at=None)
+    return list(Chair.objects.filter(~Exists(taken)))
 
 
 def protocol_of(session: Session) -> MonitoringFile:
@@ -97,12 +131,21 @@ def todays_board() -> list[ChairRow]:
 
 
 def arrivals() -> list[PlannedSession]:
-    """Today's sessions that have not been opened yet, and earlier ones that nobody has closed."""
+    """Today's sessions that have not been opened yet, and earlier ones that nobody has closed.
+
+    Each says by `has_consent` and `has_open_review` what still stands in its way. One query.
+    """
     end_of_day = timezone.make_aware(datetime.combine(clock.today(), time.max))
+    course = OuterRef("course_id")
     return list(
         PlannedSession.objects.filter(
             Q(session__isnull=True), planned_for__lte=end_of_day, cancelled_at=None, done_at=None
-        ).select_related("person", "course", "plan")
+        )
+        .select_related("person", "course", "plan")
+        .annotate(
+            has_consent=Exists(Consent.objects.filter(course=course, withdrawn_at=None)),
+            has_open_review=Exists(SafetyReview.objects.filter(course=course, closed_at=None)),
+        )
     )
 
 
@@ -124,7 +167,7 @@ def finished_today() -> list[Session]:
     return list(
         Session.objects.filter(closed_at__gte=start_of_day)
         .select_related("person", "planned", "chair")
-        .order_by("-closed_at")
+        .order_by("-closed_at")[:50]
     )
 
 

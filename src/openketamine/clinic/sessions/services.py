@@ -34,6 +34,7 @@ from .timeline import CORRECTABLE, OBSERVATIONS, RETIMABLE, VITALS, OutOfOrderEr
 
 BEDSIDE = frozenset({Role.NURSE, Role.PRESCRIBER})
 ENTRY = BEDSIDE | {Role.THERAPIST}
+MAY_ADD_CHAIRS = BEDSIDE | {Role.DIRECTOR}
 # A pump rounds to a tenth; less than this left to run is a finished infusion.
 ROUNDING_MG = 0.15
 LONGEST_BACKDATING = timedelta(hours=12)
@@ -53,6 +54,13 @@ class _Draft:
     data: dict[str, Any]
 
 
+def stored(session: Session, client_id: uuid.UUID | None) -> Event | None:
+    """The event that an earlier sending of the same entry has made, if there was one."""
+    if client_id is None:
+        return None
+    return Event.objects.filter(stream=session.stream, client_id=client_id).first()
+
+
 def _append(
     actor: User | str,
     session: Session,
@@ -66,8 +74,8 @@ def _append(
 ) -> Event:
     """Fold the session with the new event, and write it only if it fits."""
     record.lock()
-    if client_id and (stored := Event.objects.filter(client_id=client_id).first()):
-        return stored
+    if earlier := stored(session, client_id):
+        return earlier
     now = clock.now()
     occurred_at = at or now
     if occurred_at < session.opened_at - LONGEST_BACKDATING:
@@ -287,7 +295,9 @@ def _pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
 
 
 @transaction.atomic
-def decide_go(prescriber: User, session: Session, *, reason: str) -> Event:
+def decide_go(
+    prescriber: User, session: Session, *, reason: str, client_id: uuid.UUID | None = None
+) -> Event:
     """The prescriber lets the session go on although the pressure before it is high.
 
     Raises:
@@ -305,6 +315,7 @@ def decide_go(prescriber: User, session: Session, *, reason: str) -> Event:
         session,
         "session.go_decided",
         {"about": timeline.check["asks_prescriber"], "reason": reason.strip()},
+        client_id=client_id,
     )
 
 
@@ -660,7 +671,14 @@ def write_note(
 
 
 @transaction.atomic
-def acknowledge_alert(actor: User, session: Session, *, rule_id: str, reason: str) -> Event:
+def acknowledge_alert(
+    actor: User,
+    session: Session,
+    *,
+    rule_id: str,
+    reason: str,
+    client_id: uuid.UUID | None = None,
+) -> Event:
     """Quiet one alert, with a name and a reason.
 
     Raises:
@@ -680,6 +698,7 @@ def acknowledge_alert(actor: User, session: Session, *, rule_id: str, reason: st
         session,
         "session.alert_acknowledged",
         {"rule_id": rule_id, "statement": alert.statement, "reason": reason.strip()},
+        client_id=client_id,
     )
 
 
@@ -692,6 +711,7 @@ def correct_event(
     reason: str,
     data: Mapping[str, Any] | None = None,
     occurred_at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
 ) -> Event:
     """Correct an earlier entry by a new event that names it. The entry itself stays as it is.
 
@@ -730,6 +750,7 @@ def correct_event(
         "session.corrected",
         {**correction, "reason": reason.strip()},
         corrects=target,
+        client_id=client_id,
     )
 
 
@@ -793,7 +814,9 @@ def discharge(
 
 
 @transaction.atomic
-def cancel_session(actor: User, session: Session, *, reason: str) -> Event:
+def cancel_session(
+    actor: User, session: Session, *, reason: str, client_id: uuid.UUID | None = None
+) -> Event:
     """Send the patient home without the drug.
 
     Raises:
@@ -805,7 +828,9 @@ def cancel_session(actor: User, session: Session, *, reason: str) -> Event:
         raise Refused("The infusion has started. End it, then discharge the patient.")
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
-    event = _append(actor, session, "session.cancelled", {"reason": reason.strip()})
+    event = _append(
+        actor, session, "session.cancelled", {"reason": reason.strip()}, client_id=client_id
+    )
     _close(session, clock.now())
     session.planned.cancelled_at = clock.now()
     session.planned.cancel_reason = reason.strip()
@@ -825,6 +850,7 @@ def add_chair(actor: User, *, name: str) -> Chair:
     Raises:
         Refused: the name is empty or taken.
     """
+    _require_role(actor, MAY_ADD_CHAIRS, "set up chairs")
     if not name.strip():
         raise Refused("Name the chair.", field="name")
     if Chair.objects.filter(name__iexact=name.strip()).exists():

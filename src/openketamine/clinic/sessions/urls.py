@@ -2,4 +2,25 @@ from django.urls import path
 
 from . import views
 
-urlpatterns = [path("today/", views.today, name="today")]
+SESSION = "sessions/<uuid:session_id>/"
+
+urlpatterns = [
+    path("today/", views.today, name="today"),
+    path("today/board/", views.today_board, name="today_board"),
+    path("today/stream/", views.today_stream, name="today_stream"),
+    path("chairs/add/", views.chair_add, name="chair_add"),
+    path("planned-sessions/<uuid:planned_id>/open/", views.session_open, name="session_open"),
+    path(SESSION, views.session, name="session"),
+    path(f"{SESSION}state/", views.session_state, name="session_state"),
+    path(f"{SESSION}chart/", views.session_chart, name="session_chart"),
+    path(f"{SESSION}stream/", views.session_stream, name="session_stream"),
+    path(f"{SESSION}check/", views.session_check, name="session_check"),
+    path(f"{SESSION}discharge/", views.session_discharge, name="session_discharge"),
+    path(f"{SESSION}enter/<slug:act>/", views.session_enter, name="session_enter"),
+    path(
+        f"{SESSION}alerts/<slug:rule_id>/acknowledge/",
+        views.alert_acknowledge,
+        name="alert_acknowledge",
+    ),
+    path(f"{SESSION}events/<int:seq>/correct/", views.event_correct, name="event_correct"),
+]

@@ -1,14 +1,332 @@
 """The day's list, the session screen and what is entered on it."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from openketamine.clinic.accounts.access import staff_only
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from openketamine.clinic.accounts.access import allow, staff_only
+from openketamine.clinic.accounts.models import Role
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.forms import attempt
+from openketamine.clinic.intake.queries import all_open_safety_reviews
+from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.policy.queries import current_approval, library
 from openketamine.clinic.record import clock
+
+from . import forms, live, queries, screen, services
+from .models import Chair, Session
+from .wording import describe
+
+BEDSIDE = (Role.NURSE, Role.PRESCRIBER)
+ENTRY = (*BEDSIDE, Role.THERAPIST)
+
+
+@staff_only
+@never_cache
+@require_GET
+def today(request: HttpRequest) -> HttpResponse:
+    """All chairs in the order in which they need attention, and what the day still brings."""
+    return render(
+        request,
+        "sessions/today.html",
+        {
+            "today": clock.today(),
+            "board": screen.board(),
+            "arrivals": queries.arrivals(),
+            "coming": queries.coming(),
+            "finished": queries.finished_today(),
+            "reviews": all_open_safety_reviews(),
+            "policy_signed": current_approval() is not None,
+            "chairs": list(Chair.objects.all()),
+            "free_chairs": queries.free_chairs(),
+            "may_open": request.user.role in BEDSIDE,
+            "may_add_chair": request.user.role in services.MAY_ADD_CHAIRS,
+            "chair_form": forms.ChairForm(),
+        },
+    )
+
+
+@staff_only
+@never_cache
+@require_GET
+def today_board(request: HttpRequest) -> HttpResponse:
+    """The rows of the chairs alone, as the live page fetches them."""
+    return render(request, "sessions/_board.html", {"board": screen.board()})
 
 
 @staff_only
 @require_GET
-def today(request: HttpRequest) -> HttpResponse:
-    return render(request, "sessions/today.html", {"today": clock.today()})
+async def today_stream(request: HttpRequest) -> StreamingHttpResponse:
+    return _stream(live.ALL_SESSIONS)
+
+
+@allow(Role.DIRECTOR, *BEDSIDE)
+@require_POST
+def chair_add(request: HttpRequest) -> HttpResponse:
+    try:
+        chair = services.add_chair(request.user, name=request.POST.get("name", ""))
+        messages.success(request, f"{chair} is set up.")
+    except Refused as refusal:
+        messages.error(request, refusal.message)
+    return redirect("today")
+
+
+@allow(*BEDSIDE)
+@require_POST
+def session_open(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
+    """The patient takes a chair; the check follows."""
+    planned = get_object_or_404(PlannedSession, pk=planned_id)
+    form = forms.OpenForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose a free chair.")
+        return redirect("today")
+    opened = attempt(
+        form,
+        lambda: services.open_session(request.user, planned, form.cleaned_data["chair"]),
+    )
+    if opened is None:
+        for errors in form.errors.values():
+            messages.error(request, f"{planned.person}: {' '.join(errors)}")
+        return redirect("today")
+    return redirect("session_check", opened.pk)
+
+
+@staff_only
+@never_cache
+@require_GET
+def session(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    return _screen(request, queries.session_for_screen(session_id), "sessions/session.html")
+
+
+@staff_only
+@never_cache
+@require_GET
+def session_state(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """The parts of the screen that change, for htmx to put in their places."""
+    found = queries.session_for_screen(session_id)
+    return _screen(request, found, "sessions/_state.html", swap=True)
+
+
+@staff_only
+@never_cache
+@require_GET
+def session_chart(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    found = queries.session_for_screen(session_id)
+    return JsonResponse(screen.chart(found, queries.timeline_of(found), clock.now()))
+
+
+@staff_only
+@require_GET
+async def session_stream(request: HttpRequest, session_id: uuid.UUID) -> StreamingHttpResponse:
+    """Server-sent events: "changed" whenever this session's record has grown."""
+    if not await Session.objects.filter(pk=session_id).aexists():
+        raise Http404("There is no such session.")
+    return _stream(Session(pk=session_id).stream)
+
+
+def _stream(prefix: str) -> StreamingHttpResponse:
+    return StreamingHttpResponse(
+        live.events(prefix),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _screen(
+    request: HttpRequest, found: Session, template: str, *, status: int = 200, **extra: Any
+) -> HttpResponse:
+    now = clock.now()
+    context = screen.session_screen(found, queries.timeline_of(found), request.user, now)
+    return render(request, template, {**context, **extra}, status=status)
+
+
+@allow(*BEDSIDE)
+@require_http_methods(["GET", "POST"])
+def session_check(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """The pre-session check, on a page of its own."""
+    found = queries.session_for_screen(session_id)
+    form = forms.CheckForm(request.POST or None, protocol=queries.protocol_of(found))
+    if request.method == "POST" and _done(
+        request, found, form, lambda: services.complete_check(request.user, found, **form.entry())
+    ):
+        return redirect("session", found.pk)
+    return _screen(
+        request,
+        found,
+        "sessions/check.html",
+        form=form,
+        consent=queries.consent_of(found),
+        status=422 if form.errors else 200,
+    )
+
+
+@allow(*BEDSIDE)
+@require_http_methods(["GET", "POST"])
+def session_discharge(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """The criteria for going home: what the record knows, and what the bedside answers."""
+    found = queries.session_for_screen(session_id)
+    check = queries.timeline_of(found).check
+    form = forms.DischargeForm(
+        request.POST or None,
+        protocol=library().discharge[found.course.route],
+        initial={"escort_name": check["escort"]["name"] if check else ""},
+    )
+    if request.method == "POST" and _done(
+        request, found, form, lambda: services.discharge(request.user, found, **form.entry())
+    ):
+        messages.success(request, f"{found.person} is discharged.")
+        return redirect("session", found.pk)
+    return _screen(
+        request,
+        found,
+        "sessions/discharge.html",
+        form=form,
+        status=422 if form.errors else 200,
+    )
+
+
+@dataclass(frozen=True)
+class Act:
+    """One sheet of the session screen: its form, and the service that the form feeds."""
+
+    title: str
+    submit: str
+    form: type[forms.SheetForm]
+    service: Callable[..., Any]
+    needs_protocol: bool = False
+    danger: bool = False
+
+
+ACTS = {
+    "vitals": Act("Vital signs", "Save", forms.VitalsForm, services.record_vitals, True),
+    "observation": Act(
+        "How is it?", "Save", forms.ObservationForm, services.record_observation, True
+    ),
+    "side-effect": Act(
+        "Side effect", "Save", forms.SideEffectForm, services.record_side_effect, True
+    ),
+    "medicine": Act("Medicine given", "Save", forms.MedicineForm, services.give_medicine, True),
+    "note": Act("Note", "Save", forms.NoteForm, services.write_note),
+    "start": Act("Start the infusion", "Start now", forms.StartForm, services.start_infusion),
+    "pause": Act("Pause the infusion", "Pause now", forms.ReasonForm, services.pause_infusion),
+    "resume": Act("Resume the infusion", "Resume now", forms.StartForm, services.resume_infusion),
+    "rate": Act("Change the rate", "Set the rate", forms.RateForm, services.change_rate),
+    "stop": Act("Stop the infusion", "Stop now", forms.EndForm, services.end_infusion, danger=True),
+    "go-on": Act("Decide about the pressure", "Go on", forms.DecideForm, services.decide_go),
+    "cancel": Act(
+        "Cancel the session",
+        "Cancel the session",
+        forms.CancelForm,
+        services.cancel_session,
+        danger=True,
+    ),
+}
+
+
+@allow(*ENTRY)
+@require_http_methods(["GET", "POST"])
+def session_enter(request: HttpRequest, session_id: uuid.UUID, act: str) -> HttpResponse:
+    """One entry: a sheet over the session screen, or a page where there is no script."""
+    if act not in ACTS:
+        raise Http404("There is no such entry.")
+    found = queries.session_for_screen(session_id)
+    chosen = ACTS[act]
+    protocol = {"protocol": queries.protocol_of(found)} if chosen.needs_protocol else {}
+    return _sheet(
+        request,
+        found,
+        title=chosen.title,
+        submit=chosen.submit,
+        form=chosen.form(request.POST or None, **protocol),
+        service=lambda **entry: chosen.service(request.user, found, **entry),
+        danger=chosen.danger,
+        act=act,
+    )
+
+
+@allow(*BEDSIDE)
+@require_http_methods(["GET", "POST"])
+def alert_acknowledge(request: HttpRequest, session_id: uuid.UUID, rule_id: str) -> HttpResponse:
+    """Quiet one alert, with a name and a reason."""
+    found = queries.session_for_screen(session_id)
+    return _sheet(
+        request,
+        found,
+        title="Acknowledge the alert",
+        submit="Acknowledge",
+        form=forms.AcknowledgeForm(request.POST or None),
+        service=lambda **entry: services.acknowledge_alert(
+            request.user, found, rule_id=rule_id, **entry
+        ),
+    )
+
+
+@allow(*BEDSIDE)
+@require_http_methods(["GET", "POST"])
+def event_correct(request: HttpRequest, session_id: uuid.UUID, seq: int) -> HttpResponse:
+    """Put an earlier entry right, by a new one."""
+    found = queries.session_for_screen(session_id)
+    lines = queries.timeline_of(found).lines
+    line = next((line for line in lines if line.seq == seq), None)
+    if line is None or not (line.can_be_corrected or line.can_be_retimed):
+        raise Http404("There is no such entry, or it cannot be corrected.")
+    return _sheet(
+        request,
+        found,
+        title="Correct an entry",
+        submit="Correct",
+        about=describe(line),
+        form=forms.CorrectForm(
+            request.POST or None, line=line, protocol=queries.protocol_of(found)
+        ),
+        service=lambda **entry: services.correct_event(request.user, found, seq=seq, **entry),
+    )
+
+
+def _sheet(
+    request: HttpRequest,
+    found: Session,
+    *,
+    form: forms.SheetForm,
+    service: Callable[..., Any],
+    **context: Any,
+) -> HttpResponse:
+    """Show the form; done, tell the screen. A refusal comes back at its field, with 422."""
+    if request.method == "POST" and _done(
+        request,
+        found,
+        form,
+        lambda: service(**{**form.entry(), "client_id": form.cleaned_data["client_id"]}),
+    ):
+        if not request.htmx:
+            return redirect("session", found.pk)
+        tell = {"sheet-done": True, "session-changed": True}
+        return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(tell)})
+    context = {**context, "form": form, "action": request.path, "session": found}
+    status = 422 if form.errors else 200
+    if request.htmx:
+        timeline = queries.timeline_of(found)
+        context |= {"timeline": timeline, "pump": screen.pump(found, timeline, clock.now())}
+        return render(request, "sessions/_sheet.html", context, status=status)
+    context["back"] = reverse("session", args=[found.pk])
+    return _screen(request, found, "sessions/sheet_page.html", status=status, **context)
+
+
+def _done(
+    request: HttpRequest, found: Session, form: forms.SheetForm, act: Callable[[], Any]
+) -> bool:
+    """Whether the entry is in the record now, by this sending or by an earlier one of the same."""
+    if not form.is_valid():
+        return False
+    if services.stored(found, form.cleaned_data.get("client_id")):
+        return True
+    return attempt(form, act) is not None

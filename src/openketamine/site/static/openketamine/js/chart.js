@@ -15,11 +15,11 @@ const SERIES = {
   sedation_moaas: { label: "MOAA/S", colour: "--ink", mark: "s" },
 };
 const STRIPS = [
-  { id: "chart-pressure", title: "Pressure, mmHg", names: ["systolic_mmhg", "diastolic_mmhg"], height: 264, low: 60, high: 170, limits: "systolic_mmhg", main: true },
-  { id: "chart-heart", title: "Heart rate, /min", names: ["heart_rate_bpm"], height: 84, low: 50, high: 110, limits: "heart_rate_bpm" },
-  { id: "chart-spo2", title: "SpO2, %", names: ["spo2_percent"], height: 76, low: 90, high: 100, limits: "spo2_percent" },
-  { id: "chart-state", title: "Dissociation, distress, nausea of 10; MOAA/S of 5", names: ["dissociation_0_10", "distress_0_10", "nausea_0_10", "sedation_moaas"], height: 92, low: 0, high: 10, hideEmpty: true },
-  { id: "chart-dose", title: "Dose given, mg", names: [], height: 92, low: 0, high: 10, dose: true, axis: true },
+  { id: "chart-pressure", title: "v systolic   ^ diastolic, mmHg", names: ["systolic_mmhg", "diastolic_mmhg"], height: 236, low: 60, high: 170, limits: "systolic_mmhg", main: true },
+  { id: "chart-heart", title: "Heart rate, /min", names: ["heart_rate_bpm"], height: 76, low: 50, high: 110, limits: "heart_rate_bpm" },
+  { id: "chart-spo2", title: "SpO2, %", names: ["spo2_percent"], height: 70, low: 90, high: 100, limits: "spo2_percent" },
+  { id: "chart-state", title: "● dissociation   v distress   ^ nausea, of 10   □ MOAA/S, of 5", names: ["dissociation_0_10", "distress_0_10", "nausea_0_10", "sedation_moaas"], height: 76, low: 0, high: 10, hideEmpty: true },
+  { id: "chart-dose", title: "Dose given, mg", names: [], height: 84, low: 0, high: 10, dose: true, axis: true },
 ];
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -183,7 +183,7 @@ export class SessionChart {
     if (data.home_not_before) {
       const home = u.valToPos(data.home_not_before, "x", true);
       line(ctx, home, top, home, top + height, css("--accent"), [2, 3]);
-      text(ctx, "home not before (clinic policy)", home - 4 * scale, top + 12 * scale, css("--accent"), "right");
+      text(ctx, "home not before (clinic policy)", home - 4 * scale, top + height * 0.62, css("--accent"), "right");
     }
     // The pump's bar along the foot, and the events above it.
     const foot = top + height;

@@ -54,7 +54,12 @@ function closeSheet() {
 
 document.body.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id !== "sheet-body") return;
-  if (!sheet.open) sheet.show(); // not modal: chart, alerts and Stop stay within reach
+  if (!sheet.open) {
+    sheet.show(); // not modal: chart, alerts and Stop stay within reach
+    const alerting = document.querySelector("#alerts [data-alert]");
+    const narrow = matchMedia("(max-width: 1000px)").matches;
+    document.getElementById(alerting && narrow ? "alerts" : "now").scrollIntoView({ block: "start" });
+  }
   const field = sheet.querySelector("[aria-invalid=true], .fields input, .fields textarea, .buttons button");
   field?.focus({ preventScroll: true });
 });
@@ -77,6 +82,12 @@ document.body.addEventListener("sheet-done", closeSheet);
 document.body.addEventListener("session-changed", draw);
 sheet.addEventListener("click", (event) => event.target.closest("[data-close]") && closeSheet());
 document.addEventListener("keydown", (event) => event.key === "Escape" && sheet.open && closeSheet());
+
+// A sheet stands on the dock that holds the pump, and so never covers Stop.
+new ResizeObserver(() => {
+  const height = document.getElementById("pump").offsetHeight;
+  document.documentElement.style.setProperty("--dock", `${height}px`);
+}).observe(document.querySelector(".session-left"));
 
 readClock();
 announce();

@@ -1,0 +1,316 @@
+"""What is entered on a session. Whether a value is possible is for the service to say."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from openketamine.clinic.record import clock
+from openketamine.protocols.schema import DischargeFile, Medicine, MonitoringFile
+
+from .models import Chair
+from .timeline import OBSERVATIONS, VITALS, Line
+
+# The steps of the scale in the clinic's own words; 5 is the normal response.
+SEDATION = [
+    (5, "5 answers readily"),
+    (4, "4 slow to answer"),
+    (3, "3 only if called loudly"),
+    (2, "2 only to touch"),
+    (1, "1 only to pain"),
+    (0, "0 no response"),
+]
+
+
+def _number(label: str, *, required: bool = False, **widget: Any) -> forms.FloatField:
+    attributes = {"inputmode": "decimal", "step": "any", "autocomplete": "off", **widget}
+    return forms.FloatField(label=label, required=required, widget=forms.NumberInput(attributes))
+
+
+def _bounds(protocol: MonitoringFile, name: str) -> tuple[str, str]:
+    item = next(item for item in protocol.plausible if item.quantity == name)
+    return item.label, item.unit
+
+
+class SheetForm(forms.Form):
+    """Every entry carries the id under which it is stored once, however often it is sent."""
+
+    client_id = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    units: dict[str, str] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["initial"] = {"client_id": uuid.uuid4(), **(kwargs.get("initial") or {})}
+        kwargs.setdefault("use_required_attribute", False)
+        super().__init__(*args, **kwargs)
+
+    def entry(self) -> dict[str, Any]:
+        """What the service takes."""
+        return dict(self.cleaned_data)
+
+    def rows(self) -> list[tuple[forms.BoundField, str]]:
+        """The visible fields with their units."""
+        return [(bound, self.units.get(bound.name, "")) for bound in self.visible_fields()]
+
+
+class TimedForm(SheetForm):
+    """An entry that may have happened a little earlier than it is written down."""
+
+    at = forms.TimeField(
+        label="When, if not now",
+        required=False,
+        widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
+    )
+
+    def entry(self) -> dict[str, Any]:
+        return {**super().entry(), "at": self.moment("at")}
+
+    def moment(self, name: str) -> datetime | None:
+        """The time of today that was typed, in the clinic's time zone."""
+        typed = self.cleaned_data.get(name)
+        if typed is None:
+            return None
+        return timezone.make_aware(datetime.combine(clock.today(), typed))
+
+
+class VitalsForm(TimedForm):
+    def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.units = {}
+        for name in VITALS:
+            label, self.units[name] = _bounds(protocol, name)
+            self.fields[name] = _number(label)
+        self.order_fields([*VITALS, "at"])
+
+
+class ObservationForm(TimedForm):
+    note = forms.CharField(label="In words", required=False, max_length=500)
+
+    def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in OBSERVATIONS:
+            label, unit = _bounds(protocol, name)
+            scale = SEDATION if name == "sedation_moaas" else [(n, str(n)) for n in range(11)]
+            self.fields[name] = forms.TypedChoiceField(
+                label=label if name == "sedation_moaas" else f"{label}, {unit}",
+                choices=scale,
+                coerce=float,
+                empty_value=None,
+                required=False,
+                widget=forms.RadioSelect,
+            )
+        self.order_fields([*OBSERVATIONS, "note", "at"])
+
+
+class SideEffectForm(TimedForm):
+    effect = forms.ChoiceField(label="Side effect", widget=forms.RadioSelect)
+    severity = forms.ChoiceField(label="How bad", widget=forms.RadioSelect)
+    note = forms.CharField(label="In words", required=False, max_length=500)
+
+    def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        listed = protocol.side_effects
+        self.fields["effect"].choices = [(item.id, item.label) for item in listed.items]
+        self.fields["severity"].choices = [(name, name) for name in listed.severities]
+        self.order_fields(["effect", "severity", "note", "at"])
+
+
+class MedicineForm(TimedForm):
+    medicine = forms.ChoiceField(widget=forms.RadioSelect)
+    dose = _number("Dose", required=True)
+    route = forms.ChoiceField(widget=forms.RadioSelect)
+    reason = forms.CharField(label="For", max_length=200)
+
+    def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        listed = protocol.medicines.items
+        self.fields["medicine"].choices = [(item.id, _offer(item)) for item in listed]
+        routes = dict.fromkeys(route for item in listed for route in item.routes)
+        self.fields["route"].choices = [(route, route) for route in routes]
+        self.fields["dose"].help_text = "In the unit that stands beside the medicine"
+        self.order_fields(["medicine", "dose", "route", "reason", "at"])
+
+
+def _offer(item: Medicine) -> str:
+    warn = f" – {item.warn}" if item.warn else ""
+    return f"{item.label}, {item.unit} ({item.purpose}; {item.usual}){warn}"
+
+
+class NoteForm(TimedForm):
+    text = forms.CharField(label="Note", widget=forms.Textarea({"rows": 3}), max_length=4000)
+    field_order = ["text", "at"]
+
+
+class StartForm(TimedForm):
+    pass
+
+
+class ReasonForm(TimedForm):
+    reason = forms.CharField(label="Reason", max_length=300)
+    field_order = ["reason", "at"]
+
+
+class EndForm(TimedForm):
+    reason = forms.CharField(
+        label="Reason",
+        max_length=300,
+        required=False,
+        help_text="Needed where drug is left in the syringe",
+    )
+    field_order = ["reason", "at"]
+
+
+class RateForm(TimedForm):
+    rate_mg_per_h = _number("New rate", required=True)
+    reason = forms.CharField(label="Reason", max_length=300)
+    field_order = ["rate_mg_per_h", "reason", "at"]
+    units = {"rate_mg_per_h": "mg/h"}
+
+
+class AcknowledgeForm(SheetForm):
+    """Quiets one alert; the reason is what makes it an answer."""
+
+    reason = forms.CharField(label="What you did, or why it may wait", max_length=300)
+
+    def entry(self) -> dict[str, Any]:
+        return {"reason": self.cleaned_data["reason"]}
+
+
+class DecideForm(AcknowledgeForm):
+    reason = forms.CharField(label="Why the session may go on", max_length=300)
+
+
+class CancelForm(AcknowledgeForm):
+    reason = forms.CharField(label="Why nothing is given today", max_length=300)
+
+
+class CorrectForm(SheetForm):
+    """Put an earlier entry right. What it said stays in the record, struck through."""
+
+    def __init__(self, *args: Any, line: Line, protocol: MonitoringFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.line = line
+        self.units = {}
+        choices = [("retime", "It happened at another time")]
+        if line.can_be_corrected:
+            choices.insert(0, ("retract", "Take it back: it is wrong altogether"))
+            if line.kind == "session.vitals_recorded":
+                choices.insert(0, ("restate", "Put the values right"))
+        self.fields["action"] = forms.ChoiceField(
+            label="What was wrong", choices=choices, widget=forms.RadioSelect, initial=choices[0][0]
+        )
+        if line.kind == "session.vitals_recorded":
+            for name in VITALS:
+                label, self.units[name] = _bounds(protocol, name)
+                self.fields[name] = _number(label)
+                self.fields[name].initial = line.data.get(name)
+        self.fields["occurred_at"] = forms.TimeField(
+            label="Time at which it happened",
+            required=False,
+            initial=timezone.localtime(line.at).time(),
+            widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
+        )
+        self.fields["reason"] = forms.CharField(label="Reason for the correction", max_length=300)
+
+    def entry(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        entry: dict[str, Any] = {"reason": data["reason"]}
+        if data["action"] == "restate":
+            entry["data"] = {name: data[name] for name in VITALS}
+        elif data["action"] == "retime":
+            day = timezone.localtime(self.line.at).date()
+            typed = data.get("occurred_at")
+            if typed is not None:
+                entry["occurred_at"] = timezone.make_aware(datetime.combine(day, typed))
+        return entry
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("action") == "retime" and cleaned.get("occurred_at") is None:
+            self.add_error("occurred_at", "Enter the time at which it happened.")
+        return cleaned
+
+
+class CheckForm(SheetForm):
+    """The pre-session check."""
+
+    weight_kg = _number("Weight today", required=True)
+    escort_name = forms.CharField(label="Escort, by name", max_length=120, required=False)
+    escort_relation = forms.CharField(label="Who that is", max_length=60, required=False)
+    escort_phone = forms.CharField(label="Telephone", max_length=40, required=False)
+    medicines_today = forms.CharField(
+        label="Medicines, alcohol and drugs since yesterday",
+        help_text="Write 'none' if there were none",
+        widget=forms.Textarea({"rows": 2}),
+        max_length=1000,
+        required=False,
+    )
+    safety_concern = forms.BooleanField(
+        label="There IS a concern about safety today: stop here", required=False
+    )
+
+    def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.units = {"weight_kg": "kg"}
+        self.items = [(item.item, item) for item in protocol.presession]
+        for name, item in self.items:
+            self.fields[name if name not in self.fields else f"{name}_confirmed"] = (
+                forms.BooleanField(label=item.question, required=False)
+            )
+        for name in VITALS:
+            label, self.units[name] = _bounds(protocol, name)
+            self.fields[name] = _number(label)
+
+    def field_of(self, item: str) -> str:
+        return f"{item}_confirmed" if f"{item}_confirmed" in self.fields else item
+
+    def checklist(self) -> list[tuple[forms.BoundField, Any]]:
+        return [(self[self.field_of(name)], item) for name, item in self.items]
+
+    def vitals(self) -> list[tuple[forms.BoundField, str]]:
+        return [(self[name], self.units[name]) for name in VITALS]
+
+    def entry(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        names = "weight_kg escort_name escort_relation escort_phone medicines_today safety_concern"
+        return {
+            **{name: data[name] for name in [*names.split(), "client_id"]},
+            "confirmed": {name: data[self.field_of(name)] for name, _ in self.items},
+            "vitals": {name: data[name] for name in VITALS},
+        }
+
+
+class DischargeForm(SheetForm):
+    """What only a person at the bedside can say of the criteria for going home."""
+
+    escort_name = forms.CharField(label="Goes home with", max_length=120, required=False)
+    note = forms.CharField(label="Note", required=False, max_length=1000)
+
+    def __init__(self, *args: Any, protocol: DischargeFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked = [c for c in protocol.criteria if c.question]
+        for criterion in self.asked:
+            self.fields[criterion.fact] = forms.BooleanField(
+                label=criterion.question, required=False
+            )
+
+    def questions(self) -> list[tuple[forms.BoundField, Any]]:
+        return [(self[criterion.fact], criterion) for criterion in self.asked]
+
+    def entry(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        return {
+            "answers": {criterion.fact: data[criterion.fact] for criterion in self.asked},
+            **{name: data[name] for name in ("escort_name", "note", "client_id")},
+        }
+
+
+class OpenForm(forms.Form):
+    """The patient has arrived and takes a chair."""
+
+    chair = forms.ModelChoiceField(Chair.objects.all())
+
+
+class ChairForm(forms.Form):
+    name = forms.CharField(label="Name of the chair", max_length=40)

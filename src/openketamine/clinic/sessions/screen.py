@@ -1,0 +1,393 @@
+"""What the screens of a session show, worked out from its timeline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.policy.queries import library
+from openketamine.protocols import discharge, monitoring
+from openketamine.protocols.schema import MonitoringFile
+
+from . import queries
+from .alerts import Alert, alerts
+from .models import Phase, Session
+from .services import BEDSIDE, ENTRY, ROUNDING_MG
+from .timeline import OBSERVATIONS, Line, Reading, Timeline
+from .wording import LETTERS, describe
+
+# The bar of a session, and where in it each phase stands.
+STEPS = ("check", "infusion", "recovery", "home")
+_STEP = {
+    Phase.CHECK: 0,
+    Phase.READY: 0,
+    Phase.INFUSION: 1,
+    Phase.PAUSED: 1,
+    Phase.RECOVERY: 2,
+    Phase.DISCHARGED: 4,
+    Phase.CANCELLED: 4,
+}
+_CHARTED = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm", "spo2_percent", *OBSERVATIONS)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One vital sign as it stands: value, unit, age, and the last ten values."""
+
+    label: str
+    value: str
+    unit: str
+    at: datetime | None
+    recent: list[float]
+    priority: str = ""
+
+
+@dataclass(frozen=True)
+class Pump:
+    """How the pump stands."""
+
+    state: str
+    rate_mg_per_h: float
+    rate_ml_per_h: float
+    given_mg: float
+    programmed_mg: float
+    percent: float
+    left_min: int | None
+    ends_at: datetime | None
+    run_in: bool
+
+
+@dataclass(frozen=True)
+class FlowRow:
+    """One row of the flow sheet."""
+
+    reading: Reading
+    given_mg: float | None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    line: Line
+    text: str
+
+
+def steps(phase: Phase, home_at: datetime | None, now: datetime) -> list[tuple[str, str]]:
+    """(name, "done" | "now" | "") for each step of the bar."""
+    here = _STEP[phase]
+    if phase == Phase.RECOVERY and home_at and now >= home_at:
+        here += 1
+    return [
+        (name, "done" if index < here else "now" if index == here else "")
+        for index, name in enumerate(STEPS)
+    ]
+
+
+def figures(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile) -> list[Figure]:
+    """Pressure, heart rate and SpO2 as last measured, each with the priority of its alert."""
+    rules = {threshold.id: threshold.quantity for threshold in protocol.thresholds}
+    worst: dict[str, str] = {}
+    for alert in sorted(standing, key=lambda a: a.priority == "red"):
+        worst[rules.get(alert.rule_id, "")] = alert.priority
+
+    def recent(name: str) -> list[float]:
+        return [r.values[name] for r in timeline.series(name)[-10:]]
+
+    def latest(name: str) -> Reading | None:
+        return next(iter(timeline.series(name)[-1:]), None)
+
+    pressure = next((r for r in reversed(timeline.vitals) if "systolic_mmhg" in r.values), None)
+    shown = "–"
+    if pressure:
+        lower = pressure.values.get("diastolic_mmhg")
+        shown = f"{pressure.values['systolic_mmhg']:g}/{'–' if lower is None else f'{lower:g}'}"
+    either = {worst.get("systolic_mmhg", ""), worst.get("diastolic_mmhg", "")}
+    found = [
+        Figure(
+            "Pressure",
+            shown,
+            "mmHg",
+            pressure.at if pressure else None,
+            recent("systolic_mmhg"),
+            "red" if "red" in either else "amber" if "amber" in either else "",
+        )
+    ]
+    for name, label, unit in (
+        ("heart_rate_bpm", "Heart rate", "/min"),
+        ("spo2_percent", "SpO2", "%"),
+    ):
+        reading = latest(name)
+        found.append(
+            Figure(
+                label,
+                f"{reading.values[name]:g}" if reading else "–",
+                unit,
+                reading.at if reading else None,
+                recent(name),
+                worst.get(name, ""),
+            )
+        )
+    return found
+
+
+def states(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile) -> list[Figure]:
+    """Sedation, dissociation, nausea, distress and breathing, where anybody has looked."""
+    rules = {threshold.id: threshold.quantity for threshold in protocol.thresholds}
+    by_quantity = {rules.get(a.rule_id, ""): a.priority for a in reversed(standing)}
+    found = []
+    for item in protocol.plausible:
+        if item.quantity not in {*OBSERVATIONS, "respiratory_rate_bpm"}:
+            continue
+        if series := timeline.series(item.quantity):
+            found.append(
+                Figure(
+                    item.label,
+                    f"{series[-1].values[item.quantity]:g}",
+                    item.unit,
+                    series[-1].at,
+                    [],
+                    by_quantity.get(item.quantity, ""),
+                )
+            )
+    return found
+
+
+def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
+    plan = session.planned.plan
+    programmed = timeline.programmed_mg or plan.dose_mg
+    given = timeline.given_mg(now)
+    rate = timeline.rate_mg_per_h
+    left_mg = programmed - given
+    run_in = timeline.phase == Phase.INFUSION and left_mg <= ROUNDING_MG
+    left = timedelta(hours=left_mg / rate) if rate and not run_in else None
+    return Pump(
+        state={
+            Phase.INFUSION: "Dose has run in" if run_in else "Running",
+            Phase.PAUSED: "Paused",
+        }.get(timeline.phase, "Ended" if timeline.ended_at else "Not started"),
+        rate_mg_per_h=rate or plan.rate_mg_per_h,
+        rate_ml_per_h=round((rate or plan.rate_mg_per_h) / plan.concentration_mg_per_ml, 2),
+        given_mg=round(given, 1),
+        programmed_mg=programmed,
+        percent=round(100 * given / programmed, 1) if programmed else 0.0,
+        left_min=round(left.total_seconds() / 60) if left else None,
+        ends_at=now + left if left else None,
+        run_in=run_in,
+    )
+
+
+def next_vitals_at(timeline: Timeline, protocol: MonitoringFile) -> datetime | None:
+    """When the clinic's policy wants the next vital signs."""
+    phase = {Phase.INFUSION: "infusion", Phase.PAUSED: "infusion", Phase.RECOVERY: "recovery"}.get(
+        timeline.phase
+    )
+    last = timeline.latest_vitals
+    interval = monitoring.every_min(protocol, phase) if phase else None
+    return last.at + timedelta(minutes=interval) if last and interval else None
+
+
+def home_not_before(session: Session, timeline: Timeline, now: datetime) -> datetime | None:
+    """The earliest moment at which the clinic's policy lets the patient go. Not a forecast."""
+    criteria = library().discharge[session.course.route].criteria
+    wait = next((c.at_least for c in criteria if c.fact == "minutes_since_end"), None)
+    if wait is None:
+        return None
+    ends = timeline.ended_at or pump(session, timeline, now).ends_at
+    if ends is None and timeline.phase == Phase.INFUSION:
+        ends = now
+    return ends + timedelta(minutes=wait) if ends else None
+
+
+def flow_sheet(timeline: Timeline, now: datetime) -> list[FlowRow]:
+    """Every reading as now held, the latest first, with the dose given by then."""
+    readings = sorted((*timeline.vitals, *timeline.observations), key=lambda r: (r.at, r.seq))
+    return [
+        FlowRow(
+            reading,
+            round(timeline.given_mg(min(reading.at, now)), 1)
+            if timeline.started_at and reading.at >= timeline.started_at
+            else None,
+        )
+        for reading in reversed(readings)
+    ]
+
+
+def log(timeline: Timeline) -> list[LogLine]:
+    """Every event, the latest first; what was corrected stays, struck through."""
+    lines = sorted(timeline.lines, key=lambda line: (line.at, line.seq), reverse=True)
+    return [LogLine(line, describe(line)) for line in lines]
+
+
+def may(user: User, session: Session) -> dict[str, bool]:
+    """What this person may do now. The services decide; this only spares useless buttons."""
+    phase, bedside = Phase(session.phase), user.role in BEDSIDE
+    is_open = phase not in {Phase.DISCHARGED, Phase.CANCELLED}
+    return {
+        "enter": is_open and user.role in ENTRY,
+        "medicine": is_open and bedside,
+        "correct": bedside,
+        "acknowledge": is_open and bedside,
+        "check": bedside and phase in {Phase.CHECK, Phase.READY},
+        "decide": user.role == Role.PRESCRIBER and phase == Phase.CHECK,
+        "start": bedside and phase == Phase.READY,
+        "pause": bedside and phase == Phase.INFUSION,
+        "resume": bedside and phase == Phase.PAUSED,
+        "rate": bedside and phase == Phase.INFUSION,
+        "stop": bedside and phase in {Phase.INFUSION, Phase.PAUSED},
+        "discharge": bedside and phase == Phase.RECOVERY,
+        "cancel": bedside and phase in {Phase.CHECK, Phase.READY},
+    }
+
+
+def session_screen(
+    session: Session, timeline: Timeline, user: User, now: datetime
+) -> Mapping[str, Any]:
+    """Everything that the session screen shows of one moment."""
+    protocol = queries.protocol_of(session)
+    standing = alerts(timeline, protocol, now)
+    home_at = home_not_before(session, timeline, now)
+    return {
+        "session": session,
+        "timeline": timeline,
+        "phase": Phase(timeline.phase),
+        "steps": steps(timeline.phase, home_at, now),
+        "now": now,
+        "open_alerts": [a for a in standing if not a.acknowledged],
+        "answered_alerts": [a for a in standing if a.acknowledged],
+        "minutes": timeline.elapsed_min(timeline.ended_at or now),
+        "figures": figures(timeline, standing, protocol),
+        "states": states(timeline, standing, protocol),
+        "pump": pump(session, timeline, now),
+        "next_vitals_at": next_vitals_at(timeline, protocol),
+        "home_not_before": home_at,
+        "criteria": criteria(session, timeline, now),
+        "flow": flow_sheet(timeline, now),
+        "log": log(timeline),
+        "may": may(user, session),
+    }
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """One chair of the day's list as it is shown."""
+
+    row: queries.ChairRow
+    steps: list[tuple[str, str]]
+    figures: list[Figure]
+    pump: Pump
+    home_not_before: datetime | None
+    next_vitals_at: datetime | None
+
+    @property
+    def session(self) -> Session:
+        return self.row.session
+
+    @property
+    def phase(self) -> Phase:
+        return Phase(self.row.timeline.phase)
+
+
+def board() -> list[BoardRow]:
+    """Every open session, in the order in which it needs attention."""
+    rows = []
+    for row in queries.todays_board():
+        session, timeline = row.session, row.timeline
+        protocol = queries.protocol_of(session)
+        home_at = home_not_before(session, timeline, row.now)
+        rows.append(
+            BoardRow(
+                row,
+                steps(timeline.phase, home_at, row.now),
+                figures(timeline, row.open_alerts, protocol),
+                pump(session, timeline, row.now),
+                home_at,
+                next_vitals_at(timeline, protocol),
+            )
+        )
+    return rows
+
+
+def criteria(
+    session: Session, timeline: Timeline, now: datetime
+) -> tuple[discharge.CriterionResult, ...]:
+    """How the criteria for going home stand that the record itself can answer."""
+    if timeline.phase != Phase.RECOVERY:
+        return ()
+    results = queries.assess_discharge(session, timeline, {}, now).results
+    return tuple(r for r in results if not r.criterion.question)
+
+
+def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]:
+    """The chart's data: times in seconds since 1970, limits and events with their words."""
+    protocol = queries.protocol_of(session)
+    plan = session.planned.plan
+    ends_at = pump(session, timeline, now).ends_at
+    home_at = home_not_before(session, timeline, now)
+
+    def second(moment: datetime) -> float:
+        return round(moment.timestamp(), 1)
+
+    first = min([session.opened_at, *(r.at for r in timeline.vitals)])
+    pumping = [
+        {
+            "from": second(segment.start),
+            "to": second(min(segment.end or now, now)),
+            "rate_mg_per_h": segment.rate_mg_per_h,
+        }
+        for segment in timeline.segments
+    ]
+    edges = sorted(
+        {
+            moment
+            for segment in timeline.segments
+            for moment in (segment.start, min(segment.end or now, now))
+        }
+        | ({now} if timeline.phase in {Phase.INFUSION, Phase.RECOVERY} else set())
+    )
+    baseline = timeline.baseline
+    return {
+        "seq": timeline.last_seq,
+        "now": second(now),
+        "from": second(first),
+        "to": second(max([now, *(m for m in (ends_at, home_at, timeline.ended_at) if m)])),
+        "time_zone": settings.TIME_ZONE,
+        "open": session.closed_at is None,
+        "programmed_mg": timeline.programmed_mg or plan.dose_mg,
+        "ends_at": second(ends_at) if ends_at else None,
+        "home_not_before": second(home_at) if home_at else None,
+        "series": {
+            name: [
+                [second(r.at), r.values[name], r.source]
+                for r in sorted(timeline.series(name), key=lambda r: r.at)
+            ]
+            for name in _CHARTED
+        },
+        "baseline": baseline,
+        "limits": [
+            {
+                "quantity": threshold.quantity,
+                "priority": threshold.priority,
+                "value": value,
+                "label": f"{threshold.statement} ({threshold.authority})",
+            }
+            for threshold in protocol.thresholds
+            if threshold.above_baseline_by is None
+            and (
+                value := next(
+                    v
+                    for v in (threshold.at_least, threshold.above, threshold.below)
+                    if v is not None
+                )
+            )
+            is not None
+        ],
+        "pump": pumping,
+        "dose": [[second(moment), round(timeline.given_mg(moment), 2)] for moment in edges],
+        "events": [
+            {"at": second(line.at), "letter": LETTERS[line.kind][0], "label": describe(line)}
+            for line in timeline.lines
+            if line.kind in LETTERS and not line.retracted
+        ],
+    }

@@ -1,0 +1,94 @@
+"""What an event of a session says, in the words of a flow sheet. Pure."""
+
+from typing import Any
+
+from .timeline import Line
+
+_UNITS = {
+    "heart_rate_bpm": ("HR", "/min"),
+    "spo2_percent": ("SpO2", "%"),
+    "respiratory_rate_bpm": ("RR", "/min"),
+    "sedation_moaas": ("MOAA/S", "of 5"),
+    "dissociation_0_10": ("dissociation", "of 10"),
+    "nausea_0_10": ("nausea", "of 10"),
+    "distress_0_10": ("distress", "of 10"),
+}
+
+# The letter under which an event stands on the chart, and what the letter means.
+LETTERS = {
+    "session.infusion_started": ("S", "start"),
+    "session.infusion_paused": ("P", "pause"),
+    "session.infusion_resumed": ("R", "resumed"),
+    "session.rate_changed": ("C", "rate changed"),
+    "session.infusion_ended": ("E", "end"),
+    "session.side_effect_noted": ("X", "side effect"),
+    "session.medicine_given": ("M", "medicine"),
+    "session.note_written": ("N", "note"),
+}
+
+
+def values(data: dict[str, Any]) -> str:
+    """Readings in a line: "141/86 mmHg, HR 80 /min, SpO2 98 %"."""
+    parts = []
+    systolic, diastolic = data.get("systolic_mmhg"), data.get("diastolic_mmhg")
+    if systolic is not None or diastolic is not None:
+        shown = ("–" if value is None else f"{value:g}" for value in (systolic, diastolic))
+        parts.append(f"{'/'.join(shown)} mmHg")
+    for name, (label, unit) in _UNITS.items():
+        if data.get(name) is not None:
+            parts.append(f"{label} {data[name]:g} {unit}")
+    return ", ".join(parts)
+
+
+def describe(line: Line) -> str:
+    """One line of the log."""
+    data = line.data
+    match line.kind:
+        case "session.opened":
+            ordered = f"{data['dose_mg']:g} mg over {data['duration_min']:g} min ordered"
+            return f"Opened in {data['chair']}: {ordered}"
+        case "session.check_completed":
+            asks = f". {data['asks_prescriber']}" if data["asks_prescriber"] else ""
+            return (
+                f"Pre-session check: {values(data['vitals'])}, {data['weight_kg']:g} kg, escort "
+                f"{data['escort']['name']}; medicines today: {data['medicines_today']}{asks}"
+            )
+        case "session.go_decided":
+            return f"Prescriber: go on. {data['reason']}"
+        case "session.infusion_started":
+            return (
+                f"Infusion started: {data['programmed_mg']:g} mg at {data['rate_mg_per_h']:g} mg/h"
+            )
+        case "session.infusion_paused":
+            return f"Infusion paused: {data['reason']}"
+        case "session.infusion_resumed":
+            return f"Infusion resumed at {data['rate_mg_per_h']:g} mg/h"
+        case "session.rate_changed":
+            return f"Rate changed to {data['rate_mg_per_h']:g} mg/h: {data['reason']}"
+        case "session.infusion_ended":
+            wasted = f", {data['wasted_mg']:g} mg not given" if data["wasted_mg"] else ""
+            return f"Infusion ended, {data['given_mg']:g} mg given{wasted}: {data['reason']}"
+        case "session.vitals_recorded":
+            return f"Vital signs {values(data)}"
+        case "session.observed":
+            return _joined(values(data), data.get("note"))
+        case "session.side_effect_noted":
+            return _joined(f"{data['label']}, {data['severity']}", data.get("note"))
+        case "session.medicine_given":
+            given = f"{data['label']} {data['dose']:g} {data['unit']} {data['route']}"
+            return f"{given} for {data['reason']}"
+        case "session.note_written":
+            return f"Note: {data['text']}"
+        case "session.alert_acknowledged":
+            return f"Alert acknowledged ({data['statement']}): {data['reason']}"
+        case "session.corrected":
+            return f"Correction of entry {data['corrects']}: {data['reason']}"
+        case "session.discharged":
+            return _joined(f"Discharged with {data['escort_name']}", data.get("note"))
+        case "session.cancelled":
+            return f"Cancelled: {data['reason']}"
+    return line.kind.removeprefix("session.").replace("_", " ").capitalize()
+
+
+def _joined(text: str, note: str | None) -> str:
+    return f"{text}. {note}" if note else text
