@@ -1,9 +1,74 @@
-"""Commands of this package."""
+"""`openketamine import-fhir FILE…`: referrals from the command line."""
 
 from __future__ import annotations
 
-from typing import Any
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openketamine.clinic.boot import prepare_database, start_django
+from openketamine.console import print_json
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from .referrals import ImportSummary
 
 
-def register(subparsers: Any) -> None:
-    """Add this package's commands."""
+def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "import-fhir", help="import referrals, one FHIR R4 bundle (JSON) a file"
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="print a summary per file as JSON")
+    parser.add_argument("--as", dest="username", help="the sign-in name of whoever imports")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    start_django()
+    prepare_database()
+    from openketamine.clinic.accounts.models import User
+
+    actor: User | str = "command line"
+    if arguments.username:
+        found = User.objects.filter(username=arguments.username).first()
+        if found is None:
+            _say(f"There is no account {arguments.username!r}.")
+            return 1
+        actor = found
+    summaries = []
+    for number, path in enumerate(arguments.files, start=1):
+        summaries.append(_import(actor, path))
+        # Progress goes to standard error, so that --json stays clean.
+        _say(f"[{number}/{len(arguments.files)}] {_line(summaries[-1])}")
+    if arguments.json:
+        print_json([summary.as_dict() for summary in summaries])
+    refused = sum(summary.status == "refused" for summary in summaries)
+    _say(f"{len(summaries) - refused} imported, {refused} refused.")
+    return 1 if refused else 0
+
+
+def _import(actor: object, path: Path) -> ImportSummary:
+    from .referrals import ImportSummary, import_referral
+
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return ImportSummary(str(path), "refused", place=str(path), reason=error.strerror or "")
+    return import_referral(actor, raw, name=path.name)  # type: ignore[arg-type]
+
+
+def _line(summary: ImportSummary) -> str:
+    if summary.status == "refused":
+        return f"{summary.name}: REFUSED at {summary.place}: {summary.reason}"
+    counts = ", ".join(f"{count} {what}" for what, count in summary.counts.items() if count)
+    person = summary.person
+    return (
+        f"{summary.name}: {summary.status}, {person}, MRN {person.mrn if person else ''}; {counts}"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
