@@ -10,34 +10,80 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # models, people, doses, kinetics
-    from openketamine.pharmacology.dosing import Dose, RateSegment, repeat
+    from openketamine.pharmacology.dosing import (
+        Dose as Dose,
+    )
+    from openketamine.pharmacology.dosing import (
+        RateSegment as RateSegment,
+    )
+    from openketamine.pharmacology.dosing import (
+        repeat as repeat,
+    )
     from openketamine.pharmacology.kinetics import (
-        EFFECT_SITE,
-        Exposure,
-        Kinetics,
-        concentrations,
-        exposure,
-        population,
+        EFFECT_SITE as EFFECT_SITE,
+    )
+    from openketamine.pharmacology.kinetics import (
+        Exposure as Exposure,
+    )
+    from openketamine.pharmacology.kinetics import (
+        Kinetics as Kinetics,
+    )
+    from openketamine.pharmacology.kinetics import (
+        concentrations as concentrations,
+    )
+    from openketamine.pharmacology.kinetics import (
+        exposure as exposure,
+    )
+    from openketamine.pharmacology.kinetics import (
+        population as population,
     )
     from openketamine.pharmacology.models import (
-        DRUGS,
-        ROUTES,
-        Model,
-        list_models,
-        load_model,
-        model_for,
-        read_model,
+        DRUGS as DRUGS,
+    )
+    from openketamine.pharmacology.models import (
+        ROUTES as ROUTES,
+    )
+    from openketamine.pharmacology.models import (
+        Model as Model,
+    )
+    from openketamine.pharmacology.models import (
+        list_models as list_models,
+    )
+    from openketamine.pharmacology.models import (
+        load_model as load_model,
+    )
+    from openketamine.pharmacology.models import (
+        model_for as model_for,
+    )
+    from openketamine.pharmacology.models import (
+        read_model as read_model,
     )
     from openketamine.pharmacology.people import (
-        Interaction,
-        Parameters,
-        Person,
-        interactions,
-        interactions_of,
-        new_occasion,
-        person_warnings,
-        sample_parameters,
-        typical_parameters,
+        Interaction as Interaction,
+    )
+    from openketamine.pharmacology.people import (
+        Parameters as Parameters,
+    )
+    from openketamine.pharmacology.people import (
+        Person as Person,
+    )
+    from openketamine.pharmacology.people import (
+        interactions as interactions,
+    )
+    from openketamine.pharmacology.people import (
+        interactions_of as interactions_of,
+    )
+    from openketamine.pharmacology.people import (
+        new_occasion as new_occasion,
+    )
+    from openketamine.pharmacology.people import (
+        person_warnings as person_warnings,
+    )
+    from openketamine.pharmacology.people import (
+        sample_parameters as sample_parameters,
+    )
+    from openketamine.pharmacology.people import (
+        typical_parameters as typical_parameters,
     )
 
     # effects and forecast

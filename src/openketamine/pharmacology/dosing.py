@@ -148,7 +148,7 @@ def elementary_inputs(
                 f"Model {model.id} has no route '{dose.route}'. It covers: "
                 f"{', '.join(model.routes)}."
             )
-        route = model.routes_of_dose[dose.route]  # type: ignore[index]
+        route = model.routes_of_dose[dose.route]
         if isinstance(dose, RateSegment):
             if dose.rate_mg_per_h == 0:
                 continue

@@ -34,7 +34,7 @@ LANES = 8
 # is of its square, (1e-5 k t)^2 / 6, and the rounding it costs is near 1e-16 / 1e-5.
 _SPLIT = 1e-5
 # Largest sum of magnitudes of modal coefficients, relative to a lower bound of the curve's peak.
-_CONDITION = 1e6
+_CONDITION = 3e7
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -192,7 +192,7 @@ def decompose(
     ti = np.zeros((m, m))
     x = np.zeros((m, m))
     y = np.zeros((m, m))
-    l = np.zeros((m, m))
+    below = np.zeros((m, m))
     d = np.zeros(m)
     group = np.zeros(m, dtype=np.int64)
     split = np.zeros(m, dtype=np.int64)
@@ -264,7 +264,7 @@ def decompose(
         for i in range(m):
             hi = blocks[group[i] + 1]
             for j in range(m):
-                l[j, i] = 0.0
+                below[j, i] = 0.0
                 x[j, i] = 0.0
                 y[j, i] = 0.0
             x[i, i] = 1.0
@@ -275,12 +275,12 @@ def decompose(
                     for q in range(blocks[group[i]], hi):
                         if k[p, q] != 0.0:
                             total += ti[j, p] * k[p, q] * t[q, i]
-                l[j, i] = total
+                below[j, i] = total
         for i in range(m):
             for j in range(blocks[group[i] + 1], m):
-                total = l[j, i]
+                total = below[j, i]
                 for p in range(blocks[group[i] + 1], blocks[group[j]]):
-                    total += l[j, p] * x[p, i]
+                    total += below[j, p] * x[p, i]
                 if total != 0.0:
                     x[j, i] = total / (lam[row, j] - lam[row, i])
         for i in range(m):

@@ -315,9 +315,7 @@ class Kinetics:
             return out
         late = inputs.every_min[:, None] - inputs.duration_min
         if ((late < 0) & (inputs.every_min[:, None] > 0)).any():
-            raise ValueError(
-                "In steady state a dose must be absorbed into its depot before the next."
-            )
+            raise ValueError("In steady state each dose must have entered before the next begins.")
         step = _even_step(times)
         if self._modes is None:
             modes = self._empty_modes(people)

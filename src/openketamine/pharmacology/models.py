@@ -125,7 +125,7 @@ class Chain(_Part):
     fraction: Expression = "1"
 
 
-class Path_(_Part):
+class Entry(_Part):
     """One way in for a dose: a fraction of it, into one state, at once or at a constant rate."""
 
     to: str
@@ -137,7 +137,7 @@ class Path_(_Part):
 class RouteOfDose(_Part):
     """How a dose by one route enters the body."""
 
-    paths: list[Path_] = Field(min_length=1)
+    paths: list[Entry] = Field(min_length=1)
     device_mg: float | None = Field(default=None, gt=0)
     scale_by_auc_ratio: dict[str, Expression] = Field(default_factory=dict)
     note: str | None = None
@@ -222,6 +222,12 @@ class Model(_Part):
         return max(marks, key=CERTAINTIES.index)
 
     @property
+    def certainties(self) -> dict[Certainty, int]:
+        """How many of the model's values carry each certainty, the firmest first."""
+        marks = [part.certainty for part in self._marked()]
+        return {mark: marks.count(mark) for mark in CERTAINTIES if mark in marks}
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of any figure from this model has to know."""
         found = list(self.known_flaws)
@@ -266,7 +272,7 @@ class Model(_Part):
                 flows.append(_flow(last, None, f"({chain.rate}) * (1 - ({chain.fraction}))"))
         return tuple(flows)
 
-    def entry(self, path: Path_) -> str:
+    def entry(self, path: Entry) -> str:
         """The state that a path leads into."""
         return self._first(path.to) or path.to
 

@@ -250,8 +250,7 @@ def _cholesky(rows: tuple[tuple[float, ...], ...]) -> Array:
     for i, row in enumerate(rows):
         full[i, : i + 1] = row
         full[: i + 1, i] = row
-    factor: Array = np.linalg.cholesky(full)
-    return factor
+    return np.linalg.cholesky(full).astype(np.float64)
 
 
 def _vary(model: Model, block: Variability, values: Array, rng: np.random.Generator) -> None:
@@ -275,7 +274,7 @@ def _interact(model: Model, person: Person, route: str | None, values: Array) ->
             f"Model {model.id} has no route '{chosen}'. It covers: {', '.join(model.routes)}."
         )
     ratio = math.prod(i.auc_ratio for i in interactions_of(person, chosen))
-    scales = model.routes_of_dose[chosen].scale_by_auc_ratio  # type: ignore[index]
+    scales = model.routes_of_dose[chosen].scale_by_auc_ratio
     if ratio == 1.0 or not scales:
         return values
     names = list(model.parameters)
