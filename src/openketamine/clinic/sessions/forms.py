@@ -11,7 +11,7 @@ from openketamine.clinic.record import clock
 from openketamine.protocols.schema import DischargeFile, Medicine, MonitoringFile
 
 from .models import Chair
-from .timeline import OBSERVATIONS, VITALS, Line
+from .timeline import BASELINE, OBSERVATIONS, VITALS, Line
 
 # The steps of the scale in the clinic's own words; 5 is the normal response.
 SEDATION = [
@@ -236,7 +236,7 @@ class CheckForm(SheetForm):
     """The pre-session check."""
 
     weight_kg = _number("Weight today", required=True)
-    escort_name = forms.CharField(label="Escort, by name", max_length=120, required=False)
+    escort_name = forms.CharField(label="Escort, by name", max_length=120)
     escort_relation = forms.CharField(label="Who that is", max_length=60, required=False)
     escort_phone = forms.CharField(label="Telephone", max_length=40, required=False)
     medicines_today = forms.CharField(
@@ -244,7 +244,6 @@ class CheckForm(SheetForm):
         help_text="Write 'none' if there were none",
         widget=forms.Textarea({"rows": 2}),
         max_length=1000,
-        required=False,
     )
     safety_concern = forms.BooleanField(
         label="There IS a concern about safety today: stop here", required=False
@@ -260,7 +259,7 @@ class CheckForm(SheetForm):
             )
         for name in VITALS:
             label, self.units[name] = _bounds(protocol, name)
-            self.fields[name] = _number(label)
+            self.fields[name] = _number(label, required=name in BASELINE)
 
     def field_of(self, item: str) -> str:
         return f"{item}_confirmed" if f"{item}_confirmed" in self.fields else item
@@ -284,7 +283,7 @@ class CheckForm(SheetForm):
 class DischargeForm(SheetForm):
     """What only a person at the bedside can say of the criteria for going home."""
 
-    escort_name = forms.CharField(label="Goes home with", max_length=120, required=False)
+    escort_name = forms.CharField(label="Goes home with", max_length=120)
     note = forms.CharField(label="Note", required=False, max_length=1000)
 
     def __init__(self, *args: Any, protocol: DischargeFile, **kwargs: Any) -> None:

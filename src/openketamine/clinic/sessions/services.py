@@ -30,7 +30,7 @@ from openketamine.protocols.eligibility import evaluate
 from . import queries, signals
 from .alerts import alerts
 from .models import OPEN, Chair, Phase, Session
-from .timeline import CORRECTABLE, OBSERVATIONS, RETIMABLE, VITALS, OutOfOrderError, fold
+from .timeline import BASELINE, CORRECTABLE, OBSERVATIONS, RETIMABLE, VITALS, OutOfOrderError, fold
 
 BEDSIDE = frozenset({Role.NURSE, Role.PRESCRIBER})
 ENTRY = BEDSIDE | {Role.THERAPIST}
@@ -248,7 +248,7 @@ def complete_check(
         )
     check_plausible(MeasurementKind.WEIGHT_KG, weight_kg)
     readings = _plausible(session, vitals)
-    for name in ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm", "spo2_percent"):
+    for name in BASELINE:
         if name not in readings:
             raise Refused("The baseline needs pressure, heart rate and SpO2.", field=name)
     plan = session.planned.plan

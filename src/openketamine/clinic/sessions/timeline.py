@@ -18,6 +18,8 @@ VITALS = (
     "spo2_percent",
     "respiratory_rate_bpm",
 )
+# Without these there is nothing to compare later readings with.
+BASELINE = VITALS[:4]
 OBSERVATIONS = ("sedation_moaas", "dissociation_0_10", "nausea_0_10", "distress_0_10")
 
 # What a slip of the finger may have made wrong, and a correction may take back or restate.

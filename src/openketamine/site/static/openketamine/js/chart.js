@@ -116,6 +116,8 @@ export class SessionChart {
             font,
             size: LEFT_PX,
             space: strip.main ? 32 : 22,
+            ...(strip.dose ? { splits: () => [0, data.programmed_mg] } : {}),
+            ...(strip.hideEmpty ? { splits: () => [0, 5, 10] } : {}),
             grid: { stroke: css("--line"), width: 1 },
             ticks: { show: false },
           },
@@ -143,7 +145,8 @@ export class SessionChart {
       const y = u.valToPos(limit.value, "y", true);
       line(ctx, left, y, left + width, y, css(limit.priority === "red" ? "--red" : "--amber-line"), limit.priority === "red" ? [] : [6, 4]);
       if (strip.main) {
-        text(ctx, `${limit.value} ${limit.priority}, clinic policy`, left + width - 4 * pxr(), y - 4 * pxr(), css(limit.priority === "red" ? "--red" : "--amber"), "right");
+        const where = width > 560 * pxr() ? `${limit.value} ${limit.priority}, clinic policy` : limit.priority;
+        text(ctx, where, left + 4 * pxr(), y - 4 * pxr(), css(limit.priority === "red" ? "--red" : "--amber"), "left");
       }
     }
     for (const name of strip.names) {
@@ -152,7 +155,7 @@ export class SessionChart {
       const y = u.valToPos(base, "y", true);
       line(ctx, left, y, left + width, y, css("--line-strong"), [2, 4]);
       if (name === "systolic_mmhg") {
-        text(ctx, "baseline", left + width - 4 * pxr(), y - 4 * pxr(), css("--ink-2"), "right");
+        text(ctx, "baseline", left + width - 4 * pxr(), y + 14 * pxr(), css("--ink-2"), "right");
       }
     }
     ctx.restore();

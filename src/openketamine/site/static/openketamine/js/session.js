@@ -87,7 +87,7 @@ document.addEventListener("keydown", (event) => event.key === "Escape" && sheet.
 new ResizeObserver(() => {
   const height = document.getElementById("pump").offsetHeight;
   document.documentElement.style.setProperty("--dock", `${height}px`);
-}).observe(document.querySelector(".session-left"));
+}).observe(root);
 
 readClock();
 announce();
