@@ -1,10 +1,11 @@
 """Screening: facts and rules in, findings out. Unknown is an answer of its own."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
 
 from . import schema
 from .library import Library
@@ -90,13 +91,18 @@ def screen(
 
     Raises:
         KeyError: the library has no rules for the route.
+        ValueError: a fact is not of its kind. A rule would misread it, and might pass.
     """
-    known = {**_not_concerned(library, facts), **facts}
+    stated = {name: value for name, value in facts.items() if value is not None}
+    for name, value in stated.items():
+        if reason := why_unfit(library, name, value):
+            raise ValueError(reason)
+    known = {**_not_concerned(library, stated), **stated}
     rules = [file for file in library.eligibility if route in file.routes]
     if not rules:
         raise KeyError(f"no eligibility rules for route {route!r}")
     findings = [
-        _missing_finding(need.ref or need.fact, need.statement, need, [need.fact], known)
+        _missing_finding(f"REQ-{need.fact}", need.statement, need, [need.fact], known)
         for file in rules
         for need in file.required
         if known.get(need.fact) is None
@@ -107,6 +113,25 @@ def screen(
                 findings.extend(_judge(rule, known))
     order = {"contraindication": 0, "missing": 1, "caution": 2}
     return sorted(findings, key=lambda finding: order[finding.kind])
+
+
+def why_unfit(library: Library, name: str, value: Any) -> str | None:
+    """Why a value cannot be this fact's, in words, or None where it can (or no rule reads it)."""
+    fact = library.facts.get(name)
+    if fact is None:
+        return None
+    match fact.kind:
+        case "boolean":
+            fits = isinstance(value, bool)
+        case "number":
+            fits = not isinstance(value, bool) and isinstance(value, SupportsFloat)
+            fits = fits and math.isfinite(value)
+        case "choice":
+            fits = value in fact.choices
+    if fits:
+        return None
+    wanted = {"boolean": "yes or no", "number": "a number"}
+    return f"{fact.label}: {value!r} is not {wanted.get(fact.kind) or ' or '.join(fact.choices)}."
 
 
 def _not_concerned(library: Library, facts: Mapping[str, Any]) -> dict[str, Any]:

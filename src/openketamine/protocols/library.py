@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -48,6 +48,7 @@ class Library:
     instruments: Mapping[str, schema.InstrumentFile]
     documents: Mapping[str, schema.Document]
     contacts: Mapping[str, tuple[schema.Contact, ...]]
+    files: tuple[str, ...]
     overlaid: bool = False
 
     @cached_property
@@ -117,7 +118,7 @@ class Library:
         for file in self.eligibility:
             about = "Eligibility, " + ", ".join(file.routes)
             for need in file.required:
-                yield entry(need.ref or need.fact, f"Must be known: {need.statement}", need, about)
+                yield entry(f"REQ-{need.fact}", f"Must be known: {need.statement}", need, about)
             for rule in file.rules:
                 if rule.authority == "clinic policy":
                     yield entry(rule.id, f"{rule.finding}: {rule.statement}", rule, about)
@@ -152,6 +153,23 @@ class Library:
                 if criterion.authority == "clinic policy":
                     about = f"Discharge, {discharge.route}"
                     yield entry(criterion.id, criterion.statement, criterion, about)
+        for document in self.documents.values():
+            proposed = [
+                point
+                for section in document.sections
+                for point in section.points
+                if point.certainty in schema.UNCHECKED
+            ]
+            if proposed:
+                yield PolicyEntry(
+                    document.id,
+                    f"The text “{document.title}”, version {document.version} "
+                    f"({self.document_digest(document)[:8]}), in which {len(proposed)} statements "
+                    f"rest on clinic policy",
+                    "clinic",
+                    "DESIGN",
+                    f"Documents, {document.route}",
+                )
 
 
 def _sha256(value: Any) -> str:
@@ -160,25 +178,82 @@ def _sha256(value: Any) -> str:
 
 
 M = TypeVar("M", bound=BaseModel)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser where there is one
 
 
-def _read(name: str, text: str, model: type[M]) -> M:
+@dataclass(frozen=True)
+class _File:
+    """One file's parse tree, kept until the library is whole, to say where a mistake stands."""
+
+    name: str
+    shown: str
+    node: yaml.Node | None
+    data: Any
+
+    @property
+    def folder(self) -> str:
+        return self.name.rpartition("/")[0]
+
+    def scalars(self) -> Iterator[yaml.ScalarNode]:
+        """Every key and value, in the order of the file."""
+        pending = [self.node]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, yaml.ScalarNode):
+                yield node
+            elif isinstance(node, yaml.SequenceNode):
+                pending.extend(reversed(node.value))
+            elif isinstance(node, yaml.MappingNode):
+                pending.extend(part for pair in reversed(node.value) for part in reversed(pair))
+
+    def error(self, node: yaml.Node | None, reason: str) -> ProtocolError:
+        line = node.start_mark.line + 1 if node else 1
+        return ProtocolError(f"{self.shown}:{line}: {reason}")
+
+
+def _parse(name: str, shown: str, text: str) -> _File:
+    loader = _Loader(text)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        return model.model_validate(yaml.safe_load(text))
+        node = loader.get_single_node()
+        file = _File(name, shown, node, loader.construct_document(node) if node else None)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ProtocolError(f"{name}:{line}: {error.problem}") from error
+        raise ProtocolError(f"{shown}:{line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ProtocolError(f"{shown}:1: {error}") from error
+    finally:
+        loader.dispose()
+    _refuse_repeated_keys(file, node)
+    return file
+
+
+def _refuse_repeated_keys(file: _File, node: yaml.Node | None) -> None:
+    """YAML would quietly let the last of two equal keys win: a limit could vanish unseen."""
+    if isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            _refuse_repeated_keys(file, part)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise file.error(key, f"the key {key.value!r} stands here twice")
+            seen.add(key.value)
+            _refuse_repeated_keys(file, value)
+
+
+def _read(file: _File, model: type[M]) -> M:
+    try:
+        return model.model_validate(file.data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
-        raise ProtocolError(f"{name}:{_line_of(node, first['loc'])}: {place}: {reason}") from error
+        where = _deepest(file.node, first["loc"])
+        raise file.error(where, f"{place}: {reason}" if place else reason) from error
 
 
-def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """The line of the deepest part of a location that the file has."""
-    line = node.start_mark.line + 1 if node else 1
+def _deepest(node: yaml.Node | None, location: tuple[int | str, ...]) -> yaml.Node | None:
+    """The deepest part of a location that the file has."""
     for part in location:
         if isinstance(node, yaml.MappingNode):
             found = [value for key, value in node.value if key.value == str(part)]
@@ -189,32 +264,37 @@ def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
         if not found:
             break
         node = found[0]
-        line = node.start_mark.line + 1
-    return line
+    return node
 
 
-def _texts(overlay: Path | None) -> tuple[dict[str, str], bool]:
-    """File texts by name relative to the library; a clinic's file replaces the one of its name."""
-    texts: dict[str, str] = {}
+def _texts(overlay: Path | None) -> dict[str, tuple[str, str]]:
+    """(Where it stands, its text) of every file, by its name relative to the library.
 
-    def walk(folder: Any, prefix: str) -> None:
+    A clinic's file replaces the one of its name.
+    """
+    texts: dict[str, tuple[str, str]] = {}
+
+    def walk(folder: Any, prefix: str, shown: str) -> None:
         for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
             if item.is_dir():
-                walk(item, f"{prefix}{item.name}/")
+                walk(item, f"{prefix}{item.name}/", f"{shown}{item.name}/")
             elif item.name.endswith(".yaml"):
-                texts[prefix + item.name] = item.read_text(encoding="utf-8")
+                try:
+                    text = item.read_text(encoding="utf-8")
+                except UnicodeDecodeError as error:
+                    raise ProtocolError(f"{shown}{item.name}:1: not UTF-8 text") from error
+                texts[prefix + item.name] = (shown + item.name, text)
 
-    walk(files("openketamine.protocols") / "library", "")
-    if overlay is None:
-        return texts, False
-    known = set(texts)
-    walk(overlay, "")
-    if strangers := sorted(set(texts) - known):
-        raise ProtocolError(
-            f"{overlay / strangers[0]}:1: no such file in the library. An overlay replaces files "
-            f"by name, e.g. {sorted(known)[0]}"
-        )
-    return texts, True
+    walk(files("openketamine.protocols") / "library", "", "")
+    if overlay is not None:
+        known = set(texts)
+        walk(overlay, "", f"{overlay}/")
+        if strangers := sorted(set(texts) - known):
+            raise ProtocolError(
+                f"{overlay / strangers[0]}:1: no such file in the library. An overlay replaces "
+                f"files by name, e.g. {sorted(known)[0]}"
+            )
+    return texts
 
 
 def load(overlay: Path | None = None) -> Library:
@@ -235,78 +315,118 @@ def load(overlay: Path | None = None) -> Library:
 
 @cache
 def _load(overlay: Path | None, stamp: tuple[tuple[str, int], ...]) -> Library:
-    texts, overlaid = _texts(overlay if stamp else None)
+    texts = _texts(overlay if stamp else None)
+    files = {name: _parse(name, shown, text) for name, (shown, text) in texts.items()}
+    _refuse_repeated_ids(files.values())
 
     def every(folder: str, model: type[M]) -> tuple[M, ...]:
         return tuple(
-            _read(name, text, model)
-            for name, text in texts.items()
-            if name.startswith(folder + "/")
+            _read(file, model) for name, file in files.items() if name.startswith(folder + "/")
         )
 
-    facts = _read("facts.yaml", texts["facts.yaml"], schema.FactsFile)
-    regimen_files = every("regimens", schema.RegimensFile)
+    facts = _read(files["facts.yaml"], schema.FactsFile)
+    regimens = every("regimens", schema.RegimensFile)
     education = every("education", schema.EducationFile)
     library = Library(
-        sources=_read("sources.yaml", texts["sources.yaml"], schema.SourcesFile).sources,
+        sources=_read(files["sources.yaml"], schema.SourcesFile).sources,
         facts={fact.id: fact for fact in facts.facts},
         sections=facts.sections,
         facts_file=facts,
         eligibility=every("eligibility", schema.EligibilityFile),
-        regimens={r.id: r for file in regimen_files for r in file.regimens},
-        measurements=regimen_files[0].measurements,
+        regimens={r.id: r for file in regimens for r in file.regimens},
+        measurements=_read(files["measurements.yaml"], schema.MeasurementPlan),
         monitoring={file.route: file for file in every("monitoring", schema.MonitoringFile)},
         discharge={file.route: file for file in every("discharge", schema.DischargeFile)},
         instruments={file.id: file for file in every("instruments", schema.InstrumentFile)},
         documents={d.id: d for file in education for d in file.documents},
         contacts={region: c for file in education for region, c in file.contacts.items()},
-        overlaid=overlaid,
+        files=tuple(sorted(files)),
+        overlaid=bool(stamp),
     )
-    _check_references(library)
+    _check_references(library, files)
     return library
 
 
-def _check_references(library: Library) -> None:
-    """Names that point nowhere, and ids used twice."""
-    facts = set(library.facts)
-    seen: set[str] = set()
-    for file in library.eligibility:
-        for need in file.required:
-            _known("fact", need.fact, facts, f"required {need.fact}")
-        for rule in file.rules:
-            if rule.id in seen:
-                raise ProtocolError(f"eligibility: the id {rule.id} is used twice")
-            seen.add(rule.id)
+def _refuse_repeated_ids(files: Iterable[_File]) -> None:
+    """Ids are what people sign, decide on and cite: one thing each.
+
+    An id of a list at the top of a file is unique in its folder, one deeper down (or an item of a
+    questionnaire) in its list. A folder has one file per route.
+    """
+    seen: dict[Hashable, set[str]] = {}
+
+    def take(file: _File, scope: Hashable, node: yaml.Node, what: str) -> None:
+        taken = seen.setdefault(scope, set())
+        if node.value in taken:
+            raise file.error(node, f"the {what} {node.value!r} is used twice")
+        taken.add(node.value)
+
+    def walk(file: _File, node: yaml.Node | None, path: tuple[str, ...], scope: Hashable) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            own_list = len(path) > 1 or file.folder == "instruments"
+            for part in node.value:
+                walk(
+                    file, part, path, (file.name, node.start_mark.line, path) if own_list else path
+                )
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == "id":
+                    take(file, (file.folder, scope), value, "id")
+                elif key.value == "route" and not path:
+                    take(file, (file.folder, "route"), value, "route")
+                walk(file, value, (*path, key.value), ())
+
+    for file in files:
+        walk(file, file.node, (), ())
+
+
+def _check_references(library: Library, files: Mapping[str, _File]) -> None:
+    """Names that point nowhere."""
+
+    def refuse(name: str, prefix: str, reason: str) -> NoReturn:
+        """At the last place where the name stands."""
+        for file in reversed(list(files.values())):
+            if file.name.startswith(prefix):
+                for node in reversed(list(file.scalars())):
+                    if node.value == name:
+                        raise file.error(node, reason)
+        raise ProtocolError(f"{prefix}:1: {reason}")
+
+    def known(what: str, name: str, names: Iterable[str], prefix: str, where: str) -> None:
+        if name not in names:
+            refuse(name, prefix, f"{where}: there is no {what} {name!r}")
+
+    for rules in library.eligibility:
+        for need in rules.required:
+            known("fact", need.fact, library.facts, "eligibility/", "required")
+        for rule in rules.rules:
             for fact in schema.facts_of(rule.when):
-                _known("fact", fact, facts, rule.id)
-    file_ = library.facts_file
-    for name in (
-        *(concept.fact for concept in file_.concepts),
-        *(names.fact for names in (*file_.ingredients, *file_.allergens)),
-    ):
-        _known("fact", name, facts, "facts.yaml")
+                known("fact", fact, library.facts, "eligibility/", rule.id)
+            for fact, value in schema.comparisons_of(rule.when):
+                # Compared with what it can never be, a fact would let the rule pass for ever.
+                if reason := schema.mismatch(library.facts[fact], value):
+                    refuse(rule.id, "eligibility/", f"{rule.id}: {reason}")
+    named = library.facts_file
+    for names in (named.concepts, named.ingredients, named.allergens):
+        for entry in names:
+            known("fact", entry.fact, library.facts, "facts.yaml", "concepts")
+            if library.facts[entry.fact].kind != "boolean":
+                refuse(entry.fact, "facts.yaml", f"a code can only state a yes: {entry.fact}")
     for definition in library.facts.values():
         if definition.section:
-            _known("section", definition.section, set(library.sections), definition.id)
-    _known_sources(library)
-
-
-def _known(what: str, name: str, known: set[str], where: str) -> None:
-    if name not in known:
-        raise ProtocolError(f"{where}: there is no {what} {name!r}")
-
-
-def _known_sources(library: Library) -> None:
-    def walk(value: Any) -> Iterator[str]:
-        if isinstance(value, dict):
-            if isinstance(value.get("source"), str):
-                yield value["source"]
-            for part in value.values():
-                yield from walk(part)
-        elif isinstance(value, list):
-            for part in value:
-                yield from walk(part)
-
-    for part in library._parts():
-        for source in walk(part.model_dump(mode="json")):
-            _known("source", source, set(library.sources), type(part).__name__)
+            known("section", definition.section, library.sections, "facts.yaml", definition.id)
+    for occasion in library.measurements.occasions:
+        for instrument in occasion.instruments:
+            known("instrument", instrument, library.instruments, "measurements.yaml", occasion.id)
+    signed: set[str] = set()
+    for policy in library.policy:
+        if policy.id in signed:
+            refuse(policy.id, "", f"the id {policy.id!r} names two things that must be signed")
+        signed.add(policy.id)
+    for file in files.values():
+        nodes = iter(file.scalars())
+        for node in nodes:
+            if node.value == "source" and file.name != "sources.yaml":
+                value = next(nodes)
+                if value.value not in library.sources:
+                    raise file.error(value, f"there is no source {value.value!r}")

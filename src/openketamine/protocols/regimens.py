@@ -1,8 +1,10 @@
 """Plans: is a dose within policy, what is it in mg and mL, and on which days."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 
 from .schema import Limit, Regimen
 
@@ -36,8 +38,9 @@ def check_plan(regimen: Regimen, quantities: Mapping[str, float]) -> list[PlanFi
 class DoseArithmetic:
     """A dose by weight with every step shown.
 
-    Doses are rounded to 0.1 mg and volumes to 0.01 mL, half to even; the pump's rates follow from
-    the rounded dose, so that what is shown multiplies out.
+    Reckoned in decimals as one does by hand, and a half is rounded up: doses to 0.1 mg, volumes to
+    0.01 mL, rates to 0.1. Volume and rates follow from the rounded dose, so that what is shown
+    multiplies out.
     """
 
     dose_mg_per_kg: float
@@ -55,6 +58,8 @@ class DoseArithmetic:
             f"{self.dose_mg_per_kg:g} mg/kg × {self.weight_kg:g} kg = {self.dose_mg:g} mg",
             f"{self.dose_mg:g} mg ÷ {self.concentration_mg_per_ml:g} mg/mL = {self.volume_ml:g} mL",
             f"{self.dose_mg:g} mg ÷ {self.duration_min:g} min × 60 = {self.rate_mg_per_h:g} mg/h",
+            f"{self.dose_mg:g} mg ÷ {self.concentration_mg_per_ml:g} mg/mL ÷ "
+            f"{self.duration_min:g} min × 60 = {self.rate_ml_per_h:g} mL/h",
         ]
 
 
@@ -76,19 +81,29 @@ def dose_arithmetic(
         ("concentration", concentration_mg_per_ml),
         ("duration", duration_min),
     ):
-        if not value > 0:
+        if not (value > 0 and math.isfinite(value)):
             raise ValueError(f"the {name} must be above zero, not {value:g}")
-    dose_mg = round(dose_mg_per_kg * weight_kg, 1)
+    dose = _rounded(_exact(dose_mg_per_kg) * _exact(weight_kg), "0.1")
+    concentration, duration = _exact(concentration_mg_per_ml), _exact(duration_min)
     return DoseArithmetic(
         dose_mg_per_kg=dose_mg_per_kg,
         weight_kg=weight_kg,
         concentration_mg_per_ml=concentration_mg_per_ml,
         duration_min=duration_min,
-        dose_mg=dose_mg,
-        volume_ml=round(dose_mg / concentration_mg_per_ml, 2),
-        rate_mg_per_h=round(dose_mg / duration_min * 60, 1),
-        rate_ml_per_h=round(dose_mg / concentration_mg_per_ml / duration_min * 60, 1),
+        dose_mg=float(dose),
+        volume_ml=float(_rounded(dose / concentration, "0.01")),
+        rate_mg_per_h=float(_rounded(dose * 60 / duration, "0.1")),
+        rate_ml_per_h=float(_rounded(dose * 60 / (concentration * duration), "0.1")),
     )
+
+
+def _exact(value: float) -> Decimal:
+    """The number as written: 80.3, not the nearest binary fraction."""
+    return Decimal(str(value))
+
+
+def _rounded(value: Decimal, step: str) -> Decimal:
+    return value.quantize(Decimal(step), rounding=ROUND_HALF_UP)
 
 
 def schedule(regimen: Regimen, *, first_on: date, sessions: int) -> list[date]:

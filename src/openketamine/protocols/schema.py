@@ -187,6 +187,8 @@ class Occasion(Strict):
 
 
 class MeasurementPlan(Entry):
+    """Which instruments are due, and when."""
+
     reviewed_on: date
     occasions: tuple[Occasion, ...]
 
@@ -194,7 +196,6 @@ class MeasurementPlan(Entry):
 class RegimensFile(Strict):
     reviewed_on: date
     regimens: tuple[Regimen, ...]
-    measurements: MeasurementPlan
 
 
 class ChecklistItem(Entry):
@@ -451,3 +452,29 @@ def facts_of(condition: Condition) -> set[str]:
     if key == "not":
         return facts_of(value)
     return {key}
+
+
+def comparisons_of(condition: Condition) -> list[tuple[str, Any]]:
+    """Every (fact, what it is compared with) of a condition."""
+    ((key, value),) = condition.items()
+    if key in {"all", "any"}:
+        return [pair for part in value for pair in comparisons_of(part)]
+    if key == "not":
+        return comparisons_of(value)
+    return [(key, value)]
+
+
+def mismatch(fact: FactDefinition, wanted: Any) -> str | None:
+    """Why a fact can never be compared with this, or None where it can."""
+    if isinstance(wanted, bool):
+        return None if fact.kind == "boolean" else f"{fact.id} is not a yes or no"
+    ((operator, bound),) = wanted.items()
+    if operator == "in":
+        if fact.kind != "choice" or not isinstance(bound, list):
+            return f"{fact.id} is compared with `in`, which is for a choice and takes a list"
+        if strangers := [value for value in bound if value not in fact.choices]:
+            return f"{fact.id} has no choice {strangers[0]!r}"
+        return None
+    if fact.kind != "number" or isinstance(bound, bool) or not isinstance(bound, int | float):
+        return f"{fact.id} is compared with `{operator}`, which is for numbers"
+    return None
