@@ -77,8 +77,7 @@ _TITLES = {
     "plans.plan_check_failed": "Dose check did not agree",
     "plans.session_moved": "Session moved",
     "plans.session_cancelled": "Session cancelled",
-    "session.infusion_started": "Infusion started: {programmed_mg} mg",
-    "session.infusion_ended": "Infusion ended: {given_mg} mg given",
+    "session.infusion_ended": "Session: {given_mg} mg given",
     "session.discharged": "Discharged",
     "session.cancelled": "Session cancelled",
 }
@@ -88,7 +87,7 @@ _DETAILS = ("reason", "note", "statement", "about", "origin")
 
 def story(person: Person) -> list[Moment]:
     """The person's life with the programme, newest first. One query."""
-    events = Event.objects.filter(person_id=person.pk, kind__in=_TITLES).order_by("-seq")
+    events = Event.objects.filter(person_id=person.pk, kind__in=_TITLES).order_by("-occurred_at", "-seq")
     return [_moment(event) for event in events]
 
 

@@ -1,6 +1,9 @@
 """Referrals by upload."""
 
+from typing import Any
+
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
@@ -18,11 +21,26 @@ class _ManyFiles(forms.ClearableFileInput):
     allow_multiple_selected = True
 
 
+class _FilesField(forms.FileField):
+    """One or many files; gives a list."""
+
+    widget = _ManyFiles
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        files = data if isinstance(data, list | tuple) else [data]
+        if len(files) > MAX_FILES:
+            raise forms.ValidationError(
+                f"{len(files)} files are too many; send up to {MAX_FILES} at once."
+            )
+        return [super(_FilesField, self).clean(item, initial) for item in files or [None]]
+
+
 class UploadForm(forms.Form):
-    files = forms.FileField(
+    files = _FilesField(
         label="FHIR R4 bundles (JSON)",
         widget=_ManyFiles({"multiple": True, "accept": ".json,application/json"}),
         help_text=f"Up to {MAX_FILES} files, {MAX_BYTES // 2**20} MiB each; one patient a file",
+        allow_empty_file=True,  # the import itself says what is wrong with an empty file
     )
 
 
@@ -32,11 +50,7 @@ def import_referrals(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST or None, request.FILES or None)
     summaries: list[ImportSummary] = []
     if request.method == "POST" and form.is_valid():
-        uploads = request.FILES.getlist("files")
-        if len(uploads) > MAX_FILES:
-            form.add_error("files", f"{len(uploads)} files are too many; send up to {MAX_FILES}.")
-        else:
-            summaries = [_import(request, upload) for upload in uploads]
+        summaries = [_import(request, upload) for upload in form.cleaned_data["files"]]
     return render(
         request,
         "fhir/import.html",
@@ -45,9 +59,9 @@ def import_referrals(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _import(request: HttpRequest, upload: object) -> ImportSummary:
-    name, size = upload.name, upload.size  # type: ignore[attr-defined]
+def _import(request: HttpRequest, upload: UploadedFile) -> ImportSummary:
+    name, size = upload.name or "file", upload.size or 0
     if size > MAX_BYTES:
         reason = f"{size / 2**20:.0f} MiB is more than the {MAX_BYTES // 2**20} MiB allowed"
         return ImportSummary(name, "refused", place=name, reason=reason)
-    return import_referral(request.user, upload.read(), name=name)  # type: ignore[attr-defined]
+    return import_referral(request.user, upload.read(), name=name)
