@@ -4,6 +4,7 @@ Each is one transaction and one event in the record. Whatever an act would make 
 folded before it is written, so an act that does not fit is refused and nothing is half-done.
 """
 
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -140,6 +141,16 @@ def _require_treatable(course: Course) -> None:
         raise Refused("The plan is not in force: a second person has to check the dose first.")
 
 
+def _require_same_plan(session: Session) -> None:
+    """The dose of this chair is the one that is ordered now."""
+    current = plans.plan_in_force(session.course)
+    if current is None or current.pk != session.planned.plan_id:
+        raise Refused(
+            "The plan has been ordered anew since this session was opened. Cancel the session and "
+            "open the newly planned one."
+        )
+
+
 def _plausible(session: Session, values: Mapping[str, float | None]) -> dict[str, float]:
     """The values that are there, or a refusal naming the first that cannot be true."""
     protocol = queries.protocol_of(session)
@@ -227,6 +238,7 @@ def complete_check(
     _require_role(actor, BEDSIDE, "do the pre-session check")
     session = _require_open(session)
     _require_treatable(session.course)
+    _require_same_plan(session)
     protocol = queries.protocol_of(session)
     for item in protocol.presession:
         if not confirmed.get(item.item):
@@ -335,6 +347,7 @@ def start_infusion(
     _require_role(actor, BEDSIDE, "start infusions")
     session = _require_open(session)
     _require_treatable(session.course)
+    _require_same_plan(session)
     timeline = queries.timeline_of(session)
     if timeline.phase == Phase.CHECK:
         waiting = timeline.check and timeline.check["asks_prescriber"]
@@ -618,8 +631,8 @@ def give_medicine(
     item = listed.get(medicine)
     if item is None:
         raise Refused("Choose a medicine from the clinic's list.", field="medicine")
-    if not dose > 0:
-        raise Refused("A dose is above zero.", field="dose")
+    if not (dose > 0 and math.isfinite(dose)):
+        raise Refused("A dose is a number above zero.", field="dose")
     if item.maximum is not None and dose > item.maximum:
         raise Refused(
             f"{item.label} {dose:g} {item.unit} is above the clinic's policy of "
@@ -737,6 +750,8 @@ def correct_event(
             raise Refused("The time of this entry cannot be corrected.")
         if occurred_at > clock.now():
             raise Refused("The time lies in the future.", field="occurred_at")
+        if occurred_at < session.opened_at - LONGEST_BACKDATING:
+            raise Refused("The time lies long before this session.", field="occurred_at")
         correction = {"action": "retime", "occurred_at": occurred_at.isoformat()}
     elif target.kind not in CORRECTABLE:
         raise Refused("What the pump did cannot be taken back. Correct its time, or write a note.")

@@ -66,8 +66,9 @@ def describe(line: Line) -> str:
         case "session.rate_changed":
             return f"Rate changed to {data['rate_mg_per_h']:g} mg/h: {data['reason']}"
         case "session.infusion_ended":
-            wasted = f", {data['wasted_mg']:g} mg not given" if data["wasted_mg"] else ""
-            return f"Infusion ended, {data['given_mg']:g} mg given{wasted}: {data['reason']}"
+            # As entered then; after a correction of times the fold's figure is the right one.
+            wasted = f", {data['wasted_mg']:g} mg left" if data["wasted_mg"] else ""
+            return f"Infusion ended: {data['reason']} ({data['given_mg']:g} mg in{wasted})"
         case "session.vitals_recorded":
             return f"Vital signs {values(data)}"
         case "session.observed":
