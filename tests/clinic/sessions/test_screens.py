@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from openketamine.clinic.intake import services as intake
 from openketamine.clinic.record import clock
-from openketamine.clinic.record.models import Event
-from openketamine.clinic.sessions import queries, services
+from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.sessions import queries, screen, services
 from openketamine.clinic.sessions.models import Phase
 
 from ..conftest import CHECK, HOME, PHQ9
@@ -254,7 +254,8 @@ def test_a_session_costs_the_same_for_one_reading_as_for_many(at_work, in_chair,
         services.record_vitals(nurse, session, heart_rate_bpm=value)
     in_chair(3)
     assert [counted(at_work, page) for page in pages] == before
-    assert before == [5, 5, 5]  # browser session, user, session, allergies, events
+    # browser session, user, session, allergies, events; the screens also look for safety reviews
+    assert before == [6, 6, 5]
 
 
 def test_a_session_that_does_not_exist_is_not_found(at_work):
@@ -274,3 +275,26 @@ def test_a_patient_sees_no_session_screen(client, patient_user, running):
     client.force_login(patient_user)
     for name in ("session", "session_state", "session_chart", "session_stream"):
         assert client.get(reverse(name, args=[running.pk])).status_code == 403
+
+
+def test_a_monitor_does_not_flood_the_flow_sheet_but_every_crossed_limit_stands_in_it(
+    at_work, in_chair, nurse
+):
+    session = in_chair(2)
+    now = clock.now()
+    for second in range(300, 0, -20):
+        with clock.at(now - timedelta(seconds=second)):
+            services.record_vitals(
+                "monitor bed 3",
+                session,
+                source=Source.MONITOR,
+                systolic_mmhg=165 if second == 100 else 140,
+            )
+    timeline = queries.timeline_of(session)
+    rows = screen.flow_sheet(timeline, queries.protocol_of(session), now)
+    monitored = [row for row in rows if row.line.source == Source.MONITOR]
+    assert 1 <= len(monitored) <= 3
+    assert [row.reading.values["systolic_mmhg"] for row in monitored if row.crossed] == [165]
+    assert not [entry for entry in screen.log(timeline) if entry.line.source == Source.MONITOR]
+    data = at_work.get(reverse("session_chart", args=[session.pk])).json()
+    assert len(data["series"]["systolic_mmhg"]) == 4 + 15

@@ -8,7 +8,9 @@ from typing import Any
 from django.conf import settings
 
 from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.intake.queries import open_safety_reviews
 from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record.models import Source
 from openketamine.protocols import discharge, monitoring
 from openketamine.protocols.schema import MonitoringFile
 
@@ -19,6 +21,7 @@ from .services import BEDSIDE, ENTRY, ROUNDING_MG
 from .timeline import OBSERVATIONS, Line, Reading, Timeline
 from .wording import LETTERS, describe
 
+MONITOR_ROW_EVERY = timedelta(minutes=5)
 # The bar of a session, and where in it each phase stands.
 STEPS = ("check", "infusion", "recovery", "home")
 _STEP = {
@@ -65,7 +68,9 @@ class FlowRow:
     """One row of the flow sheet."""
 
     reading: Reading
+    line: Line
     given_mg: float | None
+    crossed: bool
 
 
 @dataclass(frozen=True)
@@ -200,24 +205,41 @@ def home_not_before(session: Session, timeline: Timeline, now: datetime) -> date
     return ends + timedelta(minutes=wait) if ends else None
 
 
-def flow_sheet(timeline: Timeline, now: datetime) -> list[FlowRow]:
-    """Every reading as now held, the latest first, with the dose given by then."""
+def flow_sheet(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> list[FlowRow]:
+    """The readings as now held, the latest first, with the dose given by then.
+
+    A monitor may read every few seconds: of its readings the sheet keeps the last of every
+    `MONITOR_ROW_EVERY` and each that crosses a limit. The chart and the record have them all.
+    """
     readings = sorted((*timeline.vitals, *timeline.observations), key=lambda r: (r.at, r.seq))
-    return [
-        FlowRow(
-            reading,
-            round(timeline.given_mg(min(reading.at, now)), 1)
-            if timeline.started_at and reading.at >= timeline.started_at
-            else None,
-        )
-        for reading in reversed(readings)
-    ]
+    by_seq = {line.seq: line for line in timeline.lines}
+    rows: list[FlowRow] = []
+    slots: set[int] = set()
+    for reading in reversed(readings):
+        crossed = bool(monitoring.assess(protocol, reading.values, timeline.baseline))
+        if reading.source == Source.MONITOR:
+            slot = int(reading.at.timestamp() // MONITOR_ROW_EVERY.total_seconds())
+            if slot in slots and not crossed:
+                continue
+            slots.add(slot)
+        given = None
+        if timeline.started_at and reading.at >= timeline.started_at:
+            given = round(timeline.given_mg(min(reading.at, now)), 1)
+        rows.append(FlowRow(reading, by_seq[reading.seq], given, crossed))
+    return rows
 
 
 def log(timeline: Timeline) -> list[LogLine]:
-    """Every event, the latest first; what was corrected stays, struck through."""
+    """Every event, the latest first; what was corrected stays, struck through.
+
+    A monitor's readings stand in the flow sheet alone, unless somebody has corrected them.
+    """
     lines = sorted(timeline.lines, key=lambda line: (line.at, line.seq), reverse=True)
-    return [LogLine(line, describe(line)) for line in lines]
+    return [
+        LogLine(line, describe(line))
+        for line in lines
+        if line.source != Source.MONITOR or line.correction
+    ]
 
 
 def may(user: User, session: Session) -> dict[str, bool]:
@@ -228,6 +250,7 @@ def may(user: User, session: Session) -> dict[str, bool]:
         "enter": is_open and user.role in ENTRY,
         "medicine": is_open and bedside,
         "correct": bedside,
+        "read_note": user.role in BEDSIDE | {Role.DIRECTOR},
         "acknowledge": is_open and bedside,
         "check": bedside and phase in {Phase.CHECK, Phase.READY},
         "decide": user.role == Role.PRESCRIBER and phase == Phase.CHECK,
@@ -263,9 +286,10 @@ def session_screen(
         "next_vitals_at": next_vitals_at(timeline, protocol),
         "home_not_before": home_at,
         "criteria": criteria(session, timeline, now),
-        "flow": flow_sheet(timeline, now),
+        "flow": flow_sheet(timeline, protocol, now),
         "log": log(timeline),
         "may": may(user, session),
+        "reviews": open_safety_reviews(session.course),
     }
 
 
