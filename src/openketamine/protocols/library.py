@@ -48,13 +48,13 @@ class Library:
     instruments: Mapping[str, schema.InstrumentFile]
     documents: Mapping[str, schema.Document]
     contacts: Mapping[str, tuple[schema.Contact, ...]]
-    files: tuple[str, ...]
+    parts: Mapping[str, BaseModel]
     overlaid: bool = False
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the effective content."""
-        return _sha256([part.model_dump(mode="json") for part in self._parts()])
+        return _sha256({name: part.model_dump(mode="json") for name, part in self.parts.items()})
 
     @property
     def version(self) -> str:
@@ -101,20 +101,12 @@ class Library:
         """SHA-256 of a document's text: what somebody signs is this text and no other."""
         return _sha256(document.model_dump(mode="json"))
 
-    def _parts(self) -> Iterator[BaseModel]:
-        yield self.facts_file
-        yield from self.eligibility
-        yield from self.regimens.values()
-        yield self.measurements
-        yield from self.monitoring.values()
-        yield from self.discharge.values()
-        yield from self.instruments.values()
-        yield from self.documents.values()
-
     def _policy_entries(self) -> Iterator[PolicyEntry]:
         def entry(key: str, statement: str, item: Any, about: str) -> PolicyEntry:
             return PolicyEntry(key, statement, item.source, item.certainty, about)
 
+        codes = self.facts_file.codes
+        yield entry("CODES", codes.statement, codes, "Referrals")
         for file in self.eligibility:
             about = "Eligibility, " + ", ".join(file.routes)
             for need in file.required:
@@ -129,6 +121,9 @@ class Library:
             for limit in regimen.limits:
                 if limit.authority == "clinic policy":
                     yield entry(limit.id, limit.statement, limit, about)
+            for advice in regimen.guidance:
+                if advice.authority == "clinic policy":
+                    yield entry(advice.id, advice.statement, advice, about)
         for occasion in self.measurements.occasions:
             if occasion.statement:
                 yield entry(occasion.id, occasion.statement, self.measurements, "Measurements")
@@ -148,6 +143,8 @@ class Library:
             for medicine in monitoring.medicines.items:
                 statement = f"Medicine at hand: {medicine.label}, {medicine.usual}"
                 yield entry(medicine.id, statement, monitoring.medicines, about)
+            for advice in monitoring.guidance:
+                yield entry(advice.id, advice.statement, advice, about)
         for discharge in self.discharge.values():
             for criterion in discharge.criteria:
                 if criterion.authority == "clinic policy":
@@ -319,32 +316,39 @@ def _load(overlay: Path | None, stamp: tuple[tuple[str, int], ...]) -> Library:
     files = {name: _parse(name, shown, text) for name, (shown, text) in texts.items()}
     _refuse_repeated_ids(files.values())
 
-    def every(folder: str, model: type[M]) -> tuple[M, ...]:
-        return tuple(
-            _read(file, model) for name, file in files.items() if name.startswith(folder + "/")
-        )
+    parts = {name: _read(file, _model_of(file)) for name, file in sorted(files.items())}
 
-    facts = _read(files["facts.yaml"], schema.FactsFile)
-    regimens = every("regimens", schema.RegimensFile)
-    education = every("education", schema.EducationFile)
+    def every(model: type[M]) -> tuple[M, ...]:
+        return tuple(part for part in parts.values() if isinstance(part, model))
+
+    (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
+    (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
     library = Library(
-        sources=_read(files["sources.yaml"], schema.SourcesFile).sources,
+        sources=sources.sources,
         facts={fact.id: fact for fact in facts.facts},
         sections=facts.sections,
         facts_file=facts,
-        eligibility=every("eligibility", schema.EligibilityFile),
-        regimens={r.id: r for file in regimens for r in file.regimens},
-        measurements=_read(files["measurements.yaml"], schema.MeasurementPlan),
-        monitoring={file.route: file for file in every("monitoring", schema.MonitoringFile)},
-        discharge={file.route: file for file in every("discharge", schema.DischargeFile)},
-        instruments={file.id: file for file in every("instruments", schema.InstrumentFile)},
+        eligibility=every(schema.EligibilityFile),
+        regimens={r.id: r for file in every(schema.RegimensFile) for r in file.regimens},
+        measurements=measurements,
+        monitoring={file.route: file for file in every(schema.MonitoringFile)},
+        discharge={file.route: file for file in every(schema.DischargeFile)},
+        instruments={file.id: file for file in every(schema.InstrumentFile)},
         documents={d.id: d for file in education for d in file.documents},
         contacts={region: c for file in education for region, c in file.contacts.items()},
-        files=tuple(sorted(files)),
+        parts=parts,
         overlaid=bool(stamp),
     )
     _check_references(library, files)
     return library
+
+
+def _model_of(file: _File) -> type[BaseModel]:
+    """What a file must be, by its folder or, at the top, by its name."""
+    model = schema.FILES.get(file.folder or file.name)
+    if model is None:
+        raise file.error(None, f"a file here must lie in one of {', '.join(schema.FILES)}")
+    return model
 
 
 def _refuse_repeated_ids(files: Iterable[_File]) -> None:

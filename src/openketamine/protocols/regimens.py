@@ -54,13 +54,38 @@ class DoseArithmetic:
 
     @property
     def steps(self) -> list[str]:
-        return [
-            f"{self.dose_mg_per_kg:g} mg/kg × {self.weight_kg:g} kg = {self.dose_mg:g} mg",
-            f"{self.dose_mg:g} mg ÷ {self.concentration_mg_per_ml:g} mg/mL = {self.volume_ml:g} mL",
-            f"{self.dose_mg:g} mg ÷ {self.duration_min:g} min × 60 = {self.rate_mg_per_h:g} mg/h",
-            f"{self.dose_mg:g} mg ÷ {self.concentration_mg_per_ml:g} mg/mL ÷ "
-            f"{self.duration_min:g} min × 60 = {self.rate_ml_per_h:g} mL/h",
-        ]
+        """The sum as one works it by hand, a line each, with what was rounded."""
+        dose, strength = _exact(self.dose_mg), _exact(self.concentration_mg_per_ml)
+        minutes = _exact(self.duration_min)
+        by_weight = _exact(self.dose_mg_per_kg) * _exact(self.weight_kg)
+        lines = (
+            (
+                f"{self.dose_mg_per_kg:g} mg/kg × {self.weight_kg:g} kg",
+                by_weight,
+                self.dose_mg,
+                "mg",
+            ),
+            (
+                f"{dose:f} mg ÷ {self.concentration_mg_per_ml:g} mg/mL",
+                dose / strength,
+                self.volume_ml,
+                "mL",
+            ),
+            (
+                f"{dose:f} mg ÷ {self.duration_min:g} min × 60",
+                dose * 60 / minutes,
+                self.rate_mg_per_h,
+                "mg/h",
+            ),
+            (
+                f"{dose:f} mg ÷ {self.concentration_mg_per_ml:g} mg/mL ÷ {self.duration_min:g} min"
+                f" × 60",
+                dose * 60 / (strength * minutes),
+                self.rate_ml_per_h,
+                "mL/h",
+            ),
+        )
+        return [f"{sum_} = {_worked(exact, shown, unit)}" for sum_, exact, shown, unit in lines]
 
 
 def dose_arithmetic(
@@ -100,6 +125,13 @@ def dose_arithmetic(
 def _exact(value: float) -> Decimal:
     """The number as written: 80.3, not the nearest binary fraction."""
     return Decimal(str(value))
+
+
+def _worked(exact: Decimal, rounded: float, unit: str) -> str:
+    """A result, and what it was before it was rounded."""
+    if exact == _exact(rounded):
+        return f"{rounded:g} {unit}"
+    return f"{_rounded(exact, '0.001').normalize():f}, rounded {rounded:g} {unit}"
 
 
 def _rounded(value: Decimal, step: str) -> Decimal:

@@ -87,9 +87,17 @@ class Names(Strict):
     names: tuple[str, ...]
 
 
+class CodeLists(Entry):
+    """How far the lists of codes and names of a facts file have been checked."""
+
+    statement: str
+
+
 class FactsFile(Strict):
+    reviewed_on: date
     sections: dict[str, str]
     facts: tuple[FactDefinition, ...]
+    codes: CodeLists
     concepts: tuple[Concept, ...]
     ingredients: tuple[Names, ...]
     allergens: tuple[Names, ...]
@@ -158,6 +166,13 @@ class CoursePattern(Entry):
     per_week: tuple[int, ...]
 
 
+class Guidance(Entry):
+    """What the team follows; the software shows it and does not enforce it."""
+
+    id: str
+    statement: str
+
+
 class Regimen(Entry):
     id: str
     name: str
@@ -171,6 +186,7 @@ class Regimen(Entry):
     course: CoursePattern
     limits: tuple[Limit, ...]
     vials: tuple[Vial, ...]
+    guidance: tuple[Guidance, ...] = ()
 
     def limit(self, quantity: str) -> Limit:
         return next(limit for limit in self.limits if limit.quantity == quantity)
@@ -271,6 +287,7 @@ class SideEffects(Sourced):
 
 class Medicine(Strict):
     id: str
+    ref: str | None = None
     label: str
     purpose: str
     usual: str
@@ -295,6 +312,7 @@ class MonitoringFile(Strict):
     plausible: tuple[Plausible, ...]
     side_effects: SideEffects
     medicines: Medicines
+    guidance: tuple[Guidance, ...] = ()
 
 
 class DischargeCriterion(Entry):
@@ -388,6 +406,7 @@ class InstrumentFile(Sourced):
 
 class Point(Sourced):
     text: str
+    ref: str | None = None
 
 
 class DocumentSection(Strict):
@@ -417,6 +436,19 @@ class EducationFile(Strict):
     documents: tuple[Document, ...]
     contacts: dict[str, tuple[Contact, ...]]
 
+
+# What each file of the library is, by folder, or by name where it lies at the top.
+FILES: dict[str, type[BaseModel]] = {
+    "facts.yaml": FactsFile,
+    "sources.yaml": SourcesFile,
+    "measurements.yaml": MeasurementPlan,
+    "eligibility": EligibilityFile,
+    "regimens": RegimensFile,
+    "monitoring": MonitoringFile,
+    "discharge": DischargeFile,
+    "instruments": InstrumentFile,
+    "education": EducationFile,
+}
 
 _COMPARISONS = frozenset({"above", "at_least", "below", "at_most", "in"})
 

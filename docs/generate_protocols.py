@@ -1,0 +1,429 @@
+"""Write the pages on the clinical library, and its JSON Schemas, from the library itself.
+
+python docs/generate_protocols.py            writes them
+python docs/generate_protocols.py --check    says which are out of date, and fails where one is
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from openketamine import protocols
+from openketamine.protocols import catalogue, reading, schema
+
+FOLDER = Path(__file__).parent / "protocols"
+NOTE = (
+    "<!-- Generated from the library by docs/generate_protocols.py. Edit the library instead. -->\n"
+)
+
+
+def pages(library: protocols.Library) -> dict[str, str]:
+    """Every generated file: its name under docs/protocols and its text."""
+    made = {"README.md": _front(library), "policy.md": _policy(library)}
+    for eligibility in library.eligibility:
+        name = "-".join(route.lower() for route in eligibility.routes)
+        made[f"eligibility-{name}.md"] = _eligibility(library, eligibility)
+    for regimen in library.regimens.values():
+        made[f"regimen-{regimen.id}.md"] = _regimen(library, regimen)
+    for plan in library.monitoring.values():
+        made[f"session-{plan.route.lower()}.md"] = _session(library, plan)
+    for rules in library.discharge.values():
+        made[f"discharge-{rules.route.lower()}.md"] = _discharge(library, rules)
+    for instrument in library.instruments.values():
+        made[f"instrument-{instrument.id}.md"] = _instrument(library, instrument)
+    for document in library.documents.values():
+        made[f"text-{document.id}.md"] = _document(library, document)
+    made["questions.md"] = _questions(library)
+    made["coverage.md"] = _coverage(library)
+    made["sources.md"] = _sources(library)
+    # The front page links to all the others, so it is written when they are known.
+    made["README.md"] += _contents(made)
+    texts = {name: NOTE + "\n" + text.rstrip() + "\n" for name, text in made.items()}
+    for name, model in schema.FILES.items():
+        texts[f"schema/{name.removesuffix('.yaml')}.schema.json"] = _json_schema(name, model)
+    return texts
+
+
+def _json_schema(name: str, model: Any) -> str:
+    where = name if name.endswith(".yaml") else f"{name}/*.yaml"
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": f"Checks {where} of the clinical library. References between files, and rules "
+        f"that span entries, are checked by `openketamine protocols check`.",
+    }
+    return json.dumps({**head, **model.model_json_schema()}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    def line(cells: Sequence[object]) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)]) + "\n"
+
+
+def _origin(library: protocols.Library, item: Any) -> str:
+    """Under which authority a statement is shown, and how far it has been checked."""
+    authority = getattr(item, "authority", "")
+    shown = f"**{authority}**, {item.certainty}" if authority else item.certainty
+    return f"{library.source(item.source)} ({shown})"
+
+
+def _front(library: protocols.Library) -> str:
+    return f"""# The clinical library
+
+What OpenKetamine knows about care is data: YAML files that a medical director can read, change and
+sign. The code only evaluates them. Each entry names its source and how far that source has been
+checked, and nothing that rests on memory or proposal is ever shown as a label or a guideline.
+
+| mark | meaning |
+| --- | --- |
+| verified | read in the source named, or in a faithful reproduction of it |
+| verified (older label) | read in a US label text of 2019 to 2021, not yet in the current one |
+| verified (secondary) | read in a summary, a payer's page, a drug guide or an abstract |
+| recalled | from memory, not checked: clinic policy, to be signed |
+| DESIGN | a proposal that no authority publishes: clinic policy, to be signed |
+
+The library holds {len(catalogue.entries(library))} entries. {len(library.policy)} of them are
+clinic policy: until the medical director has signed exactly these texts, no session starts
+([policy](policy.md)). Every row of the clinical reference that the library was written from is
+encoded, or listed with the reason why not ([coverage](coverage.md)).
+
+A clinic's own files lie in the folder `protocols` of its data folder and replace the library's file
+of the same name. `openketamine protocols check` refuses a broken file with file, line and reason;
+`openketamine protocols diff` shows what the clinic's files change. A change of policy needs a new
+signature. Every finding keeps the version and digest of the library that governed it. The form of
+the files is published as JSON Schema in [schema](schema/).
+
+Unknown is an answer of its own. A rule whose facts are not known asks for them and never passes; a
+code in a referral can state that a condition is there, and its absence states nothing.
+
+"""
+
+
+def _contents(made: dict[str, str]) -> str:
+    lines = ["## Pages", ""]
+    for name, text in made.items():
+        if name != "README.md":
+            title = next(row for row in text.splitlines() if row.startswith("# "))
+            lines.append(f"- [{title.removeprefix('# ')}]({name})")
+    return "\n".join(lines) + "\n"
+
+
+def _policy(library: protocols.Library) -> str:
+    text = f"""# Clinic policy to be signed
+
+{len(library.policy)} statements. No authority publishes them, or the source has not been checked.
+They are a proposal, and in force only once the medical director has signed these very words.
+
+"""
+    areas: dict[str, list[protocols.PolicyEntry]] = {}
+    for entry in library.policy:
+        areas.setdefault(entry.about, []).append(entry)
+    for area, entries in areas.items():
+        rows = [(e.id, e.statement, library.source(e.source), e.certainty) for e in entries]
+        text += f"## {area}\n\n{_table(('id', 'statement', 'source', 'certainty'), rows)}\n"
+    return text
+
+
+def _condition(library: protocols.Library, condition: schema.Condition) -> str:
+    """A rule's condition in words."""
+    ((key, value),) = condition.items()
+    if key in {"all", "any"}:
+        word = " and " if key == "all" else " or "
+        return word.join(_condition(library, part) for part in value)
+    if key == "not":
+        return f"not ({_condition(library, value)})"
+    fact = library.facts[key]
+    if isinstance(value, bool):
+        return fact.label if value else f"no {fact.label}"
+    ((operator, bound),) = value.items()
+    if operator == "in":
+        return f"{fact.label} is {' or '.join(bound)}"
+    return f"{fact.label} {operator.replace('_', ' ')} {bound:g} {fact.unit}".rstrip()
+
+
+def _eligibility(library: protocols.Library, file: schema.EligibilityFile) -> str:
+    text = f"""# Eligibility: {", ".join(file.routes)}
+
+Reviewed {file.reviewed_on:%d %B %Y}. A contraindication bars the treatment unless the prescriber
+overrides it with a reason; a caution needs the prescriber's decision with a reason; where a fact is
+unknown the rule asks for it.
+
+## Must be known before anybody decides
+
+"""
+    needs = [(need.statement, need.ref or "", _origin(library, need)) for need in file.required]
+    text += _table(("fact", "row", "source"), needs)
+    for finding, title in (("contraindication", "Contraindications"), ("caution", "Cautions")):
+        text += f"\n## {title}\n"
+        for rule in file.rules:
+            if rule.finding != finding:
+                continue
+            scope = [f"for {', '.join(rule.conditions)}"] if rule.conditions else []
+            scope += [f"in {rule.jurisdiction}"] if rule.jurisdiction != "any" else []
+            scope += [f"from {rule.effective_from}"] if rule.effective_from else []
+            scope += [f"until {rule.effective_to}"] if rule.effective_to else []
+            text += f"""
+### {rule.id}: {rule.statement}
+
+{rule.explanation}
+
+- When: {_condition(library, rule.when)}{f" ({'; '.join(scope)})" if scope else ""}
+- To the patient: “{rule.patient}”
+- Source: {_origin(library, rule)}
+- Reference row: {rule.ref or "none"}
+"""
+    return text
+
+
+def _regimen(library: protocols.Library, regimen: schema.Regimen) -> str:
+    text = f"""# {regimen.name}
+
+{regimen.off_label}
+
+**{regimen.statement}.** {_origin(library, regimen)}, row {regimen.ref}.
+
+{regimen.course.statement}. {_origin(library, regimen.course)}, row {regimen.course.ref}.
+
+## Limits
+
+"""
+    limits = [
+        (
+            limit.id,
+            limit.statement,
+            f"{limit.minimum:g} to {limit.maximum:g} {limit.unit}",
+            _origin(library, limit),
+        )
+        for limit in regimen.limits
+    ]
+    text += _table(("id", "statement", "limits", "source"), limits)
+    vials = [
+        (f"{vial.concentration_mg_per_ml:g} mg/mL", vial.note or "–", _origin(library, vial))
+        for vial in regimen.vials
+    ]
+    text += "\n## Vials\n\n" + _table(("strength", "note", "source"), vials)
+    sums = protocols.dose_arithmetic(
+        dose_mg_per_kg=regimen.dose_mg_per_kg,
+        weight_kg=80.3,
+        concentration_mg_per_ml=regimen.vials[0].concentration_mg_per_ml,
+        duration_min=regimen.duration_min,
+    )
+    text += "\n## The sum, for a patient of 80.3 kg\n\n" + "".join(f"- {s}\n" for s in sums.steps)
+    text += (
+        "\nA half is rounded up: the dose to 0.1 mg, the volume to 0.01 mL, rates to 0.1. Volume "
+        "and rates follow from the rounded dose.\n"
+    )
+    advice = [(item.id, item.statement, _origin(library, item)) for item in regimen.guidance]
+    text += "\n## What the team follows\n\nShown to the team; the software does not enforce it.\n\n"
+    text += _table(("id", "statement", "source"), advice)
+    text += "\n## Measurements\n\n"
+    occasions = [
+        (
+            occasion.label,
+            ", ".join(library.instruments[name].short_name for name in occasion.instruments),
+            "outside its window" if occasion.off_window else "in its window",
+            occasion.statement or "–",
+        )
+        for occasion in library.measurements.occasions
+    ]
+    text += _table(("when", "instruments", "window", "note"), occasions)
+    return text + f"\n{_origin(library, library.measurements)}\n"
+
+
+def _session(library: protocols.Library, plan: schema.MonitoringFile) -> str:
+    text = f"# The session: {plan.route}\n\nReviewed {plan.reviewed_on:%d %B %Y}.\n"
+    checks = [
+        (item.id, f"{item.question}. {item.note}".rstrip(), _origin(library, item))
+        for item in plan.presession
+    ]
+    text += "\n## Before the drug\n\n" + _table(("id", "check", "source"), checks)
+    due = [(rule.statement, _origin(library, rule)) for rule in plan.schedule]
+    due.append((plan.late_after_min.statement, _origin(library, plan.late_after_min)))
+    text += "\n## Observations\n\n" + _table(("rule", "source"), due)
+    limits = [(t.id, t.priority, t.statement, _origin(library, t)) for t in plan.thresholds]
+    text += f"""
+## Alert thresholds
+
+No authority publishes these. Amber: {plan.responses["amber"]} Red: {plan.responses["red"]}
+
+{_table(("id", "priority", "threshold", "source"), limits)}
+## What staff do
+
+Shown to the team; the software does not enforce it.
+
+"""
+    advice = [(item.id, item.statement, _origin(library, item)) for item in plan.guidance]
+    text += _table(("id", "first actions", "source"), advice)
+    ranges = [
+        (p.label, f"{p.minimum:g} to {p.maximum:g} {p.unit}".rstrip()) for p in plan.plausible
+    ]
+    text += "\n## Values that can be true\n\nAnything else is refused at entry.\n\n"
+    text += _table(("quantity", "range"), ranges)
+    effects = ", ".join(item.label.lower() for item in plan.side_effects.items)
+    text += f"\n## Side effects\n\nEach {', '.join(plan.side_effects.severities)}: {effects}. "
+    text += _origin(library, plan.side_effects) + "\n"
+    medicines = [
+        (item.label, item.purpose, item.usual, ", ".join(item.routes), item.warn or "–")
+        for item in plan.medicines.items
+    ]
+    text += "\n## Medicines at hand\n\nBy the clinic's standing orders; not a recommendation. "
+    text += _origin(library, plan.medicines) + "\n\n"
+    return text + _table(("medicine", "for", "usual", "routes", "warning"), medicines)
+
+
+def _discharge(library: protocols.Library, file: schema.DischargeFile) -> str:
+    rows = [(c.id, c.statement, c.ref or "", _origin(library, c)) for c in file.criteria]
+    return f"""# Discharge: {file.route}
+
+Reviewed {file.reviewed_on:%d %B %Y}. Every criterion must be met; one that is unknown is not met.
+The criteria never discharge anybody: a person decides.
+
+{_table(("id", "criterion", "rows", "source"), rows)}"""
+
+
+def _instrument(library: protocols.Library, item: schema.InstrumentFile) -> str:
+    text = f"""# {item.name} ({item.short_name})
+
+{_origin(library, item)}. Licence: {item.licence}. Reviewed {item.reviewed_on:%d %B %Y}.
+
+LOINC: panel {item.loinc_panel or "–"}, total {item.loinc_total or "–"}. The questions look back
+{item.recall_days} days. “{item.prompt}”
+
+"""
+    text += _table(
+        ("item", "question", "LOINC"),
+        [(question.id, question.text, question.loinc or "–") for question in item.items],
+    )
+    text += "\n" + _table(
+        ("answer", "points", "LOINC"),
+        [(option.label, option.value, option.loinc or "–") for option in item.options],
+    )
+    bands = [(f"{band.low} to {band.high}", band.label) for band in item.bands]
+    text += f"""
+## Score
+
+The sum of the items. While one is unanswered there is no total: a missing answer is never guessed.
+
+{_table(("total", "severity"), bands)}
+- Response: {item.response.statement}
+- Remission: {item.remission.statement}
+- Clinically important change: {item.important_change.points:g} points
+  ({item.important_change.certainty})
+"""
+    for flag in item.red_flags:
+        text += f"- **Red flag**: {flag.statement}. {flag.demands}\n"
+    return text
+
+
+def _document(library: protocols.Library, document: schema.Document) -> str:
+    points = [point for section in document.sections for point in section.points]
+    level = reading.grade(point.text for point in points)
+    text = f"""# {document.title}
+
+{document.kind.capitalize()}, {document.route}, version {document.version}. Flesch-Kincaid grade
+{level:.1f}, counted by rule. The small print below each sentence is its source; patients see the
+sentences.
+"""
+    for section in document.sections:
+        text += f"\n## {section.title}\n\n"
+        for point in section.points:
+            text += f"- {point.text}  \n  <sub>{_origin(library, point)}</sub>\n"
+    return text
+
+
+def _questions(library: protocols.Library) -> str:
+    text = "# The medical history\n\nOnly what the rules read is asked.\n"
+    for _, title, questions in library.history_sections():
+        rows = [(fact.id, fact.question, ", ".join(fact.choices) or "–") for fact in questions]
+        text += f"\n## {title}\n\n" + _table(("fact", "question", "choices"), rows)
+    codes = library.facts_file
+    text += f"\n## What a referral states by itself\n\n{codes.codes.statement}. "
+    text += _origin(library, codes.codes) + "\n\n"
+    rows = [
+        (
+            library.facts[concept.fact].label,
+            ", ".join(concept.snomed) or "–",
+            ", ".join(concept.icd10) or "–",
+        )
+        for concept in codes.concepts
+    ]
+    text += _table(("condition", "SNOMED CT", "ICD-10-CM (and below)"), rows)
+    names = [
+        (library.facts[entry.fact].label, kind, ", ".join(entry.names))
+        for kind, entries in (("medicine", codes.ingredients), ("allergy", codes.allergens))
+        for entry in entries
+    ]
+    return text + "\n" + _table(("fact", "from", "names"), names)
+
+
+def _coverage(library: protocols.Library) -> str:
+    rows = catalogue.coverage(library)
+    encoded = [row for row in rows if row.entries]
+    left = [row for row in rows if not row.entries]
+    text = f"""# Coverage of the clinical reference
+
+{len(rows)} rows: {len(encoded)} encoded, {len(left)} left out with the reason. A row of the numbers
+alone is a section of the reference that has no row ids.
+
+## Encoded
+
+"""
+    text += _table(
+        ("row", "about", "certainty of the row", "entries"),
+        [(r.row.id, r.row.about, r.row.certainty, ", ".join(r.entries)) for r in encoded],
+    )
+    return (
+        text
+        + "\n## Left out\n\n"
+        + _table(
+            ("row", "about", "certainty of the row", "reason"),
+            [(r.row.id, r.row.about, r.row.certainty, r.row.left_out) for r in left],
+        )
+    )
+
+
+def _sources(library: protocols.Library) -> str:
+    used: dict[str, int] = {}
+    for entry in catalogue.entries(library):
+        if entry.source:
+            used[entry.source] = used.get(entry.source, 0) + 1
+    rows = [(key, text, used.get(key, 0)) for key, text in library.sources.items()]
+    return "# Sources\n\n" + _table(("key", "source", "entries"), rows)
+
+
+def main(arguments: Sequence[str]) -> int:
+    wanted = pages(protocols.load())
+    there = {
+        path.relative_to(FOLDER).as_posix(): path
+        for path in FOLDER.rglob("*")
+        if path.suffix in {".md", ".json"}
+    }
+    stale = sorted(
+        {name for name, text in wanted.items() if name not in there or _read(there[name]) != text}
+        | set(there) - set(wanted)
+    )
+    if "--check" in arguments:
+        sys.stdout.writelines(f"docs/protocols/{name} is out of date\n" for name in stale)
+        return 1 if stale else 0
+    for name in stale:
+        path = FOLDER / name
+        if name in wanted:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[name], encoding="utf-8")
+        else:
+            path.unlink()
+    sys.stdout.write(f"{len(wanted)} files, {len(stale)} written anew\n")
+    return 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
