@@ -1,7 +1,8 @@
 // The line to the clinic's server: told of every change, and loud when it is cut off.
 
 const SILENCE_MS = 12_000; // two beats missed
-const RETRY_MS = 3_000;
+const BROKEN_MS = 3_000; // a line that breaks may come back at once, e.g. when a stream has lived out
+const LOOK_MS = 1_000;
 
 /**
  * Follow a stream of server-sent events.
@@ -11,10 +12,12 @@ const RETRY_MS = 3_000;
 export function follow(url, { onChange, onCut, onBack }) {
   let source = null;
   let heardAt = new Date();
+  let brokenAt = null;
   let cut = false;
 
   const heard = () => {
     heardAt = new Date();
+    brokenAt = null;
     if (cut) {
       cut = false;
       onBack();
@@ -25,6 +28,7 @@ export function follow(url, { onChange, onCut, onBack }) {
     source?.close();
     source = new EventSource(url);
     source.addEventListener("beat", heard);
+    source.addEventListener("error", () => (brokenAt ??= Date.now()));
     source.addEventListener("changed", () => {
       heard();
       onChange();
@@ -34,16 +38,17 @@ export function follow(url, { onChange, onCut, onBack }) {
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => event.persisted && open());
   setInterval(() => {
-    const silent = Date.now() - heardAt.getTime();
-    const dead = source.readyState === EventSource.CLOSED;
-    if (silent > SILENCE_MS || (dead && silent > RETRY_MS)) {
-      if (!cut) {
-        cut = true;
-        onCut(heardAt);
-      }
-      if (source.readyState !== EventSource.CONNECTING) open();
+    const silent = Date.now() - heardAt.getTime() > SILENCE_MS;
+    const broken = brokenAt !== null && Date.now() - brokenAt > BROKEN_MS;
+    if (!silent && !broken) return;
+    if (!cut) {
+      cut = true;
+      onCut(heardAt);
     }
-  }, RETRY_MS);
+    if (source.readyState !== EventSource.CONNECTING) {
+      open(); // the browser has given up: try anew
+    }
+  }, LOOK_MS);
 }
 
 /** Show the bar that says that the screen no longer follows. */
@@ -52,7 +57,7 @@ export function cutOffBar(bar) {
     moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   return {
     onCut(since) {
-      bar.textContent = `▲ Cut off from the server since ${time(since)}. What you see is from then. Watch the patient and the monitor; entries wait until the line is back.`;
+      bar.textContent = `▲ Cut off from the server since ${time(since)}. What you see is from then. Watch the patient and the monitor; an entry stays open until it is sent.`;
       bar.hidden = false;
     },
     onBack() {
