@@ -54,7 +54,7 @@ export function follow(url, { onChange, onCut, onBack }) {
 /** Show the bar that says that the screen no longer follows. */
 export function cutOffBar(bar) {
   const time = (moment) =>
-    moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+    moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
   return {
     onCut(since) {
       bar.textContent = `▲ Cut off from the server since ${time(since)}. What you see is from then. Watch the patient and the monitor; an entry stays open until it is sent.`;
