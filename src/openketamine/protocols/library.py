@@ -242,11 +242,17 @@ def _read(file: _File, model: type[M]) -> M:
     try:
         return model.model_validate(file.data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        # A misspelt key is both unknown and missing; the unknown one says what to mend.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        *place, last = first["loc"] or ("",)
         reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            reason = f"there is no key {last!r} here"
+        else:
+            place.append(last)
+        path = ".".join(str(part) for part in place)
         where = _deepest(file.node, first["loc"])
-        raise file.error(where, f"{place}: {reason}" if place else reason) from error
+        raise file.error(where, f"{path}: {reason}" if path else reason) from error
 
 
 def _deepest(node: yaml.Node | None, location: tuple[int | str, ...]) -> yaml.Node | None:
