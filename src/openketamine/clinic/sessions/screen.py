@@ -70,7 +70,7 @@ class FlowRow:
     reading: Reading
     line: Line
     given_mg: float | None
-    crossed: bool
+    crossed: str  # the priority of the gravest limit that it crosses, or nothing
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,8 @@ def flow_sheet(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> l
     rows: list[FlowRow] = []
     slots: set[int] = set()
     for reading in reversed(readings):
-        crossed = bool(monitoring.assess(protocol, reading.values, timeline.baseline))
+        findings = monitoring.assess(protocol, reading.values, timeline.baseline)
+        crossed = findings[0].priority if findings else ""
         if reading.source == Source.MONITOR:
             slot = int(reading.at.timestamp() // MONITOR_ROW_EVERY.total_seconds())
             if slot in slots and not crossed:

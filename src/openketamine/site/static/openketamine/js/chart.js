@@ -71,7 +71,7 @@ export class SessionChart {
     // A limit is on the chart before it is reached.
     const near = strip.main ? [170] : [];
     const low = Math.min(strip.low, ...values.map((v) => v - 4));
-    const high = Math.max(strip.high, ...near, ...values.map((v) => v + 4));
+    const high = Math.max(strip.high, ...near, ...values.map((v) => v + (strip.main ? 10 : 4)));
     return [low, strip.id === "chart-spo2" ? 100.5 : high];
   }
 

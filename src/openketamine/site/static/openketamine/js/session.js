@@ -7,8 +7,17 @@ const sheet = document.getElementById("sheet");
 const chart = new SessionChart();
 let ahead = 0; // the server's clock less this device's, in ms
 
+let zoneMs = 0; // the clinic's offset from UTC
+
 function readClock() {
-  ahead = Date.parse(document.getElementById("now").dataset.now) - Date.now();
+  const { now } = document.getElementById("now").dataset;
+  ahead = Date.parse(now) - Date.now();
+  zoneMs = Date.parse(`${now.slice(0, 19)}Z`) - Date.parse(now);
+}
+
+function showClock() {
+  const wall = new Date(Date.now() + ahead + zoneMs).toISOString().slice(11, 16);
+  document.querySelector(".clock").textContent = wall;
 }
 
 let drawing = false;
@@ -92,6 +101,7 @@ new ResizeObserver(() => {
 readClock();
 announce();
 draw();
+setInterval(showClock, 1_000);
 keepAges(document.body, () => Date.now() + ahead);
 if (root.dataset.open === "yes") {
   follow(root.dataset.stream, {
