@@ -24,7 +24,7 @@ def arrive(coordinator, nurse, prescriber, signed_policy) -> Callable[[int], Pla
     def make(number: int) -> PlannedSession:
         data = referral(number, given_name=f"Number{number}")
         course = people.receive_referral(coordinator, data, origin="a test").person.courses.get()
-        for kind, value in (("systolic_mmhg", 128), ("diastolic_mmhg", 79)):
+        for kind, value in (("weight_kg", 82), ("systolic_mmhg", 128), ("diastolic_mmhg", 79)):
             people.record_measurement(nurse, course.person, kind=kind, value=value)
         for instrument, answers in (("phq9", PHQ9), ("gad7", GAD7)):
             intake.record_response(
