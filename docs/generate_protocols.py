@@ -287,37 +287,65 @@ The criteria never discharge anybody: a person decides.
 
 
 def _instrument(library: protocols.Library, item: schema.InstrumentFile) -> str:
+    window = (
+        "How far the questions look back is not established here."
+        if item.recall_days is None
+        else f"The questions look back {item.recall_days} days."
+    )
     text = f"""# {item.name} ({item.short_name})
 
-{_origin(library, item)}. Licence: {item.licence}. Reviewed {item.reviewed_on:%d %B %Y}.
+{_origin(library, item)}. Licence: {item.licence}. Reviewed {item.reviewed_on:%d %B %Y}. Completed
+by the {item.completed_by}.
 
-LOINC: panel {item.loinc_panel or "–"}, total {item.loinc_total or "–"}. The questions look back
-{item.recall_days} days. “{item.prompt}”
+LOINC: panel {item.loinc_panel or "–"}, total {item.loinc_total or "–"}. {window} {item.prompt}
 
 """
-    text += _table(
-        ("item", "question", "LOINC"),
-        [(question.id, question.text, question.loinc or "–") for question in item.items],
-    )
+    rows = [
+        (
+            question.id,
+            question.text or "wording of the licensed form",
+            f"after a yes to {question.asked_if}" if question.asked_if else "always",
+            ", ".join(f"{o.value} {o.label}" for o in question.options) or "as below",
+            question.loinc or "–",
+        )
+        for question in item.items
+    ]
+    text += _table(("item", "question", "asked", "answers", "LOINC"), rows)
     text += "\n" + _table(
         ("answer", "points", "LOINC"),
         [(option.label, option.value, option.loinc or "–") for option in item.options],
     )
-    bands = [(f"{band.low} to {band.high}", band.label) for band in item.bands]
-    text += f"""
-## Score
-
-The sum of the items. While one is unanswered there is no total: a missing answer is never guessed.
-
-{_table(("total", "severity"), bands)}
-- Response: {item.response.statement}
-- Remission: {item.remission.statement}
-- Clinically important change: {item.important_change.points:g} points
-  ({item.important_change.certainty})
-"""
+    rule = {
+        "sum": "The sum of the items.",
+        "mean": "The mean of the items, not their sum.",
+        "highest of groups": "The sum of the highest item of each group: "
+        + "; ".join(", ".join(group) for group in item.groups)
+        + ".",
+        "triage": "No total. The first of these levels that a yes reaches: "
+        + "; ".join(f"{level.label} ({', '.join(level.any_of)})" for level in item.levels)
+        + "; otherwise none.",
+    }[item.scoring]
+    text += f"\n## Score\n\n{rule} While an item that is asked has no answer there is no result: a "
+    text += "missing answer is never guessed.\n\n"
+    if item.bands:
+        bands = [(f"{band.low} to {band.high}", band.label) for band in item.bands]
+        text += _table(("total", "severity"), bands) + "\n"
+    text += "".join(f"- {cut.statement} ({cut.certainty})\n" for cut in item.cut_offs)
+    for cluster in item.clusters:
+        text += (
+            f"- Cluster {cluster.id}: at least {cluster.needed} of {', '.join(cluster.items)} "
+            f"at {cluster.item_at_least} or more\n"
+        )
+    if item.response:
+        text += f"- Response: {item.response.statement}\n"
+    if item.remission:
+        text += f"- Remission: {item.remission.statement}\n"
+    if item.important_change:
+        change = item.important_change
+        text += f"- Clinically important change: {change.points:g} points ({change.certainty})\n"
     for flag in item.red_flags:
         text += f"- **Red flag**: {flag.statement}. {flag.demands}\n"
-    return text
+    return text + (f"\n{item.note}\n" if item.note else "")
 
 
 def _document(library: protocols.Library, document: schema.Document) -> str:

@@ -339,15 +339,44 @@ class Option(Strict):
 
 
 class Item(Strict):
+    """One question. `options` where its answers are not those of the whole instrument."""
+
     id: str
-    text: str
+    text: str = ""
     loinc: str | None = None
+    options: tuple[Option, ...] = ()
+    asked_if: str | None = None  # only after a yes (1) to this item
+    counts: bool = True  # False: opens other items and adds nothing to the total
 
 
 class Band(Strict):
     low: int = Field(alias="from")
     high: int = Field(alias="to")
     label: str
+
+
+class CutOff(Strict):
+    """A total from which a screen counts as positive. Not a diagnosis."""
+
+    at_least: float
+    statement: str
+    certainty: Certainty
+
+
+class Cluster(Strict):
+    """Symptoms of which a number must be present, each at a value or more."""
+
+    id: str
+    items: tuple[str, ...]
+    item_at_least: int
+    needed: int
+
+
+class Level(Strict):
+    """A level of a triage: reached by a yes to any of the items."""
+
+    label: str
+    any_of: tuple[str, ...]
 
 
 class ResponseRule(Strict):
@@ -377,29 +406,77 @@ class InstrumentFile(Sourced):
     name: str
     short_name: str
     licence: str
+    text_shipped: bool = True
+    completed_by: Literal["patient", "clinician"] = "patient"
     reviewed_on: date
     loinc_panel: str | None = None
     loinc_total: str | None = None
-    recall_days: int
-    prompt: str
+    recall_days: int | None = None  # None: not established by the reference
+    prompt: str = ""
     options: tuple[Option, ...]
     items: tuple[Item, ...]
-    scoring: Literal["sum"]
-    bands: tuple[Band, ...]
-    response: ResponseRule
-    remission: RemissionRule
-    important_change: ImportantChange
-    red_flags: tuple[RedFlagRule, ...]
+    scoring: Literal["sum", "mean", "highest of groups", "triage"]
+    groups: tuple[tuple[str, ...], ...] = ()
+    bands: tuple[Band, ...] = ()
+    levels: tuple[Level, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    cut_offs: tuple[CutOff, ...] = ()
+    note: str = ""
+    response: ResponseRule | None = None
+    remission: RemissionRule | None = None
+    important_change: ImportantChange | None = None
+    red_flags: tuple[RedFlagRule, ...] = ()
+
+    def options_of(self, item: Item) -> tuple[Option, ...]:
+        return item.options or self.options
+
+    @model_validator(mode="after")
+    def _names_its_own_items(self) -> "InstrumentFile":
+        known = {item.id for item in self.items}
+        named = [flag.item for flag in self.red_flags]
+        named += [item.asked_if for item in self.items if item.asked_if]
+        named += [name for group in self.groups for name in group]
+        named += [name for cluster in self.clusters for name in cluster.items]
+        named += [name for level in self.levels for name in level.any_of]
+        if strangers := [name for name in named if name not in known]:
+            raise ValueError(f"there is no item {strangers[0]!r}")
+        grouped = sorted(name for group in self.groups for name in group)
+        if (self.scoring == "highest of groups") != bool(grouped) or (
+            grouped and grouped != sorted(known)
+        ):
+            raise ValueError("groups name every item once, where the highest of each counts")
+        if (self.scoring == "triage") != bool(self.levels):
+            raise ValueError("levels belong to a triage")
+        return self
+
+    @model_validator(mode="after")
+    def _text_only_where_it_may_be(self) -> "InstrumentFile":
+        for item in self.items:
+            if bool(item.text) != self.text_shipped:
+                raise ValueError(
+                    f"item {item.id}: wording stands here exactly where the licence allows it"
+                )
+        return self
 
     @model_validator(mode="after")
     def _bands_cover_every_total(self) -> "InstrumentFile":
-        values = [option.value for option in self.options]
-        expected = min(values) * len(self.items)
+        if not self.bands:
+            return self
+        if self.scoring not in {"sum", "highest of groups"}:
+            raise ValueError("bands are for whole totals")
+        values = {
+            item.id: [option.value for option in self.options_of(item)]
+            for item in self.items
+            if item.counts
+        }
+        units = self.groups or tuple((name,) for name in values)
+        expected = sum(max(min(values[name]) for name in unit) for unit in units)
+        highest = sum(max(max(values[name]) for name in unit) for unit in units)
         for band in self.bands:
             if band.low != expected or band.high < band.low:
                 raise ValueError(f"band {band.label!r} should begin at {expected}")
             expected = band.high + 1
-        if expected - 1 != max(values) * len(self.items):
+        if expected - 1 != highest:
             raise ValueError("the bands do not reach the highest total")
         return self
 
