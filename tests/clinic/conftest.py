@@ -125,8 +125,9 @@ def signed_policy(director):
 @pytest.fixture
 def screened(course, nurse, prescriber, signed_policy) -> Course:
     """A course whose screening is signed as eligible."""
-    people.record_measurement(nurse, course.person, kind="systolic_mmhg", value=128)
-    people.record_measurement(nurse, course.person, kind="diastolic_mmhg", value=79)
+    people.record_measurements(
+        nurse, course.person, {"weight_kg": 82.0, "systolic_mmhg": 128, "diastolic_mmhg": 79}
+    )
     intake.record_response(nurse, course, instrument="phq9", answers=PHQ9, occasion="intake")
     intake.record_response(nurse, course, instrument="gad7", answers=GAD7, occasion="intake")
     intake.record_history(nurse, course, NO_HISTORY)

@@ -8,7 +8,6 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("theme/", views.set_theme, name="set_theme"),
     path("healthy/", views.healthy, name="healthy"),
-    path("design/", views.gallery, name="gallery"),
     path("account/", include("allauth.urls")),
     path("", include("openketamine.clinic.policy.urls")),
     path("", include("openketamine.clinic.staff.urls")),

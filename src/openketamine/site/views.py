@@ -2,11 +2,11 @@
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
-from openketamine.clinic.accounts.access import allow, public, signed_in
+from openketamine.clinic.accounts.access import public, signed_in
 from openketamine.clinic.accounts.models import Role
 
 from .context import THEME_COOKIE
@@ -43,10 +43,3 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 def healthy(request: HttpRequest) -> HttpResponse:
     """The process answers. Says nothing about anybody."""
     return JsonResponse({"status": "ok"})
-
-
-@allow(Role.DIRECTOR)
-@require_GET
-def gallery(request: HttpRequest) -> HttpResponse:
-    """Every component of the design, in both themes."""
-    return render(request, "gallery.html")

@@ -21,8 +21,9 @@ class QuestionnaireForm(forms.Form):
                 label=f"{number}. {item.text}",
                 choices=[(option.value, option.label) for option in instrument.options],
                 coerce=int,
+                empty_value=None,
+                required=False,  # the service refuses what is missing, but never loses an alarm
                 widget=forms.RadioSelect,
-                error_messages={"required": "Choose an answer."},
             )
 
 

@@ -16,8 +16,9 @@ class InstrumentResponse(models.Model):
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="responses")
     instrument = models.CharField(max_length=24)
     answers = models.JSONField()
-    total = models.PositiveSmallIntegerField()
-    band = models.CharField(max_length=40)
+    # Both are empty while an answer is missing; such a response counts for nothing but its alarm.
+    total = models.PositiveSmallIntegerField(null=True)
+    band = models.CharField(max_length=40, blank=True)
     occasion = models.CharField(max_length=16)
     session_number = models.PositiveSmallIntegerField(null=True)
     off_window = models.BooleanField(default=False)
@@ -26,8 +27,16 @@ class InstrumentResponse(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["course", "instrument", "taken_at"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(total=None, band="") | models.Q(total__isnull=False),
+                name="a_band_needs_a_total",
+            )
+        ]
 
     def __str__(self) -> str:
+        if self.total is None:
+            return f"{self.instrument}, incomplete"
         return f"{self.instrument} {self.total} ({self.band})"
 
 
@@ -37,6 +46,7 @@ class SafetyReview(models.Model):
     class Outcome(models.TextChoices):
         SAFE = "safe", "Safe to go on with the course"
         PLAN = "safety_plan", "Safety plan made, course goes on"
+        # The course waits: a further review is open until one says that it may go on.
         URGENT = "urgent", "Urgent care arranged, course waits"
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="safety_reviews")
@@ -88,6 +98,7 @@ class FindingDecision(models.Model):
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="finding_decisions")
     rule_id = models.CharField(max_length=40)
     decision = models.CharField(max_length=12, choices=Decision.choices)
+    facts_read = models.JSONField(help_text="What was known when this was decided")
     reason = models.TextField()
     by = models.ForeignKey(USER, on_delete=models.PROTECT)
     at = models.DateTimeField(default=clock.now)

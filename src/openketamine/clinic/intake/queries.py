@@ -9,7 +9,7 @@ from openketamine.clinic.people.models import Course, MeasurementKind
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 
-from .models import InstrumentResponse, SafetyReview
+from .models import FindingDecision, InstrumentResponse, SafetyReview
 
 _ACTIVE = {"active", "recurrence", "relapse", "on-hold", "draft"}
 
@@ -52,8 +52,17 @@ def facts_for(course: Course) -> dict[str, Fact]:
     if history:
         because = f"asked {history.taken_at:%d %b %Y} by {history.taken_by}"
         for name, value in history.answers.items():
-            found[name] = Fact(name, value, because)
+            stated = found.get(name)
+            contradicted = value is False and stated is not None and stated.value is True
+            # A "no" does not erase what the referral says: the finding stands, with both.
+            found[name] = (
+                Fact(name, True, f"{stated.because}; but “no” was {because}")
+                if stated and contradicted
+                else Fact(name, value, because)
+            )
     for response in latest_responses(course, occasion="intake").values():
+        if response.total is None:
+            continue
         because = f"{response.taken_at:%d %b %Y}"
         total = f"{response.instrument}_total"
         found[total] = Fact(total, response.total, because)
@@ -89,6 +98,15 @@ def findings_for(course: Course, facts: dict[str, Fact] | None = None) -> list[p
         condition=course.condition,
         on=clock.today(),
     )
+
+
+def standing_decisions(
+    course: Course, findings: Iterable[protocols.Finding]
+) -> dict[str, FindingDecision]:
+    """The decisions that still hold: made on the facts that the finding reads now."""
+    read = {finding.rule_id: finding.facts_read for finding in findings}
+    decisions = course.finding_decisions.select_related("by")
+    return {d.rule_id: d for d in decisions if d.facts_read == read.get(d.rule_id)}
 
 
 def open_safety_reviews(course: Course) -> list[SafetyReview]:

@@ -11,8 +11,9 @@ from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Course, Stage
-from openketamine.clinic.people.services import move_to
+from openketamine.clinic.people.services import assign_team, move_to
 from openketamine.clinic.policy.queries import library
+from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
@@ -56,8 +57,11 @@ def record_response(
 ) -> InstrumentResponse:
     """Keep a filled-in questionnaire. An alarming answer opens a safety review at once.
 
+    An incomplete one is refused, unless an answer in it alarms: then it is kept without a total,
+    because nobody may lose the alarm for want of another answer.
+
     Raises:
-        Refused: the instrument is unknown, an answer is missing or impossible.
+        Refused: the instrument or occasion is unknown, an answer is missing or impossible.
     """
     definition = library().instruments.get(instrument)
     if definition is None:
@@ -66,7 +70,7 @@ def record_response(
         score = protocols.score(definition, answers)
     except ValueError as error:
         raise Refused(str(error)) from error
-    if score.total is None or score.band is None:
+    if score.unanswered and not score.red_flags:
         count = len(score.unanswered)
         raise Refused(
             f"{definition.short_name}: {count} question{'s' * (count != 1)} not answered. "
@@ -74,6 +78,8 @@ def record_response(
             field=score.unanswered[0],
         )
     occasions = {o.id: o for o in library().measurements.occasions}
+    if occasion not in occasions:
+        raise Refused(f"There is no occasion {occasion!r}: one of {', '.join(occasions)}.")
     event = record.append(
         actor,
         course.stream,
@@ -97,32 +103,43 @@ def record_response(
         instrument=instrument,
         answers=dict(answers),
         total=score.total,
-        band=score.band,
+        band=score.band or "",
         occasion=occasion,
         session_number=session_number,
-        off_window=occasion in occasions and occasions[occasion].off_window,
+        off_window=occasions[occasion].off_window,
         taken_at=event.occurred_at,
         entered_by=actor if isinstance(actor, User) and actor.is_clinic_staff else None,
     )
     for flag in score.red_flags:
-        SafetyReview.objects.create(
-            course=course, response=response, statement=flag.statement, demands=flag.demands
-        )
-        record.append(
-            actor,
-            course.stream,
-            "intake.safety_review_opened",
-            {"statement": flag.statement, "response": response.pk},
-            person_id=course.person_id,
-            source=Source.SYSTEM,
-        )
+        _open_safety_review(actor, response, flag.statement, flag.demands)
     _enter_screening(actor, course)
     return response
+
+
+def _open_safety_review(
+    actor: User | str, response: InstrumentResponse, statement: str, demands: str
+) -> None:
+    if response.course.safety_reviews.filter(closed_at=None, statement=statement).exists():
+        return  # the same alarm stands open already, and one review answers both
+    SafetyReview.objects.create(
+        course=response.course, response=response, statement=statement, demands=demands
+    )
+    record.append(
+        actor,
+        response.course.stream,
+        "intake.safety_review_opened",
+        {"statement": statement, "response": response.pk},
+        person_id=response.person_id,
+        source=Source.SYSTEM,
+    )
 
 
 @transaction.atomic
 def close_safety_review(actor: User, review: SafetyReview, *, outcome: str, note: str) -> None:
     """Record that a clinician has looked, what came of it and what was done.
+
+    Where urgent care was arranged, a further review stands open in its place: the course waits
+    until one says that it may go on.
 
     Raises:
         Refused: not a clinician, closed already, or without outcome or note.
@@ -146,6 +163,13 @@ def close_safety_review(actor: User, review: SafetyReview, *, outcome: str, note
         {"review": review.pk, "outcome": outcome, "note": review.note},
         person_id=review.course.person_id,
     )
+    if outcome == SafetyReview.Outcome.URGENT:
+        _open_safety_review(
+            actor,
+            review.response,
+            f"Urgent care was arranged: {review.statement}",
+            "A clinician records whether the course may go on.",
+        )
 
 
 @transaction.atomic
@@ -157,6 +181,8 @@ def record_history(actor: User, course: Course, answers: Mapping[str, Any]) -> M
     """
     require_no_open_safety_review(course)
     _require_unsigned(course)
+    if not actor.is_clinic_staff:
+        raise Refused("The history is taken by the staff.")
     clean = {name: _checked(name, value) for name, value in answers.items() if value is not None}
     history, _ = MedicalHistory.objects.update_or_create(
         course=course,
@@ -182,8 +208,9 @@ def _checked(name: str, value: Any) -> Any:
     if fact.kind == "choice" and value not in fact.choices:
         raise Refused(f"{fact.label}: choose one of {', '.join(fact.choices)}.", field=name)
     if fact.kind == "number":
-        low, high = fact.minimum or 0, fact.maximum
-        if not isinstance(value, int | float) or value < low or (high and value > high):
+        low, high = fact.minimum or 0, fact.maximum or float("inf")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high:
             raise Refused(f"{fact.label}: enter a number from {low:g} to {high:g}.", field=name)
     return value
 
@@ -217,6 +244,7 @@ def decide_finding(
         rule_id=rule_id,
         defaults={
             "decision": decision,
+            "facts_read": finding.facts_read,
             "reason": reason.strip(),
             "by": prescriber,
             "at": clock.now(),
@@ -226,7 +254,12 @@ def decide_finding(
         prescriber,
         course.stream,
         "intake.finding_decided",
-        {"finding": asdict(finding), "decision": decision, "reason": reason.strip()},
+        {
+            "finding": asdict(finding),
+            "decision": decision,
+            "reason": reason.strip(),
+            "library": library().version,
+        },
         person_id=course.person_id,
     )
     return made
@@ -240,6 +273,7 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
         Refused: not a prescriber, facts are missing, or a finding waits for a decision.
     """
     require_no_open_safety_review(course)
+    require_signed_policy()
     _require_unsigned(course)
     if prescriber.role != Role.PRESCRIBER:
         raise Refused("Only a prescriber signs the screening.")
@@ -247,7 +281,7 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
         raise Refused("Choose the outcome.", field="outcome")
     facts = queries.facts_for(course)
     findings = queries.findings_for(course, facts)
-    decided = {d.rule_id: d for d in course.finding_decisions.all()}
+    decided = queries.standing_decisions(course, findings)
     if outcome == Screening.Outcome.ELIGIBLE:
         missing = [f for f in findings if f.kind == "missing"]
         if missing:
@@ -286,8 +320,7 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
         person_id=course.person_id,
     )
     if course.prescriber_id is None:
-        course.prescriber = prescriber
-        course.save(update_fields=["prescriber"])
+        assign_team(prescriber, course, prescriber=prescriber, therapist=course.therapist)
     eligible = outcome == Screening.Outcome.ELIGIBLE
     move_to(prescriber, course, Stage.CONSENT if eligible else Stage.DECLINED, reason=note)
     return screening

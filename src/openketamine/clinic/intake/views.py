@@ -49,7 +49,8 @@ class FindingRow:
 def _rows(course: Course) -> list[FindingRow]:
     current = library()
     facts = queries.facts_for(course)
-    decided = {d.rule_id: d for d in course.finding_decisions.select_related("by")}
+    findings = queries.findings_for(course, facts)
+    decided = queries.standing_decisions(course, findings)
     return [
         FindingRow(
             finding,
@@ -64,7 +65,7 @@ def _rows(course: Course) -> list[FindingRow]:
             ],
             decided.get(finding.rule_id),
         )
-        for finding in queries.findings_for(course, facts)
+        for finding in findings
     ]
 
 
@@ -131,9 +132,7 @@ def decide(request: HttpRequest, course_id: uuid.UUID, rule_id: str) -> HttpResp
             ),
         )
     if form.errors:
-        messages.error(
-            request, " ".join(e for errors in form.errors.values() for e in errors)
-        )
+        messages.error(request, " ".join(e for errors in form.errors.values() for e in errors))
     return redirect("screening", course.pk)
 
 
@@ -157,9 +156,15 @@ def questionnaire(request: HttpRequest, course_id: uuid.UUID, instrument_id: str
             ),
         )
         if response:
-            messages.success(
-                request, f"{instrument.short_name} {response.total}: {response.band}."
-            )
+            if response.total is None:
+                messages.warning(
+                    request,
+                    f"{instrument.short_name} is incomplete. Its alarm stands all the same.",
+                )
+            else:
+                messages.success(
+                    request, f"{instrument.short_name} {response.total}: {response.band}."
+                )
             if reviews := queries.open_safety_reviews(course):
                 return redirect("safety_review", reviews[0].pk)
             return redirect("screening", course.pk)

@@ -22,6 +22,7 @@ class FormRequest(models.Model):
     closes_at = models.DateTimeField()
     draft = models.JSONField(default=dict, help_text="Answers saved so far")
     opened_at = models.DateTimeField(null=True)
+    alarmed_at = models.DateTimeField(null=True, help_text="When a saved answer first alarmed")
     completed_at = models.DateTimeField(null=True)
     response = models.OneToOneField(
         InstrumentResponse, null=True, on_delete=models.PROTECT, related_name="form_request"

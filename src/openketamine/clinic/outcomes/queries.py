@@ -88,7 +88,9 @@ def trajectory(course: Course, instrument: str = "phq9") -> Trajectory:
     """Scores over time beside the doses. Response and remission are judged on in-window scores."""
     definition = library().instruments[instrument]
     responses = list(
-        InstrumentResponse.objects.filter(course=course, instrument=instrument).order_by("taken_at")
+        InstrumentResponse.objects.filter(
+            course=course, instrument=instrument, total__isnull=False
+        ).order_by("taken_at")
     )
     points = [
         Point(r.taken_at, r.total, r.band, r.occasion, r.off_window, r.session_number)

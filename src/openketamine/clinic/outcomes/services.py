@@ -8,6 +8,7 @@ from django.core import signing
 from django.db import transaction
 from django.dispatch import receiver
 
+from openketamine import protocols
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake import services as intake
@@ -92,10 +93,16 @@ def require_answerable(request: FormRequest) -> None:
 def save_answer(request: FormRequest, *, item: str, value: int) -> None:
     """Keep one answer, so that nothing is lost when the phone is put away.
 
+    An answer that alarms opens a safety review now: the patient may never press "send".
+
     Raises:
         Refused: the form waits for no answer, or this is none.
     """
-    request = FormRequest.objects.select_for_update().get(pk=request.pk)
+    request = (
+        FormRequest.objects.select_for_update(of=("self",))
+        .select_related("course__person")
+        .get(pk=request.pk)
+    )
     require_answerable(request)
     instrument = library().instruments[request.instrument]
     if item not in {i.id for i in instrument.items}:
@@ -104,7 +111,25 @@ def save_answer(request: FormRequest, *, item: str, value: int) -> None:
         raise Refused("Choose one of the answers.")
     request.draft = {**request.draft, item: value}
     request.opened_at = request.opened_at or clock.now()
-    request.save(update_fields=["draft", "opened_at"])
+    if request.alarmed_at is None and protocols.score(instrument, request.draft).red_flags:
+        request.alarmed_at = clock.now()
+        _record(request)
+    request.save(update_fields=["draft", "opened_at", "alarmed_at"])
+
+
+def _record(request: FormRequest, *, sent: bool = False) -> InstrumentResponse:
+    """Keep the answers; until the patient has sent them, only those that alarm."""
+    instrument = library().instruments[request.instrument]
+    flagged = {rule.item for rule in instrument.red_flags}
+    return intake.record_response(
+        f"{request.course.person} (by link)",
+        request.course,
+        instrument=request.instrument,
+        answers={k: v for k, v in request.draft.items() if sent or k in flagged},
+        occasion=request.occasion,
+        session_number=request.session_number,
+        source=Source.PATIENT,
+    )
 
 
 @transaction.atomic
@@ -120,15 +145,11 @@ def submit(request: FormRequest) -> InstrumentResponse:
         .get(pk=request.pk)
     )
     require_answerable(request)
-    response = intake.record_response(
-        f"{request.course.person} (by link)",
-        request.course,
-        instrument=request.instrument,
-        answers=request.draft,
-        occasion=request.occasion,
-        session_number=request.session_number,
-        source=Source.PATIENT,
-    )
+    if missing := protocols.score(
+        library().instruments[request.instrument], request.draft
+    ).unanswered:
+        raise Refused(f"{len(missing)} questions have no answer yet.", field=missing[0])
+    response = _record(request, sent=True)
     request.completed_at, request.response = clock.now(), response
     request.save(update_fields=["completed_at", "response"])
     return response

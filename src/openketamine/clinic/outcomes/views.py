@@ -39,9 +39,7 @@ def _rows(request: HttpRequest, forms: list[FormRequest]) -> list[FormRow]:
         FormRow(
             form,
             queries.state_of(form),
-            request.build_absolute_uri(
-                reverse("form_by_link", args=[services.token_for(form)])
-            ),
+            request.build_absolute_uri(reverse("form_by_link", args=[services.token_for(form)])),
             library().instruments[form.instrument].short_name,
         )
         for form in forms

@@ -14,6 +14,9 @@ class ReferralForm(forms.Form):
     sex = forms.ChoiceField(label="Sex (administrative)", choices=Sex.choices)
     phone = forms.CharField(max_length=40, required=False)
     email = forms.EmailField(label="E-mail", required=False)
+    is_another_person = forms.BooleanField(
+        label="Somebody else of the same name and date of birth", required=False
+    )
     reason = forms.CharField(
         label="Reason for referral", max_length=400, help_text="For example: major depression"
     )

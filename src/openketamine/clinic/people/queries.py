@@ -15,7 +15,7 @@ PER_PAGE = 25
 
 
 def people(*, search: str = "", stage: str = "", page: int = 1) -> Page[Person]:
-    """People by name, each with the stage of the newest course. Two queries, whatever the number."""
+    """People by name, each with the stage of the newest course. Always two queries."""
     newest = Course.objects.filter(person=OuterRef("pk")).order_by("-opened_at")
     found: QuerySet[Person] = Person.objects.annotate(
         stage=Subquery(newest.values("stage")[:1]),
@@ -87,7 +87,8 @@ _DETAILS = ("reason", "note", "statement", "about", "origin")
 
 def story(person: Person) -> list[Moment]:
     """The person's life with the programme, newest first. One query."""
-    events = Event.objects.filter(person_id=person.pk, kind__in=_TITLES).order_by("-occurred_at", "-seq")
+    events = Event.objects.filter(person_id=person.pk, kind__in=_TITLES)
+    events = events.order_by("-occurred_at", "-seq")
     return [_moment(event) for event in events]
 
 
@@ -101,6 +102,8 @@ def _moment(event: Event) -> Moment:
         values["instrument"] = {"phq9": "PHQ-9", "gad7": "GAD-7"}.get(
             values["instrument"], values["instrument"].upper()
         )
+    if "total" in data and data["total"] is None:
+        values |= {"total": "not complete", "band": "an answer alarmed"}
     details = [str(data[name]) for name in _DETAILS if data.get(name)]
     css = (
         "alarm"

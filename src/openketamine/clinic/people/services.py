@@ -1,6 +1,7 @@
 """What is done about people before they are screened: refer, assign, measure."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -32,6 +33,10 @@ from .referral import ReferralData, ReferredCondition
 PLAUSIBLE = {
     MeasurementKind.WEIGHT_KG: (25, 350, "kg"),
     MeasurementKind.HEIGHT_CM: (100, 250, "cm"),
+    MeasurementKind.SYSTOLIC_MMHG: (40, 300, "mmHg"),
+    MeasurementKind.DIASTOLIC_MMHG: (20, 200, "mmHg"),
+    MeasurementKind.HEART_RATE_BPM: (20, 250, "/min"),
+    MeasurementKind.SPO2_PERCENT: (50, 100, "%"),
 }
 
 _DEMOGRAPHICS = (
@@ -57,16 +62,24 @@ class ReferralOutcome:
 
 
 @transaction.atomic
-def receive_referral(actor: User | str, referral: ReferralData, *, origin: str) -> ReferralOutcome:
+def receive_referral(
+    actor: User | str,
+    referral: ReferralData,
+    *,
+    origin: str,
+    source: Source = Source.IMPORT,
+    is_another_person: bool = True,
+) -> ReferralOutcome:
     """Take in a referral: a new person with an open course, or what is new about a known one.
 
     The same referral a second time changes nothing and writes no event.
 
     Args:
         origin: where it came from in words, e.g. the file's name.
+        is_another_person: False refuses somebody of a name and date of birth that are known already.
 
     Raises:
-        Refused: the person is under 18, or the weight or height is impossible.
+        Refused: the person is under 18, a measurement is impossible, or it may be somebody known.
     """
     _check(referral)
     record.lock()  # two imports at once must not make one person twice
@@ -78,6 +91,8 @@ def receive_referral(actor: User | str, referral: ReferralData, *, origin: str) 
         else None
     )
     created = person is None
+    if created and not is_another_person:
+        _refuse_likely_duplicate(referral)
     changes: dict[str, int] = {}
     demographics = {name: getattr(referral, name) for name in _DEMOGRAPHICS}
     if person is None:
@@ -104,9 +119,23 @@ def receive_referral(actor: User | str, referral: ReferralData, *, origin: str) 
         "person.referred" if created else "person.referral_updated",
         {"origin": origin, "changes": changes, "referral": _jsonable(referral)},
         person_id=person.id,
-        source=Source.IMPORT,
+        source=source,
     )
     return ReferralOutcome(person, "created" if created else "updated", changes)
+
+
+def _refuse_likely_duplicate(referral: ReferralData) -> None:
+    known = Person.objects.filter(
+        given_name__iexact=referral.given_name,
+        family_name__iexact=referral.family_name,
+        birth_date=referral.birth_date,
+    ).first()
+    if known:
+        raise Refused(
+            f"{known}, born {known.birth_date:%d %B %Y}, is in care already (MRN {known.mrn}). "
+            "If this is somebody else, tick the box.",
+            field="is_another_person",
+        )
 
 
 def _check(referral: ReferralData) -> None:
@@ -250,6 +279,27 @@ def record_measurement(
         value=value,
         taken_at=event.occurred_at,
     )
+
+
+@transaction.atomic
+def record_measurements(
+    actor: User, person: Person, values: Mapping[str, float]
+) -> list[Measurement]:
+    """Write down what was measured together, all of it or nothing.
+
+    Raises:
+        Refused: a value is impossible, or diastolic is not below systolic.
+    """
+    systolic = values.get(MeasurementKind.SYSTOLIC_MMHG)
+    diastolic = values.get(MeasurementKind.DIASTOLIC_MMHG)
+    if systolic is not None and diastolic is not None and diastolic >= systolic:
+        raise Refused(
+            f"Diastolic {diastolic:g} cannot be as high as systolic {systolic:g} mmHg. Check both.",
+            field=MeasurementKind.DIASTOLIC_MMHG,
+        )
+    return [
+        record_measurement(actor, person, kind=kind, value=value) for kind, value in values.items()
+    ]
 
 
 @transaction.atomic

@@ -3,7 +3,6 @@
 import uuid
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -11,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.forms import attempt
-from openketamine.clinic.record.models import Event
+from openketamine.clinic.record.models import Event, Source
 
 from . import queries, services
 from .forms import MeasureForm, ReferralForm, SignInForm, TeamForm
@@ -26,9 +25,7 @@ INVALID = 422
 def people(request: HttpRequest) -> HttpResponse:
     search, stage = request.GET.get("q", "").strip(), request.GET.get("stage", "")
     number = request.GET.get("page", "1")
-    page = queries.people(
-        search=search, stage=stage, page=int(number) if number.isdecimal() else 1
-    )
+    page = queries.people(search=search, stage=stage, page=int(number) if number.isdecimal() else 1)
     return render(
         request,
         "people/people.html",
@@ -42,7 +39,7 @@ def person_new(request: HttpRequest) -> HttpResponse:
     form = ReferralForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        reason = data.pop("reason")
+        reason, is_another = data.pop("reason"), data.pop("is_another_person")
         # One key for the person at "the sender", made here since nobody else has one.
         referral = ReferralData(
             source_system="telephone",
@@ -52,7 +49,13 @@ def person_new(request: HttpRequest) -> HttpResponse:
         )
         outcome = attempt(
             form,
-            lambda: services.receive_referral(request.user, referral, origin="entered by hand"),
+            lambda: services.receive_referral(
+                request.user,
+                referral,
+                origin="entered by hand",
+                source=Source.HAND,
+                is_another_person=is_another,
+            ),
         )
         if outcome:
             messages.success(request, f"{outcome.person} is referred, MRN {outcome.person.mrn}.")
@@ -66,9 +69,7 @@ def person_new(request: HttpRequest) -> HttpResponse:
 @require_GET
 def person(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     who = get_object_or_404(Person.objects.select_related("user"), pk=person_id)
-    course = (
-        who.courses.select_related("prescriber", "therapist").order_by("-opened_at").first()
-    )
+    course = who.courses.select_related("prescriber", "therapist").order_by("-opened_at").first()
     return render(
         request,
         "people/person.html",
@@ -128,7 +129,7 @@ def measure(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
         if not values:
             form.add_error(None, "Enter at least one measurement.")
         else:
-            attempt(form, lambda: _measure_all(request, who, values))
+            attempt(form, lambda: services.record_measurements(request.user, who, values))
         if not form.errors:
             messages.success(request, "Measured and kept.")
             return redirect("person", who.pk)
@@ -138,12 +139,6 @@ def measure(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
         {"form": form, "person": who},
         status=INVALID if form.errors else 200,
     )
-
-
-@transaction.atomic
-def _measure_all(request: HttpRequest, who: Person, values: dict[str, float]) -> None:
-    for kind, value in values.items():
-        services.record_measurement(request.user, who, kind=kind, value=value)
 
 
 @allow(Role.COORDINATOR, Role.DIRECTOR)

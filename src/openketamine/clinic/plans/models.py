@@ -99,6 +99,7 @@ class PlannedSession(models.Model):
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="planned_sessions")
     number = models.PositiveSmallIntegerField()
     planned_for = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, help_text="When the patient took a chair")
     done_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
     cancel_reason = models.TextField(blank=True)

@@ -4,6 +4,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from openketamine import protocols
@@ -23,6 +24,7 @@ from .models import Consent, Plan, PlannedSession
 FIRST_CHAIR_TIME = time(9, 0)
 MAY_PRESENT = frozenset({Role.PRESCRIBER, Role.NURSE, Role.THERAPIST, Role.COORDINATOR})
 MAY_VERIFY = frozenset({Role.PRESCRIBER, Role.NURSE})
+MAY_SCHEDULE = frozenset({Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE})
 
 
 @transaction.atomic
@@ -82,6 +84,8 @@ def sign_consent(
 def withdraw_consent(actor: User, consent: Consent, *, reason: str) -> None:
     """The patient no longer agrees. No further session can start; a reason need not be given.
 
+    Nothing holds this back, an open safety review neither: whoever withdraws is free at once.
+
     Raises:
         Refused: it is withdrawn already.
     """
@@ -125,9 +129,16 @@ def order_plan(
         raise Refused("Only a prescriber orders a plan.")
     if course.stage not in {Stage.PLANNING, Stage.TREATMENT}:
         raise Refused("A plan follows the signed screening and the consent.")
+    _require_consent(course)
     weight = queries.latest_weight(course)
     if weight is None:
         raise Refused("The weight is unknown. Weigh the patient first.")
+    if weight.taken_at < course.opened_at:
+        # LAB-7: a weight of each course. What the referral says may be years old.
+        raise Refused(
+            f"The newest weight is of {weight.taken_at:%d %B %Y}, before this course began. "
+            "Weigh the patient first."
+        )
     check_plausible(weight.kind, weight.value)
     definition = library().regimens.get(regimen)
     if definition is None or definition.route != course.route:
@@ -224,6 +235,7 @@ def verify_plan(verifier: User, plan: Plan, *, dose_mg: float, volume_ml: float)
     with transaction.atomic():
         plan = Plan.objects.select_for_update().select_related("course__person").get(pk=plan.pk)
         require_no_open_safety_review(plan.course)
+        _require_consent(plan.course)
         if verifier.role not in MAY_VERIFY:
             raise Refused("A nurse or a prescriber checks the dose.")
         if verifier.pk == plan.ordered_by_id:
@@ -253,13 +265,14 @@ def verify_plan(verifier: User, plan: Plan, *, dose_mg: float, volume_ml: float)
 
 
 def _put_on_calendar(actor: User, plan: Plan) -> None:
-    """Plan the days: sessions that are done stay, all others follow the new plan."""
+    """Plan the days: sessions that have begun stay, all others follow the new plan."""
     course = plan.course
-    now = clock.now()
-    course.planned_sessions.filter(done_at=None, cancelled_at=None).update(
-        cancelled_at=now, cancel_reason=f"plan version {plan.version}"
-    )
-    done = course.planned_sessions.filter(done_at__isnull=False).count()
+    standing = course.planned_sessions.filter(cancelled_at=None)
+    dropped = standing.filter(started_at=None)
+    dropped_numbers = list(dropped.values_list("number", flat=True))
+    dropped.update(cancelled_at=clock.now(), cancel_reason=f"plan version {plan.version}")
+    # What has begun keeps its number and counts towards the course.
+    done = standing.aggregate(highest=Max("number"))["highest"] or 0
     days = protocols.regimens.schedule(
         library().regimens[plan.regimen],
         first_on=plan.first_on,
@@ -279,7 +292,11 @@ def _put_on_calendar(actor: User, plan: Plan) -> None:
         actor,
         course.stream,
         "plans.sessions_planned",
-        {"plan": plan.pk, "days": [day.isoformat() for day in days]},
+        {
+            "plan": plan.pk,
+            "days": [day.isoformat() for day in days],
+            "instead_of": dropped_numbers,
+        },
         person_id=course.person_id,
     )
     if course.stage == Stage.PLANNING:
@@ -293,8 +310,8 @@ def reschedule(actor: User, planned: PlannedSession, *, planned_for: datetime) -
     Raises:
         Refused: it is over or cancelled, lies in the past, or out of order with its neighbours.
     """
-    planned = PlannedSession.objects.select_for_update().get(pk=planned.pk)
-    _require_open(planned)
+    planned = _waiting(actor, planned)
+    require_no_open_safety_review(planned.course)
     if timezone.localtime(planned_for).date() < clock.today():
         raise Refused("A session cannot be moved into the past.", field="planned_for")
     others = planned.course.planned_sessions.filter(cancelled_at=None).exclude(pk=planned.pk)
@@ -329,8 +346,7 @@ def cancel_planned(actor: User, planned: PlannedSession, *, reason: str) -> None
     Raises:
         Refused: it is over or cancelled, or no reason is given.
     """
-    planned = PlannedSession.objects.select_for_update().get(pk=planned.pk)
-    _require_open(planned)
+    planned = _waiting(actor, planned)
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
     planned.cancelled_at, planned.cancel_reason = clock.now(), reason.strip()
@@ -344,6 +360,16 @@ def cancel_planned(actor: User, planned: PlannedSession, *, reason: str) -> None
     )
 
 
-def _require_open(planned: PlannedSession) -> None:
-    if planned.done_at or planned.cancelled_at:
-        raise Refused("This session is over or cancelled.")
+def _waiting(actor: User, planned: PlannedSession) -> PlannedSession:
+    """The session, locked, if it still waits on the calendar and the actor may change it."""
+    if actor.role not in MAY_SCHEDULE:
+        raise Refused("Your role does not change the calendar.")
+    planned = PlannedSession.objects.select_for_update().get(pk=planned.pk)
+    if planned.started_at or planned.cancelled_at:
+        raise Refused("This session has begun or is cancelled.")
+    return planned
+
+
+def _require_consent(course: Course) -> None:
+    if queries.consent_in_force(course) is None:
+        raise Refused("No consent is in force. Without it nothing is planned.")

@@ -22,7 +22,7 @@ from .forms import CancelForm, ConsentForm, MoveForm, OrderForm, VerifyForm, Wit
 from .models import Consent, Plan, PlannedSession
 
 INVALID = 422
-SCHEDULERS = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE)
+SCHEDULERS = services.MAY_SCHEDULE
 
 
 def _course(course_id: uuid.UUID) -> Course:
@@ -215,7 +215,8 @@ def cancel_planned(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
         if not form.errors:
             messages.success(request, "The session is cancelled.")
             return redirect("person", planned.person_id)
-    return _show_move(request, planned, MoveForm(initial={"planned_for": planned.planned_for}), form)
+    unmoved = MoveForm(initial={"planned_for": planned.planned_for})
+    return _show_move(request, planned, unmoved, form)
 
 
 def _show_move(
@@ -289,7 +290,10 @@ def _next(course: Course) -> dict[str, Any]:
                 )
             if queries.consent_in_force(course) is None:
                 return step(
-                    "No consent is in force.", "Whoever presents it", "consent", course.pk,
+                    "No consent is in force.",
+                    "Whoever presents it",
+                    "consent",
+                    course.pk,
                     label="Consent",
                 )
             return step(

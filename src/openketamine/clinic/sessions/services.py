@@ -146,8 +146,8 @@ def _require_same_plan(session: Session) -> None:
     current = plans.plan_in_force(session.course)
     if current is None or current.pk != session.planned.plan_id:
         raise Refused(
-            "The plan has been ordered anew since this session was opened. Cancel the session and "
-            "open the newly planned one."
+            "The plan has been ordered anew since this session was opened. Cancel this session; the "
+            "next one on the calendar carries the new dose."
         )
 
 
@@ -188,6 +188,8 @@ def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
     session = Session.objects.create(
         planned=planned, course=planned.course, person=planned.person, chair=chair
     )
+    planned.started_at = session.opened_at
+    planned.save(update_fields=["started_at"])
     plan = plans.plan_in_force(planned.course)
     assert plan is not None
     _append(

@@ -101,7 +101,7 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
                 (
                     event,
                     line := lines[event.seq],
-                    describe(replace(line, data=event.data)),
+                    describe(replace(line, data={**event.data, "corrects": event.corrects_id})),
                     describe(line),
                 )
                 for event in events
