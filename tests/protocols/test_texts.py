@@ -93,6 +93,21 @@ def test_the_consent_says_what_must_not_be_left_out():
         assert words in text
 
 
+def test_what_to_expect_explains_how_it_works_and_that_depth_is_not_the_aim():
+    text = text_of("education")
+    for words in (
+        "glutamate",
+        "dissociation",
+        "psychedelic threshold",
+        "You do not need to cross it",
+        "blurred sight",
+        "Do not drive",
+        "not approved for depression",
+        "does not replace the advice of your doctor",
+    ):
+        assert words in text
+
+
 def test_the_aftercare_sheet_says_until_when_and_whom_to_call():
     text = text_of("aftercare")
     for words in (
