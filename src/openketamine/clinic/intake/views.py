@@ -140,9 +140,10 @@ def decide(request: HttpRequest, course_id: uuid.UUID, rule_id: str) -> HttpResp
 @require_http_methods(["GET", "POST"])
 def questionnaire(request: HttpRequest, course_id: uuid.UUID, instrument_id: str) -> HttpResponse:
     course = _course(course_id)
-    instrument = library().instruments.get(instrument_id)
-    if instrument is None:
+    protocol = library()
+    if instrument_id not in protocol.occasion("intake").instruments:
         raise Http404
+    instrument = protocol.instruments[instrument_id]
     form = QuestionnaireForm(request.POST or None, instrument=instrument)
     if request.method == "POST" and form.is_valid():
         response = attempt(
