@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before Django reads its settings: tests keep their secrets and files away from any real clinic.
@@ -53,3 +54,10 @@ def django_db_setup(django_db_setup, django_db_blocker):
     # PostgreSQL truncates, which row triggers do not see.
     if connection.vendor == "sqlite":
         connection.ops.execute_sql_flush = flush_unguarded
+
+
+# The same examples on every run where a failure would block others; new ones on a developer's machine.
+hypothesis.settings.register_profile(
+    "clinic", deadline=None, derandomize=os.environ.get("CI") == "true"
+)
+hypothesis.settings.load_profile("clinic")

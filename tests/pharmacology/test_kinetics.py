@@ -116,10 +116,7 @@ def integrated(kinetics: Kinetics, doses: list[Dose | RateSegment], times: np.nd
         seen[:, inside] = found.y[:, :-1]
         x = found.y[:, -1]
     return {
-        name: 1000
-        * a.factor
-        * seen[states.index(a.state)]
-        / evaluate(a.volume, named, 1)[0]
+        name: 1000 * a.factor * seen[states.index(a.state)] / evaluate(a.volume, named, 1)[0]
         for name, a in model.analytes.items()
     }
 

@@ -6,10 +6,11 @@ one is refused whole, with the place and the reason.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from fhir.resources.R4B.bundle import Bundle
 from pydantic import ValidationError
@@ -69,6 +70,22 @@ class BundleError(Exception):
         self.reason = reason
 
 
+_Reader = TypeVar("_Reader", bound=Callable[..., Any])
+
+
+def _placed(read: _Reader) -> _Reader:
+    """Valid FHIR can still hold a form that nobody writes (`"given": [null]`): say where it stands."""
+
+    @wraps(read)
+    def reading(entry: "_Entry", *arguments: Any) -> Any:
+        try:
+            return read(entry, *arguments)
+        except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
+            raise BundleError(entry.place, f"has a form that cannot be read: {error}") from error
+
+    return cast(_Reader, reading)
+
+
 @dataclass(frozen=True)
 class _Entry:
     """One resource of the bundle and where it stands."""
@@ -118,10 +135,21 @@ def _parse(raw: bytes, name: str) -> dict[str, Any]:
         raise BundleError(f"byte {error.start}", "not UTF-8 text") from error
     except RecursionError as error:
         raise BundleError(name, "nested too deeply to be a bundle") from error
+    if not _is_text(document):
+        raise BundleError(name, "holds characters that are no text (NUL or half a surrogate pair)")
     if not isinstance(document, dict) or document.get("resourceType") != "Bundle":
         kind = document.get("resourceType") if isinstance(document, dict) else None
         raise BundleError("resourceType", f"a Bundle is expected, not {kind or 'something else'}")
     return document
+
+
+def _is_text(document: Any) -> bool:
+    """Whether every string is text that a database can keep."""
+    try:
+        encoded = json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return b"\\u0000" not in encoded
 
 
 def _validate(document: dict[str, Any]) -> None:
@@ -218,6 +246,7 @@ def _referral(patient: _Entry, entries: list[_Entry]) -> ReferralData:
     )
 
 
+@_placed
 def _name(patient: _Entry) -> tuple[str, str]:
     names = patient.resource.get("name") or []
     preferred = next((n for n in names if n.get("use") == "official"), names[0] if names else {})
@@ -227,6 +256,7 @@ def _name(patient: _Entry) -> tuple[str, str]:
     return given[:120], family[:120]
 
 
+@_placed
 def _identity(patient: _Entry) -> tuple[str, str, str]:
     """The sender's system and id of the person, and the sender's medical record number."""
     identifiers = patient.resource.get("identifier") or []
@@ -291,6 +321,7 @@ def _key(entry: _Entry) -> str:
     return str(key)[:200]
 
 
+@_placed
 def _condition(entry: _Entry) -> ReferredCondition:
     resource = entry.resource
     coded = _coded(entry, resource.get("code"), "code")
@@ -310,6 +341,7 @@ def _category(display: str) -> str:
     return "finding" if "(finding)" in display or "(situation)" in display else "disorder"
 
 
+@_placed
 def _medication(entry: _Entry, listed: dict[str, dict[str, Any]]) -> ReferredMedication:
     resource = entry.resource
     concept = resource.get("medicationCodeableConcept")
@@ -333,6 +365,7 @@ def _medication(entry: _Entry, listed: dict[str, dict[str, Any]]) -> ReferredMed
     )
 
 
+@_placed
 def _allergy(entry: _Entry) -> ReferredAllergy:
     resource = entry.resource
     reactions = [
@@ -349,6 +382,7 @@ def _allergy(entry: _Entry) -> ReferredAllergy:
     )
 
 
+@_placed
 def _procedure(entry: _Entry) -> ReferredCondition:
     resource = entry.resource
     period = resource.get("performedPeriod") or {}
@@ -398,6 +432,7 @@ def _measurement(part: dict[str, Any]) -> tuple[str, float] | None:
     return None
 
 
+@_placed
 def _moment(entry: _Entry) -> datetime | None:
     text = entry.resource.get("effectiveDateTime") or (
         entry.resource.get("effectivePeriod") or {}

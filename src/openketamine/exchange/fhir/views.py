@@ -47,9 +47,10 @@ class UploadForm(forms.Form):
 @allow(Role.COORDINATOR, Role.PRESCRIBER, Role.DIRECTOR)
 @require_http_methods(["GET", "POST"])
 def import_referrals(request: HttpRequest) -> HttpResponse:
-    form = UploadForm(request.POST or None, request.FILES or None)
+    is_post = request.method == "POST"
+    form = UploadForm(request.POST, request.FILES) if is_post else UploadForm()
     summaries: list[ImportSummary] = []
-    if request.method == "POST" and form.is_valid():
+    if is_post and form.is_valid():
         summaries = [_import(request, upload) for upload in form.cleaned_data["files"]]
     return render(
         request,
