@@ -56,7 +56,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
         connection.ops.execute_sql_flush = flush_unguarded
 
 
-# The same examples on every run where a failure would block others; new ones on a developer's machine.
+# The same examples on every run where a failure would block others; new ones elsewhere.
 hypothesis.settings.register_profile(
     "clinic", deadline=None, derandomize=os.environ.get("CI") == "true"
 )

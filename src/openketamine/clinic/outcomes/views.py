@@ -63,6 +63,20 @@ def follow_ups(request: HttpRequest) -> HttpResponse:
 
 @staff_only
 @require_GET
+def follow_up_summary(request: HttpRequest) -> HttpResponse:
+    """A fragment for the day's list: forms still missing, and calls to make."""
+    return render(
+        request,
+        "outcomes/_summary.html",
+        {
+            "overdue": [f for f in queries.waiting_forms() if queries.state_of(f) == "overdue"],
+            "missed": queries.missed_forms(limit=5),
+        },
+    )
+
+
+@staff_only
+@require_GET
 def trajectory(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     """A fragment: the scores of a course as a chart and a table, and its forms."""
     course = get_object_or_404(Course, pk=course_id)

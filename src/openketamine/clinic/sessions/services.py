@@ -239,6 +239,8 @@ def complete_check(
     """
     _require_role(actor, BEDSIDE, "do the pre-session check")
     session = _require_open(session)
+    if (sent := stored(session, client_id)) is not None:
+        return sent
     _require_treatable(session.course)
     _require_same_plan(session)
     protocol = queries.protocol_of(session)

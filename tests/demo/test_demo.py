@@ -1,0 +1,86 @@
+"""The demonstration clinic: the same invented people every time, at every step of care."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.intake.models import SafetyReview
+from openketamine.clinic.people.models import Course, Person, Stage
+from openketamine.clinic.record import clock, services
+from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.sessions.models import Phase, Session
+from openketamine.demo import cast, clinic, feed, physiology
+
+SATURDAY_NIGHT = datetime(2026, 11, 28, 0, 7, tzinfo=UTC)
+
+
+def test_the_same_seed_gives_the_same_people():
+    day = date(2026, 11, 24)
+    assert cast.characters(40, today=day) == cast.characters(40, today=day)
+    assert cast.characters(40, today=day)[:10] == cast.characters(10, today=day)
+
+
+def test_everybody_is_obviously_invented():
+    for who in cast.characters(40, today=date(2026, 11, 24)):
+        assert who.family_name in cast._FAMILY
+        assert who.systolic_mmhg > who.diastolic_mmhg + 15
+        assert who.weight_kg > 40
+
+
+def test_the_effect_of_a_standard_infusion_is_one_at_its_end():
+    assert physiology.effect([(0, 40, 60.0)], 40, 60.0) == pytest.approx(1.0)
+    assert physiology.effect([(0, 40, 60.0)], 140, 60.0) < 0.05
+    assert physiology.effect([], 10, 60.0) == 0
+
+
+def test_a_demonstration_of_another_day_is_discarded(tmp_path, monkeypatch):
+    (tmp_path / "demo.sqlite3").write_text("old")
+    (tmp_path / "openketamine.sqlite3").write_text("a real clinic")
+    (tmp_path / "demo-built").touch()
+    clinic.discard_stale(tmp_path)
+    assert (tmp_path / "demo.sqlite3").exists()
+    later = clinic.STALE_AFTER.total_seconds() + 60
+    now = clinic.stopwatch.time()
+    monkeypatch.setattr(clinic.stopwatch, "time", lambda: now + later)
+    clinic.discard_stale(tmp_path)
+    assert not (tmp_path / "demo.sqlite3").exists()
+    assert (tmp_path / "openketamine.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [datetime(2026, 11, 24, 10, 30, tzinfo=UTC), SATURDAY_NIGHT],
+    ids=["a Tuesday morning", "just after midnight on a Saturday"],
+)
+def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, settings, tmp_path):
+    settings.HOME = tmp_path
+    with clock.at(moment):
+        clinic.build(report=lambda line: None)
+        assert Person.objects.count() == 40
+        present = set(Course.objects.values_list("stage", flat=True))
+        assert present >= {
+            Stage.REFERRED,
+            Stage.SCREENING,
+            Stage.CONSENT,
+            Stage.PLANNING,
+            Stage.TREATMENT,
+            Stage.FOLLOW_UP,
+            Stage.DECLINED,
+        }
+        running = Session.objects.get(phase=Phase.INFUSION)
+        assert Session.objects.filter(phase=Phase.RECOVERY).count() == 1
+        assert Session.objects.filter(phase=Phase.CHECK).count() == 1
+        assert SafetyReview.objects.filter(closed_at=None).count() == 1
+        assert {user.role for user in User.objects.all()} == set(Role)
+        assert services.verify().intact
+
+        before = Event.objects.count()
+        clinic.build(report=lambda line: None)
+        assert Event.objects.count() == before
+
+    with clock.at(moment + timedelta(seconds=20)):
+        assert feed.read_all(np.random.default_rng(1), {}) == 2
+    reading = Event.objects.filter(stream=running.stream).last()
+    assert (reading.kind, reading.source) == ("session.vitals_recorded", Source.MONITOR)

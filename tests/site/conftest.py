@@ -1,0 +1,3 @@
+"""The clinic's fixtures serve here too."""
+
+from tests.clinic.conftest import *  # noqa: F403
