@@ -1,9 +1,246 @@
-"""Commands of this package."""
+"""Commands: `openketamine models` and `openketamine forecast`."""
 
 from __future__ import annotations
 
-from typing import Any
+import argparse
+import re
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from openketamine.pharmacology.dosing import Dose, RateSegment
+    from openketamine.pharmacology.models import Model
+    from openketamine.pharmacology.people import Person
+    from openketamine.pharmacology.report import Report
+
+_NUMBER = r"\d+(?:\.\d+)?|\.\d+"
+_DOSE = re.compile(rf"^({_NUMBER})\s*(mg|ug|mcg|µg)(/kg)?(?:@({_NUMBER})\s*(min|h)?)?$")
+_RATE = re.compile(
+    rf"^({_NUMBER})\s*(mg|ug|mcg|µg)(/kg)?/(h|min)@({_NUMBER})-({_NUMBER})\s*(min|h)?$"
+)
+_SPAN = re.compile(rf"^({_NUMBER})\s*(min|h)$")
+_MG = {"mg": 1.0, "ug": 0.001, "mcg": 0.001, "µg": 0.001}
+_MIN = {"min": 1.0, "h": 60.0, None: 1.0}
 
 
 def register(subparsers: Any) -> None:
-    """Add this package's commands."""
+    """Add `models` and `forecast`."""
+    models = subparsers.add_parser(
+        "models", help="list the pharmacology models with their source and certainty"
+    )
+    models.add_argument("id", nargs="?", help="show one model in full")
+    models.add_argument("--json", action="store_true", help="print JSON")
+    models.set_defaults(run=_refusing(_models))
+
+    forecast = subparsers.add_parser(
+        "forecast",
+        help="forecast the concentrations of a session for one person",
+        description="Forecast a session: what is given, to whom, and what to expect.",
+        epilog="Example: openketamine forecast --drug racemic --route iv --dose 0.5mg/kg "
+        "--over 40min --weight 82 --age 43 --sex female",
+    )
+    # One line that says what to write, in place of the whole usage.
+    forecast.error = _one_line
+    add = forecast.add_argument
+    add("--drug", help="racemic, s-ketamine or esketamine")
+    add("--route", help="iv, im, sc, nasal, sublingual or oral")
+    add("--dose", action="append", default=[], help="such as 0.5mg/kg, 28mg@5 (at 5 min); repeat")
+    add("--over", help="duration of each dose, such as 40min (iv and sc)")
+    add(
+        "--rate", action="append", default=[], help="such as 30mg/h@0-20 (from 0 to 20 min); repeat"
+    )
+    add("--weight", help="kg")
+    add("--age", help="years")
+    add("--height", help="cm")
+    add("--sex", help="female or male")
+    add("--ancestry", help="asian, japanese or other, where a model has that covariate")
+    add("--hepatic", help="impairment of the liver: none, mild, moderate or severe")
+    add("--with", dest="medicines", action="append", default=[], help="another medicine; repeat")
+    add("--model", help="a model's id, or a model file of your own (see `openketamine models`)")
+    add("--until", default="4h", help="how far to forecast (default 4h)")
+    add("--step", default="5min", help="spacing of the times (default 5min)")
+    add("--people", default="4096", help="plausible versions of the person (default 4096)")
+    add("--interval", default="90", help="width of the intervals in percent (default 90)")
+    add("--seed", default="1", help="of the random draw (default 1)")
+    add("--json", metavar="FILE", help="write JSON; - for standard output")
+    add("--csv", metavar="FILE", help="write the quantities as CSV; - for standard output")
+    add("--png", metavar="FILE", help="write a picture (needs matplotlib)")
+    forecast.set_defaults(run=_refusing(_forecast))
+
+
+def _one_line(message: str) -> NoReturn:
+    sys.stderr.write(f"openketamine forecast: {message}\n")
+    raise SystemExit(2)
+
+
+def _refusing(act: Any) -> Any:
+    """Bad input is one line on standard error and exit status 2."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        try:
+            return int(act(arguments))
+        except (ValueError, OSError) as error:
+            sys.stderr.write(f"openketamine {arguments.command}: {error}\n")
+            return 2
+
+    return run
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from openketamine.console import print_json
+    from openketamine.pharmacology.models import list_models, load_model
+    from openketamine.pharmacology.report import describe_model, print_model, print_models
+
+    chosen = [load_model(arguments.id)] if arguments.id else list_models()
+    if arguments.json:
+        print_json([describe_model(model) for model in chosen])
+    elif arguments.id:
+        print_model(chosen[0])
+    else:
+        print_models(chosen)
+    return 0
+
+
+def _forecast(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from openketamine.console import print_json
+    from openketamine.pharmacology.report import make_report, print_report, write_csv, write_png
+
+    model, person, doses, route = _asked(arguments)
+    report: Report = make_report(
+        model,
+        person,
+        doses,
+        route=route,
+        until_min=_span(arguments.until, "--until"),
+        step_min=_span(arguments.step, "--step"),
+        people=_whole(arguments.people, "--people", 1, 1_000_000),
+        interval=_number(arguments.interval, "--interval", 1, 99.9) / 100,
+        seed=_whole(arguments.seed, "--seed", 0, 2**32 - 1),
+    )
+    quiet = False
+    if arguments.csv:
+        quiet = _to(arguments.csv, lambda out: write_csv(report, out)) or quiet
+    if arguments.png:
+        write_png(report, Path(arguments.png))
+    if arguments.json == "-":
+        print_json(report.as_json())
+        quiet = True
+    elif arguments.json:
+        import json
+
+        text = json.dumps(report.as_json(), indent=2)
+        Path(arguments.json).write_text(text + "\n", encoding="utf-8")
+    if not quiet:
+        print_report(report)
+    return 0
+
+
+def _to(name: str, write: Any) -> bool:
+    """Write to a file, or to standard output for `-`; true for the latter."""
+    if name == "-":
+        write(sys.stdout)
+        return True
+    with open(name, "w", encoding="utf-8", newline="") as out:
+        write(out)
+    return False
+
+
+def _asked(
+    arguments: argparse.Namespace,
+) -> tuple[Model, Person, list[Dose | RateSegment], str]:
+    from openketamine.pharmacology.dosing import Dose, RateSegment
+    from openketamine.pharmacology.models import ROUTES, model_for
+    from openketamine.pharmacology.people import Person
+
+    for option, example in (
+        ("drug", "--drug racemic"),
+        ("route", "--route iv"),
+        ("weight", "--weight 82"),
+        ("age", "--age 43"),
+    ):
+        if getattr(arguments, option) is None:
+            raise ValueError(f"Say the {option}, such as {example}.")
+    default = model_for(arguments.drug, arguments.route)
+    model = _own_model(arguments.model) if arguments.model else default
+    route = str(arguments.route)
+    if route not in ROUTES or route not in model.routes:
+        raise ValueError(
+            f"Model {model.id} has no route '{route}'. Use one of: {', '.join(model.routes)}; "
+            f"for {route} leave --model out."
+        )
+    if arguments.drug not in model.drugs:
+        raise ValueError(
+            f"Model {model.id} is of {', '.join(model.drugs)}, not of {arguments.drug}. "
+            "Leave --model out for the usual one."
+        )
+    person = Person(
+        age_years=_number(arguments.age, "--age", None, None),
+        weight_kg=_number(arguments.weight, "--weight", None, None),
+        height_cm=None
+        if arguments.height is None
+        else _number(arguments.height, "--height", None, None),
+        sex=arguments.sex,
+        ancestry=arguments.ancestry,
+        hepatic=arguments.hepatic,
+        drugs=tuple(arguments.medicines),
+    )
+    over = 0.0 if arguments.over is None else _span(arguments.over, "--over")
+    doses: list[Dose | RateSegment] = []
+    for text in arguments.dose:
+        match = _DOSE.match(text)
+        if match is None:
+            raise ValueError(
+                f"Cannot read the dose '{text}'. Write an amount and its unit, such as 0.5mg/kg "
+                "or 28mg, and @ with the time in minutes for a later one, such as 28mg@5."
+            )
+        amount, unit, per_kg, at, at_unit = match.groups()
+        dose_mg = float(amount) * _MG[unit] * (person.weight_kg if per_kg else 1.0)
+        doses.append(Dose(float(at or 0) * _MIN[at_unit], dose_mg, route, over))
+    for text in arguments.rate:
+        match = _RATE.match(text)
+        if match is None:
+            raise ValueError(
+                f"Cannot read the rate '{text}'. Write a rate and from when to when in minutes, "
+                "such as 30mg/h@0-20."
+            )
+        amount, unit, per_kg, per, start, end, time_unit = match.groups()
+        rate = float(amount) * _MG[unit] * (person.weight_kg if per_kg else 1.0)
+        rate *= 60.0 if per == "min" else 1.0
+        scale = _MIN[time_unit]
+        doses.append(RateSegment(float(start) * scale, float(end) * scale, rate, route))
+    if not doses:
+        raise ValueError("Say what is given, such as --dose 0.5mg/kg --over 40min.")
+    return model, person, doses, route
+
+
+def _own_model(name: str) -> Model:
+    from openketamine.pharmacology.models import load_model, read_model
+
+    return read_model(name) if name.endswith((".yaml", ".yml")) else load_model(name)
+
+
+def _span(text: str, option: str) -> float:
+    match = _SPAN.match(text)
+    if match is None or float(match.group(1)) == 0:
+        raise ValueError(f"Cannot read {option} {text}. Write a time with its unit, such as 40min.")
+    return float(match.group(1)) * _MIN[match.group(2)]
+
+
+def _number(text: str, option: str, low: float | None, high: float | None) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(
+            f"Cannot read {option} {text}. Write a number alone, such as {option} 43."
+        ) from None
+    if low is not None and high is not None and not low <= value <= high:
+        raise ValueError(f"{option} must be from {low:g} to {high:g}, not {text}.")
+    return value
+
+
+def _whole(text: str, option: str, low: int, high: int) -> int:
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise ValueError(f"{option} must be a whole number from {low} to {high}, not {text}.")
+    return int(text)

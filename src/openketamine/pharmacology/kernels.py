@@ -30,11 +30,12 @@ R = TypeVar("R")
 
 # Points of an even grid that advance together; a multiple of every vector width in use.
 LANES = 8
-# Two equal rates in a row are told apart by this much, symmetrically about their mean: the error
-# is of its square, (1e-5 k t)^2 / 6, and the rounding it costs is near 1e-16 / 1e-5.
+# Two equal compartments that are only ever passed through one after the other are told apart by
+# this much, symmetrically about their mean: the error is of its square, (1e-5 k t)^2 / 6, and the
+# rounding it costs is near 1e-16 / 1e-5.
 _SPLIT = 1e-5
 # Largest sum of magnitudes of modal coefficients, relative to a lower bound of the curve's peak.
-_CONDITION = 3e7
+_CONDITION = 1e7
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -165,6 +166,7 @@ def decompose(
     blocks: Ints,
     parent: Ints,
     star: Ints,
+    twin: Ints,
     targets: Ints,
     observed: Ints,
     scale: Array,
@@ -181,6 +183,7 @@ def decompose(
         blocks: (groups + 1,) first state of each group, states in downstream order.
         parent: (states,) the neighbour each state of a tree hangs on, -1 for its root.
         star: (groups,) 1 where every state hangs on the first.
+        twin: (states,) the state that alone feeds this one and feeds nothing else, -1 for none.
         targets: (p,) states that inputs enter; observed: (a,) states seen, with scale (a, n).
         lam: (n, m), b: (n, m, p), c: (n, a, m) are written; good: (n,) 1 where the modes serve.
     """
@@ -251,7 +254,7 @@ def decompose(
                 for j in range(i):
                     mean = 0.5 * (lam[row, i] + lam[row, j])
                     if group[i] != group[j] and abs(lam[row, i] - lam[row, j]) < _SPLIT * mean:
-                        if split[i] == 1 or split[j] == 1:
+                        if twin[i] != j or split[i] == 1 or split[j] == 1:
                             ok = False
                         lam[row, i] = mean * (1.0 + _SPLIT)
                         lam[row, j] = mean * (1.0 - _SPLIT)
@@ -367,7 +370,10 @@ def _run(
     lo: int,
     hi: int,
 ) -> None:
-    """Constant plus decaying exponentials at even points lo..hi-1, for every analyte."""
+    """Constant plus decaying exponentials at even points lo..hi-1, for every analyte.
+
+    Rounding below nothing is written as nothing.
+    """
     modes = rate.shape[0]
     analytes = c.shape[0]
     for i in range(modes):
@@ -391,11 +397,11 @@ def _run(
         if hi - j >= LANES:
             for a in range(analytes):
                 for z in range(LANES):
-                    out[a, person, j + z] = total[a, z]
+                    out[a, person, j + z] = max(total[a, z], 0.0)
         else:
             for a in range(analytes):
                 for z in range(hi - j):
-                    out[a, person, j + z] = total[a, z]
+                    out[a, person, j + z] = max(total[a, z], 0.0)
         j += LANES
 
 
@@ -527,6 +533,8 @@ def simulate_modal(
                             decayed = w[i] * math.exp(-rate[i] * (times[at] - begins))
                             for a in range(analytes):
                                 out[a, person, at] += c[row, a, i] * decayed
+                        for a in range(analytes):
+                            out[a, person, at] = max(out[a, person, at], 0.0)
             if e + 1 < events:
                 for i in range(modes):
                     z[i] = flow[i] / rate[i] + w[i] * math.exp(-rate[i] * (ends - begins))

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from openketamine.pharmacology import kernels
 from openketamine.pharmacology.dosing import Dose, Inputs, RateSegment, elementary_inputs
@@ -49,15 +47,18 @@ class _Structure:
 
 def _structure(states: int, source: Ints, to: Ints, loses: Ints) -> _Structure:
     inside = to >= 0
-    graph = csr_matrix(
-        (np.ones(int(inside.sum())), (source[inside], to[inside])), shape=(states, states)
-    )
-    count, label = connected_components(graph, directed=True, connection="strong")
+    reach = np.eye(states, dtype=bool)
+    reach[source[inside], to[inside]] = True
+    for _ in range(states.bit_length()):
+        reach = reach @ reach
+    # States that reach one another are one group; it is known by its first state.
+    label = (reach & reach.T).argmax(axis=1)
+    count = states
     feeds = np.zeros((count, count), dtype=bool)
     for s, t in zip(source[inside], to[inside], strict=True):
         if label[s] != label[t]:
             feeds[label[s], label[t]] = True
-    waiting = list(range(count))
+    waiting = sorted({int(g) for g in label})
     groups: list[int] = []
     while waiting:
         ready = next(g for g in waiting if not feeds[waiting, g].any())
@@ -101,6 +102,23 @@ def _structure(states: int, source: Ints, to: Ints, loses: Ints) -> _Structure:
         to=np.where(inside, position[to], -1),
         loses=loses,
     )
+
+
+def _twins(s: _Structure, targets: Ints, observed: Ints) -> Ints:
+    """For each state, the one that alone feeds it and feeds nothing else, -1 for none.
+
+    What leaves the second of such a pair depends on the two rates alike, so that equal ones may be
+    told apart symmetrically; which holds only where no dose enters between and nothing is seen.
+    """
+    twin = np.full(len(s.order), -1, dtype=np.int64)
+    for state in range(len(s.order)):
+        feeds = np.flatnonzero(s.to == state)
+        if len(feeds) != 1 or state in targets or not s.loses[feeds[0]]:
+            continue
+        before = s.source[feeds[0]]
+        if (s.source == before).sum() == 1 and before not in observed and before != state:
+            twin[state] = before
+    return twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +195,8 @@ class Kinetics:
         self._structure = structure
         self._observed = structure.order[np.array(observed, dtype=np.int64)]
         self._scale = np.array(scale)
+        if not (np.isfinite(self._scale).all() and (self._scale > 0).all()):
+            raise ValueError(f"A volume of model {model.id} is not above 0.")
         entries = sorted(
             {
                 states.index(model.entry(path))
@@ -186,6 +206,7 @@ class Kinetics:
         )
         self._entries = np.array(entries, dtype=np.int64)
         self._targets = structure.order[self._entries]
+        self._twin = _twins(structure, self._targets, self._observed)
         self._modes: _Modes | None = None
 
     def __len__(self) -> int:
@@ -337,6 +358,7 @@ class Kinetics:
                     s.blocks,
                     s.parent,
                     s.star,
+                    self._twin,
                     self._targets,
                     self._observed,
                     self._scale,

@@ -76,7 +76,7 @@ def receive_referral(
 
     Args:
         origin: where it came from in words, e.g. the file's name.
-        is_another_person: False refuses somebody of a name and date of birth that are known already.
+        is_another_person: False refuses somebody of a known name and date of birth.
 
     Raises:
         Refused: the person is under 18, a measurement is impossible, or it may be somebody known.

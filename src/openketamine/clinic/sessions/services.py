@@ -146,8 +146,8 @@ def _require_same_plan(session: Session) -> None:
     current = plans.plan_in_force(session.course)
     if current is None or current.pk != session.planned.plan_id:
         raise Refused(
-            "The plan has been ordered anew since this session was opened. Cancel this session; the "
-            "next one on the calendar carries the new dose."
+            "The plan has been ordered anew since this session was opened. Cancel this session; "
+            "the next one on the calendar carries the new dose."
         )
 
 

@@ -74,7 +74,7 @@ _Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
 
 def _placed(read: _Reader) -> _Reader:
-    """Valid FHIR can still hold a form that nobody writes (`"given": [null]`): say where it stands."""
+    """Valid FHIR can still hold what nobody writes (`"given": [null]`): say where it stands."""
 
     @wraps(read)
     def reading(entry: "_Entry", *arguments: Any) -> Any:

@@ -1,0 +1,319 @@
+"""A forecast of concentrations put together for a reader: table, plot, CSV, PNG, JSON."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from openketamine.pharmacology.dosing import Dose, RateSegment, total_dose_mg
+from openketamine.pharmacology.kinetics import Exposure, Kinetics, exposure
+from openketamine.pharmacology.models import Model
+from openketamine.pharmacology.people import (
+    Person,
+    person_warnings,
+    sample_parameters,
+    typical_parameters,
+)
+
+Array = npt.NDArray[np.float64]
+
+# People solved at a time: what is kept of each is small, what is computed on the way is not.
+_AT_A_TIME = 8192
+_METRICS = {
+    "cmax": ("cmax_ng_per_ml", "ng/mL"),
+    "tmax_min": ("tmax_min", "min"),
+    "auc_inf": ("auc_inf_ng_h_per_ml", "ng*h/mL"),
+    "auc_0_24h": ("auc_0_24h_ng_h_per_ml", "ng*h/mL"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a forecast says.
+
+    Attributes:
+        quantiles: the probabilities of each quantity's rows, such as (0.05, 0.25, 0.5, 0.75, 0.95).
+        quantities: name -> (unit, shape (quantiles, t)).
+        analytes: name -> metric -> (typical, low, median, high).
+    """
+
+    model: Model
+    person: Person
+    route: str
+    dose_mg: float
+    interval: float
+    people: int
+    warnings: tuple[str, ...]
+    times_min: Array
+    quantiles: tuple[float, ...]
+    quantities: dict[str, tuple[str, Array]]
+    analytes: dict[str, dict[str, tuple[float, float, float, float]]]
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines: ng/mL, min, ng*h/mL."""
+        return {
+            "model": self.model.id,
+            "source": self.model.source.model_dump(),
+            "matrix": self.model.matrix,
+            "certainty": self.model.certainty,
+            "dose_mg": self.dose_mg,
+            "people": self.people,
+            "interval": self.interval,
+            "warnings": list(self.warnings),
+            "times_min": self.times_min.tolist(),
+            "quantities": {
+                name: {
+                    "unit": unit,
+                    "quantiles": {
+                        f"{q:g}": [float(f"{v:.6g}") for v in row]
+                        for q, row in zip(self.quantiles, rows, strict=True)
+                    },
+                }
+                for name, (unit, rows) in self.quantities.items()
+            },
+            "analytes": {
+                name: {
+                    metric: {
+                        "median": median,
+                        "interval": [low, high],
+                        "typical": typical,
+                        "unit": _METRICS[metric][1],
+                    }
+                    for metric, (typical, low, median, high) in metrics.items()
+                }
+                for name, metrics in self.analytes.items()
+            },
+        }
+
+
+def make_report(
+    model: Model,
+    person: Person,
+    doses: Sequence[Dose | RateSegment],
+    *,
+    route: str,
+    until_min: float,
+    step_min: float,
+    people: int,
+    interval: float,
+    seed: int,
+) -> Report:
+    """Forecast the concentrations of a session and what is read off them.
+
+    Raises:
+        ValueError: the doses do not fit the model, or the times are too many.
+    """
+    count = int(np.floor(until_min / step_min + 1e-9)) + 1
+    if count > 5000:
+        raise ValueError(f"{count} times are too many to show; use a longer --step.")
+    times: Array = np.arange(count, dtype=np.float64) * step_min
+    tail = (1 - interval) / 2
+    quantiles = (round(tail, 6), 0.25, 0.5, 0.75, round(1 - tail, 6))
+    parameters = sample_parameters(model, person, people, seed=seed, route=route)
+    conc: dict[str, list[Array]] = {name: [] for name in model.analytes}
+    exposures: dict[str, list[Exposure]] = {name: [] for name in model.analytes}
+    for first in range(0, people, _AT_A_TIME):
+        kinetics = Kinetics(model, parameters.take(slice(first, first + _AT_A_TIME)))
+        for name, values in kinetics.at(doses, times).items():
+            conc[name].append(values.astype(np.float32))
+        for name, found in exposure(kinetics, doses, step_min=1.0).items():
+            exposures[name].append(found)
+    usual = exposure(Kinetics(model, typical_parameters(model, person, route)), doses)
+    quantities = {
+        name: ("ng/mL", np.quantile(np.concatenate(parts), quantiles, axis=0))
+        for name, parts in conc.items()
+    }
+    analytes = {}
+    for name, found_parts in exposures.items():
+        metrics = {}
+        for metric, (attribute, _) in _METRICS.items():
+            values = np.concatenate([getattr(part, attribute) for part in found_parts])
+            low, median, high = np.quantile(values, [tail, 0.5, 1 - tail])
+            typical = float(getattr(usual[name], attribute)[0])
+            metrics[metric] = (typical, float(low), float(median), float(high))
+        analytes[name] = metrics
+    return Report(
+        model=model,
+        person=person,
+        route=route,
+        dose_mg=total_dose_mg(doses),
+        interval=interval,
+        people=people,
+        warnings=(*model.warnings, *person_warnings(model, person, route)),
+        times_min=times,
+        quantiles=quantiles,
+        quantities=quantities,
+        analytes=analytes,
+    )
+
+
+def print_report(report: Report) -> None:
+    """A table of times, what is read off the curves, a plot, and the warnings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    model = report.model
+    console.print(f"[bold]{model.title}[/bold]")
+    console.print(
+        f"{report.dose_mg:.4g} mg by {report.route}; {model.matrix} plasma; "
+        f"{report.people} plausible versions of this person"
+    )
+    console.print(f"{model.source.citation} ({model.id}); weakest value: {model.certainty}")
+    percent = f"{100 * report.interval:g} %"
+    table = Table(title=f"Concentration, ng/mL: median ({percent} interval)", title_justify="left")
+    table.add_column("min", justify="right")
+    for name in report.quantities:
+        table.add_column(name, justify="right")
+    every = max(1, round(len(report.times_min) / 12))
+    for i in range(0, len(report.times_min), every):
+        cells = [
+            f"{rows[2, i]:.1f} ({rows[0, i]:.1f}-{rows[4, i]:.1f})"
+            for _, rows in report.quantities.values()
+        ]
+        table.add_row(f"{report.times_min[i]:g}", *cells)
+    console.print(table)
+    summary = Table(title=f"Median ({percent} interval)", title_justify="left")
+    for heading in ("", "Cmax, ng/mL", "Tmax, min", "AUC to infinity, ng*h/mL", "AUC 0-24 h"):
+        summary.add_column(heading, justify="right" if heading else "left")
+    for name, metrics in report.analytes.items():
+        summary.add_row(
+            name,
+            *(
+                f"{median:.3g} ({low:.3g}-{high:.3g})"
+                for _, low, median, high in (metrics[m] for m in _METRICS)
+            ),
+        )
+    console.print(summary)
+    name, (_, rows) = next(iter(report.quantities.items()))
+    console.print(f"{name}, ng/mL: [bold]•[/bold] median, ░ {percent} interval")
+    for line in plot(report.times_min, rows[0], rows[2], rows[4]):
+        console.print(line, markup=False)
+    for warning in report.warnings:
+        console.print(f"! {warning}", markup=False)
+
+
+def plot(
+    times_min: Array, low: Array, median: Array, high: Array, *, width: int = 64, height: int = 12
+) -> list[str]:
+    """A curve with its interval in characters, one string a line."""
+    top = float(high.max()) or 1.0
+    at = np.linspace(times_min[0], times_min[-1], width)
+    rows = [
+        np.clip(np.round(np.interp(at, times_min, v) / top * (height - 1)), 0, height - 1)
+        for v in (low, median, high)
+    ]
+    lines = []
+    for level in range(height - 1, -1, -1):
+        cells = "".join(
+            "•" if mid == level else "░" if lo <= level <= hi else " "
+            for lo, mid, hi in zip(*rows, strict=True)
+        )
+        label = f"{top * level / (height - 1):.0f}" if level % 3 == 2 or level == 0 else ""
+        lines.append(f"{label:>6} │{cells.rstrip()}")
+    lines.append(" " * 7 + "└" + "─" * width)
+    end = f"{times_min[-1]:g} min"
+    lines.append(" " * 8 + f"{times_min[0]:g}" + end.rjust(width - len(f"{times_min[0]:g}")))
+    return lines
+
+
+def write_csv(report: Report, out: TextIO) -> None:
+    """One row for each time and quantity."""
+    writer = csv.writer(out)
+    writer.writerow(["time_min", "quantity", "unit", *(f"q{q:g}" for q in report.quantiles)])
+    for name, (unit, rows) in report.quantities.items():
+        for i, time in enumerate(report.times_min):
+            writer.writerow([f"{time:g}", name, unit, *(f"{v:.6g}" for v in rows[:, i])])
+
+
+def write_png(report: Report, path: Path) -> None:
+    """A picture of every analyte with its interval.
+
+    Raises:
+        ValueError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ValueError(
+            "A picture needs matplotlib. Install it with: pip install 'openketamine[plot]'."
+        ) from None
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for (name, (_, rows)), colour in zip(
+        report.quantities.items(), ("#0b6e6e", "#5b6770", "#9aa5ab"), strict=False
+    ):
+        axes.fill_between(report.times_min, rows[0], rows[4], color=colour, alpha=0.15, lw=0)
+        axes.plot(report.times_min, rows[2], color=colour, label=name)
+    axes.set_xlabel("Time, min")
+    axes.set_ylabel(f"Concentration in {report.model.matrix} plasma, ng/mL")
+    axes.set_title(
+        f"{report.dose_mg:.4g} mg by {report.route}: median and "
+        f"{100 * report.interval:g} % interval",
+        loc="left",
+    )
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(report.times_min[0], report.times_min[-1])
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, format="png")
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """A model's entry in the list, for machines."""
+    return {
+        "id": model.id,
+        "title": model.title,
+        "drugs": model.drugs,
+        "routes": list(model.routes),
+        "analytes": list(model.analytes),
+        "matrix": model.matrix,
+        "population": model.population,
+        "source": model.source.model_dump(),
+        "certainty": model.certainty,
+        "certainties": model.certainties,
+        "warnings": list(model.warnings),
+    }
+
+
+def print_models(models: Sequence[Model]) -> None:
+    """The list of models with source and certainty."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for model in models:
+        console.print(f"[bold]{model.id}[/bold]")
+        console.print(f"  {model.title}", markup=False)
+        console.print(
+            f"  {', '.join(model.drugs)} | {', '.join(model.routes)} | {model.matrix} plasma | "
+            f"{', '.join(model.analytes)}",
+            markup=False,
+        )
+        doi = f", doi {model.source.doi}" if model.source.doi else ""
+        console.print(f"  {model.source.citation}{doi}", markup=False)
+        counts = ", ".join(f"{count} {mark}" for mark, count in model.certainties.items())
+        console.print(f"  values: {counts}", markup=False)
+
+
+def print_model(model: Model) -> None:
+    """One model in full."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    print_models([model])
+    console.print(f"  {model.population}\n\n{model.summary}\n", markup=False)
+    table = Table()
+    for heading in ("parameter", "value", "unit", "meaning", "certainty"):
+        table.add_column(heading)
+    for name, p in model.parameters.items():
+        table.add_row(name, f"{p.value:g}", p.unit, p.meaning, p.certainty)
+    console.print(table)
+    for warning in model.warnings:
+        console.print(f"! {warning}", markup=False)
