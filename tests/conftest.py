@@ -38,22 +38,22 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Let a test's database be emptied afterwards, which the record's own triggers would refuse."""
     from importlib import import_module
 
-    from django.db import connection
+    from django.db.backends.sqlite3.operations import DatabaseOperations
 
     guard = import_module("openketamine.clinic.record.migrations.0002_append_only").SQLITE
-    flush = connection.ops.execute_sql_flush
+    flush = DatabaseOperations.execute_sql_flush
 
-    def flush_unguarded(statements: list[str]) -> None:
-        with connection.cursor() as cursor:
+    def flush_unguarded(self: DatabaseOperations, statements: list[str]) -> None:
+        with self.connection.cursor() as cursor:
             for statement in guard["backward"]:
                 cursor.execute(statement)
-            flush(statements)
+            flush(self, statements)
             for statement in guard["forward"]:
                 cursor.execute(statement)
 
-    # PostgreSQL truncates, which row triggers do not see.
-    if connection.vendor == "sqlite":
-        connection.ops.execute_sql_flush = flush_unguarded
+    # Of the class, for each thread and context has a connection of its own. PostgreSQL truncates,
+    # which row triggers do not see.
+    DatabaseOperations.execute_sql_flush = flush_unguarded
 
 
 # The same examples on every run where a failure would block others; new ones elsewhere.
