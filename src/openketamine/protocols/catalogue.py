@@ -31,12 +31,13 @@ class CatalogueEntry:
     effective_from: date | None
     effective_to: date | None
     reviewed_on: date
+    review_by: date
     file: str
     content: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
         """For machines, dates as ISO text."""
-        dates = ("effective_from", "effective_to", "reviewed_on")
+        dates = ("effective_from", "effective_to", "reviewed_on", "review_by")
         iso = {name: value and value.isoformat() for name in dates if (value := vars(self)[name])}
         return {**vars(self), "refs": list(self.refs), **iso}
 
@@ -75,7 +76,8 @@ def _entries(library: Library) -> Iterator[CatalogueEntry]:
             jurisdiction=stated("jurisdiction", "any"),
             effective_from=stated("effective_from", None),
             effective_to=stated("effective_to", None),
-            reviewed_on=file[1].reviewed_on,
+            reviewed_on=getattr(item, "reviewed_on", None) or file[1].reviewed_on,
+            review_by=getattr(item, "review_by", None) or file[1].review_due,
             file=file[0],
             content=item.model_dump(mode="json", exclude_none=True, by_alias=True),
         )

@@ -161,9 +161,8 @@ def questions_for(
 def _applies(rule: schema.EligibilityRule, condition: str, on: date, jurisdiction: str) -> bool:
     return (
         (not rule.conditions or condition in rule.conditions)
-        and rule.jurisdiction in {"any", jurisdiction}
-        and (rule.effective_from is None or rule.effective_from <= on)
-        and (rule.effective_to is None or on <= rule.effective_to)
+        and rule.applies_in(jurisdiction)
+        and rule.in_force(on)
     )
 
 

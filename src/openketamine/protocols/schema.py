@@ -1,7 +1,7 @@
 """The form of a protocol file. Pydantic checks every file against it when the library is loaded."""
 
-from datetime import date
-from typing import Any, Literal
+from datetime import date, timedelta
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -24,7 +24,43 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Sourced(Strict):
+class Dated(Strict):
+    """Where and when something holds, and when somebody last read it against its source.
+
+    `reviewed_on` and `review_by` are inherited from the file where they are not given.
+    """
+
+    # False where the rest cannot stand without it: such an entry never lapses by itself.
+    may_lapse: ClassVar[bool] = True
+
+    jurisdiction: str = Field(default="any", pattern=r"^(any|[A-Z]{2}(-[A-Z0-9]{1,3})?)$")
+    effective_from: date | None = None
+    effective_to: date | None = None  # the last day on which it holds
+    reviewed_on: date | None = None
+    review_by: date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Dated":
+        if self.effective_from and self.effective_to and self.effective_to < self.effective_from:
+            raise ValueError("effective_to lies before effective_from")
+        if not self.may_lapse and (self.effective_from or self.effective_to):
+            raise ValueError("this cannot lapse by itself: date the entry that it belongs to")
+        return self
+
+    def in_force(self, on: date) -> bool:
+        """Whether it holds on a day."""
+        return (self.effective_from is None or self.effective_from <= on) and (
+            self.effective_to is None or on <= self.effective_to
+        )
+
+    def applies_in(self, jurisdiction: str) -> bool:
+        """Whether it holds in a place: what holds in US holds in US-CA, and not the reverse."""
+        return self.jurisdiction == "any" or (jurisdiction + "-").startswith(
+            self.jurisdiction + "-"
+        )
+
+
+class Sourced(Dated):
     """A statement with its source and how far it has been checked."""
 
     source: str
@@ -45,6 +81,22 @@ class Entry(Sourced):
                 f"not as {self.authority!r}"
             )
         return self
+
+
+# A file that names no day for its next review is due this long after the last one.
+REVIEW_AFTER = timedelta(days=365)
+
+
+class LibraryFile(Strict):
+    """What every file of the library states about itself."""
+
+    reviewed_on: date
+    review_by: date | None = None
+
+    @property
+    def review_due(self) -> date:
+        """The day by which somebody must read it against its sources again."""
+        return self.review_by or self.reviewed_on + REVIEW_AFTER
 
 
 class AskedOf(Strict):
@@ -93,8 +145,7 @@ class CodeLists(Entry):
     statement: str
 
 
-class FactsFile(Strict):
-    reviewed_on: date
+class FactsFile(LibraryFile):
     sections: dict[str, str]
     facts: tuple[FactDefinition, ...]
     codes: CodeLists
@@ -103,8 +154,7 @@ class FactsFile(Strict):
     allergens: tuple[Names, ...]
 
 
-class SourcesFile(Strict):
-    reviewed_on: date
+class SourcesFile(LibraryFile):
     sources: dict[str, str]
 
 
@@ -124,9 +174,6 @@ class EligibilityRule(Entry):
     patient: str
     when: Condition
     conditions: tuple[str, ...] = ()
-    jurisdiction: str = "any"
-    effective_from: date | None = None
-    effective_to: date | None = None
 
     @field_validator("when")
     @classmethod
@@ -135,14 +182,15 @@ class EligibilityRule(Entry):
         return value
 
 
-class EligibilityFile(Strict):
-    reviewed_on: date
+class EligibilityFile(LibraryFile):
     routes: tuple[str, ...]
     required: tuple[RequiredFact, ...]
     rules: tuple[EligibilityRule, ...]
 
 
 class Limit(Entry):
+    may_lapse = False
+
     id: str
     quantity: str
     label: str
@@ -159,6 +207,8 @@ class Vial(Sourced):
 
 
 class CoursePattern(Entry):
+    may_lapse = False
+
     statement: str
     sessions: int
     shortest_days: int
@@ -202,15 +252,14 @@ class Occasion(Strict):
     statement: str = ""
 
 
-class MeasurementPlan(Entry):
+class MeasurementPlan(Entry, LibraryFile):
     """Which instruments are due, and when."""
 
     reviewed_on: date
     occasions: tuple[Occasion, ...]
 
 
-class RegimensFile(Strict):
-    reviewed_on: date
+class RegimensFile(LibraryFile):
     regimens: tuple[Regimen, ...]
 
 
@@ -228,15 +277,16 @@ class ObservationRule(Entry):
 
 
 class LateRule(Entry):
+    may_lapse = False
+
     value: float
     statement: str
 
 
-class Threshold(Strict):
+class Threshold(Entry):
     """A limit of clinic policy. Exactly one of the bounds is set."""
 
     id: str
-    ref: str
     priority: Literal["amber", "red"]
     quantity: str
     statement: str
@@ -301,8 +351,7 @@ class Medicines(Entry):
     items: tuple[Medicine, ...]
 
 
-class MonitoringFile(Strict):
-    reviewed_on: date
+class MonitoringFile(LibraryFile):
     route: str
     presession: tuple[ChecklistItem, ...]
     schedule: tuple[ObservationRule, ...]
@@ -326,8 +375,7 @@ class DischargeCriterion(Entry):
     must_be: bool | None = Field(default=None, alias="is")
 
 
-class DischargeFile(Strict):
-    reviewed_on: date
+class DischargeFile(LibraryFile):
     route: str
     criteria: tuple[DischargeCriterion, ...]
 
@@ -401,7 +449,7 @@ class RedFlagRule(Strict):
     demands: str
 
 
-class InstrumentFile(Sourced):
+class InstrumentFile(Sourced, LibraryFile):
     id: str
     name: str
     short_name: str
@@ -508,8 +556,7 @@ class Contact(Strict):
     certainty: Certainty
 
 
-class EducationFile(Strict):
-    reviewed_on: date
+class EducationFile(LibraryFile):
     documents: tuple[Document, ...]
     contacts: dict[str, tuple[Contact, ...]]
 
