@@ -31,6 +31,7 @@ def pages(library: protocols.Library) -> dict[str, str]:
         made[f"regimen-{regimen.id}.md"] = _regimen(library, regimen)
     for plan in library.monitoring.values():
         made[f"session-{plan.route.lower()}.md"] = _session(library, plan)
+    made["alarms.md"] = _alarms(library)
     for rules in library.discharge.values():
         made[f"discharge-{rules.route.lower()}.md"] = _discharge(library, rules)
     for instrument in library.instruments.values():
@@ -274,6 +275,25 @@ Shown to the team; the software does not enforce it.
     text += "\n## Medicines at hand\n\nBy the clinic's standing orders; not a recommendation. "
     text += _origin(library, plan.medicines) + "\n\n"
     return text + _table(("medicine", "for", "usual", "routes", "warning"), medicines)
+
+
+def _alarms(library: protocols.Library) -> str:
+    policy = library.alarms
+    rows = [
+        (key, statement, rule.ref or "", _origin(library, rule))
+        for key, rule, statement in policy.rules()
+    ]
+    signs = ", ".join(sign.label.lower() for sign in policy.emergency.signs)
+    return f"""# Alarms
+
+Reviewed {policy.reviewed_on:%d %B %Y}. When a crossed limit becomes an alarm, when it is over, and
+whom it reaches while nobody answers. No authority publishes these figures.
+
+{_table(("id", "rule", "rows", "source"), rows)}
+## Emergency signs
+
+{signs.capitalize()}. {policy.emergency.response}
+"""
 
 
 def _discharge(library: protocols.Library, file: schema.DischargeFile) -> str:

@@ -3,7 +3,7 @@
 Pure: no web, no database, no pharmacology.
 """
 
-from . import discharge, eligibility, instruments, monitoring, regimens
+from . import alarms, discharge, eligibility, instruments, monitoring, regimens
 from .eligibility import Coding, Evidence, Finding, facts_from_record, questions_for, screen
 from .instruments import Score, score
 from .library import Library, PolicyEntry, ProtocolError, load
@@ -18,6 +18,7 @@ __all__ = [
     "PolicyEntry",
     "ProtocolError",
     "Score",
+    "alarms",
     "check_plan",
     "discharge",
     "dose_arithmetic",

@@ -125,6 +125,9 @@ def _entries(library: Library) -> Iterator[CatalogueEntry]:
             yield entry(file, "medicine", medicine.id, medicine, statement, area, plan.medicines)
         for advice in plan.guidance:
             yield entry(file, "guidance", advice.id, advice, advice.statement, area)
+    for file in by_model[schema.AlarmsFile]:
+        for key, rule_, statement in file[1].rules():
+            yield entry(file, "alarm", key, rule_, statement)
     for file in by_model[schema.DischargeFile]:
         for criterion in file[1].criteria:
             yield entry(

@@ -44,6 +44,7 @@ class Library:
     regimens: Mapping[str, schema.Regimen]
     measurements: schema.MeasurementPlan
     monitoring: Mapping[str, schema.MonitoringFile]
+    alarms: schema.AlarmsFile
     discharge: Mapping[str, schema.DischargeFile]
     instruments: Mapping[str, schema.InstrumentFile]
     documents: Mapping[str, schema.Document]
@@ -145,6 +146,8 @@ class Library:
                 yield entry(medicine.id, statement, monitoring.medicines, about)
             for advice in monitoring.guidance:
                 yield entry(advice.id, advice.statement, advice, about)
+        for key, alarm, statement in self.alarms.rules():
+            yield entry(key, statement, alarm, "Alarms")
         for discharge in self.discharge.values():
             for criterion in discharge.criteria:
                 if criterion.authority == "clinic policy":
@@ -328,6 +331,7 @@ def _load(overlay: Path | None, stamp: tuple[tuple[str, int], ...]) -> Library:
         return tuple(part for part in parts.values() if isinstance(part, model))
 
     (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
+    (alarms,) = every(schema.AlarmsFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
     library = Library(
         sources=sources.sources,
@@ -338,6 +342,7 @@ def _load(overlay: Path | None, stamp: tuple[tuple[str, int], ...]) -> Library:
         regimens={r.id: r for file in every(schema.RegimensFile) for r in file.regimens},
         measurements=measurements,
         monitoring={file.route: file for file in every(schema.MonitoringFile)},
+        alarms=alarms,
         discharge={file.route: file for file in every(schema.DischargeFile)},
         instruments={file.id: file for file in every(schema.InstrumentFile)},
         documents={d.id: d for file in education for d in file.documents},
@@ -422,6 +427,12 @@ def _check_references(library: Library, files: Mapping[str, _File]) -> None:
             known("fact", entry.fact, library.facts, "facts.yaml", "concepts")
             if library.facts[entry.fact].kind != "boolean":
                 refuse(entry.fact, "facts.yaml", f"a code can only state a yes: {entry.fact}")
+    bounded = {item.quantity for plan in library.monitoring.values() for item in plan.plausible}
+    for item in library.alarms.settling:
+        known("quantity", item.quantity, bounded, "alarms.yaml", item.id)
+    for sign in library.alarms.signs:
+        for quantity in sign.while_below:
+            known("quantity", quantity, bounded, "alarms.yaml", sign.id)
     for definition in library.facts.values():
         if definition.section:
             known("section", definition.section, library.sections, "facts.yaml", definition.id)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .schema import MonitoringFile, Plausible
+from .schema import MonitoringFile, ObservationRule, Plausible
 
 Priority = Literal["amber", "red"]
 
@@ -74,12 +74,15 @@ def assess(
     return sorted(worst.values(), key=lambda finding: finding.priority != "red")
 
 
+def schedule_of(protocol: MonitoringFile, phase: str) -> ObservationRule | None:
+    """What has to be observed in a phase, and how often; None where nothing is due."""
+    return next((rule for rule in protocol.schedule if rule.phase == phase), None)
+
+
 def every_min(protocol: MonitoringFile, phase: str) -> float | None:
     """How many minutes may lie between observations in a phase; None where none are due."""
-    for rule in protocol.schedule:
-        if rule.phase == phase:
-            return rule.every_min
-    return None
+    rule = schedule_of(protocol, phase)
+    return rule.every_min if rule else None
 
 
 def late_by_min(protocol: MonitoringFile, phase: str, since_last_min: float) -> float:

@@ -1,5 +1,6 @@
 """The form of a protocol file. Pydantic checks every file against it when the library is loaded."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any, ClassVar, Literal
 
@@ -274,6 +275,7 @@ class ObservationRule(Entry):
     phase: Literal["infusion", "recovery"]
     every_min: float
     statement: str
+    quantities: tuple[str, ...] = ("systolic_mmhg", "heart_rate_bpm", "spo2_percent")
 
 
 class LateRule(Entry):
@@ -305,16 +307,19 @@ class Threshold(Entry):
             raise ValueError("give exactly one of at_least, above, below, above_baseline_by")
         return self
 
-    def is_crossed(self, value: float, baseline: float | None) -> bool | None:
-        """Whether a value crosses it; None where it needs a baseline that is not known."""
+    def is_crossed(self, value: float, baseline: float | None, margin: float = 0.0) -> bool | None:
+        """Whether a value crosses it; None where it needs a baseline that is not known.
+
+        With a margin, whether it has not come back inside by more than that.
+        """
         if self.at_least is not None:
-            return value >= self.at_least
+            return value + margin >= self.at_least
         if self.above is not None:
-            return value > self.above
+            return value + margin > self.above
         if self.below is not None:
-            return value < self.below
+            return value - margin < self.below
         assert self.above_baseline_by is not None
-        return None if baseline is None else value - baseline >= self.above_baseline_by
+        return None if baseline is None else value + margin - baseline >= self.above_baseline_by
 
 
 class Plausible(Strict):
@@ -362,6 +367,137 @@ class MonitoringFile(LibraryFile):
     side_effects: SideEffects
     medicines: Medicines
     guidance: tuple[Guidance, ...] = ()
+
+
+class AlarmRule(Entry):
+    """A rule on alarms. Without any one of them the others would not be safe."""
+
+    may_lapse = False
+
+
+class Settling(AlarmRule):
+    """When a crossed limit of one quantity becomes an alarm, and when the alarm is over."""
+
+    id: str
+    quantity: str
+    margin: float = Field(ge=0)
+    confirm_s: float = Field(ge=0)
+    alone_s: float = Field(ge=0)
+    clear_s: float = Field(ge=0)
+    statement: str
+
+    @model_validator(mode="after")
+    def _alone_after_confirmed(self) -> "Settling":
+        if self.alone_s < self.confirm_s:
+            raise ValueError("alone_s is at least confirm_s: waiting alone never confirms sooner")
+        return self
+
+
+class SignAlarm(AlarmRule):
+    """A side effect, or how bad one is, that is an alarm when a person notes it."""
+
+    id: str
+    priority: Literal["amber", "red"]
+    statement: str
+    effect: str | None = None
+    severity: str | None = None
+    times: int = Field(default=1, ge=1)
+    while_below: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _says_what(self) -> "SignAlarm":
+        if self.effect is None and self.severity is None:
+            raise ValueError("name the effect or the severity")
+        return self
+
+
+class EmergencySign(Strict):
+    id: str
+    label: str
+
+
+class Emergency(AlarmRule):
+    statement: str
+    response: str
+    signs: tuple[EmergencySign, ...]
+
+
+class FeedLost(AlarmRule):
+    id: str
+    priority: Literal["amber", "red"]
+    after_min: float = Field(gt=0)
+    statement: str
+    response: str
+
+
+class LateAgain(AlarmRule):
+    id: str
+    after_min: float = Field(gt=0)
+    statement: str
+
+
+class EscalationStep(AlarmRule):
+    """Whom an unanswered alarm reaches after so long. Roles as the clinic's accounts name them."""
+
+    id: str
+    priority: Literal["amber", "red"]
+    after_min: float = Field(ge=0)
+    reaches: tuple[Literal["nurse", "prescriber", "therapist", "coordinator", "director"], ...] = (
+        Field(min_length=1)
+    )
+    statement: str
+
+
+class Quiet(AlarmRule):
+    id: str
+    longest_min: float = Field(gt=0)
+    choices_min: tuple[float, ...] = Field(min_length=1)
+    statement: str
+
+    @model_validator(mode="after")
+    def _within(self) -> "Quiet":
+        if max(self.choices_min) > self.longest_min or min(self.choices_min) <= 0:
+            raise ValueError("choices_min lie above 0 and at most at longest_min")
+        return self
+
+
+class AlarmsFile(LibraryFile):
+    """What makes alarms rare, unmistakable and impossible to leave unanswered."""
+
+    settling: tuple[Settling, ...]
+    signs: tuple[SignAlarm, ...]
+    emergency: Emergency
+    feed_lost: FeedLost
+    late_again: LateAgain
+    escalation: tuple[EscalationStep, ...]
+    quiet: Quiet
+
+    def rules(self) -> Iterator[tuple[str, Entry, str]]:
+        """Every rule: its id, the rule, and what it says with its figures."""
+        yield "AL-EMERGENCY", self.emergency, self.emergency.statement
+        for item in self.settling:
+            figures = (
+                f"margin {item.margin:g}, confirmed {item.confirm_s:g} s, alone "
+                f"{item.alone_s:g} s, over {item.clear_s:g} s"
+            )
+            yield item.id, item, f"{item.statement} [{figures}]"
+        for sign in self.signs:
+            yield sign.id, sign, f"{sign.statement} ({sign.priority})"
+        lost, again, quiet = self.feed_lost, self.late_again, self.quiet
+        yield lost.id, lost, f"{lost.statement} ({lost.priority}, {lost.after_min:g} min)"
+        yield again.id, again, f"{again.statement} [{again.after_min:g} min]"
+        for step in self.escalation:
+            reaches = ", ".join(step.reaches)
+            yield step.id, step, f"{step.statement} [{step.after_min:g} min: {reaches}]"
+        yield quiet.id, quiet, f"{quiet.statement} [{quiet.longest_min:g} min]"
+
+    @model_validator(mode="after")
+    def _red_reaches_somebody_at_once(self) -> "AlarmsFile":
+        if not any(step.priority == "red" and step.after_min == 0 for step in self.escalation):
+            raise ValueError("a red alarm must reach somebody at once: a red step with after_min 0")
+        if not any(step.priority == "amber" for step in self.escalation):
+            raise ValueError("an amber alarm must reach somebody in the end: an amber step")
+        return self
 
 
 class DischargeCriterion(Entry):
@@ -566,6 +702,7 @@ FILES: dict[str, type[BaseModel]] = {
     "facts.yaml": FactsFile,
     "sources.yaml": SourcesFile,
     "measurements.yaml": MeasurementPlan,
+    "alarms.yaml": AlarmsFile,
     "eligibility": EligibilityFile,
     "regimens": RegimensFile,
     "monitoring": MonitoringFile,

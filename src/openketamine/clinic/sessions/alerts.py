@@ -1,108 +1,375 @@
-"""What on a session asks for attention now: limits crossed, observations late.
+"""What on a session asks for attention: limits crossed, signs seen, readings late or lost.
 
-An alert belongs to an episode: it opens with the first reading beyond a limit and ends with the
-first one within it. Acknowledging it, with a name and a reason, quiets this episode only.
+Everything is derived from the timeline, the clinic's policy and the time, so that it is the same on
+every screen and after any crash, and so that whom an unanswered alert reached, and when, can be
+worked out again at any later moment. Only the answer to an alert, by a named person with a reason,
+is an event of its own.
+
+An alert belongs to an episode. Answering it quiets this episode only: it opens anew when the
+limit is crossed anew, and when amber becomes red. A red one that passed by itself stays on the
+screen, without sound, until somebody has answered it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from openketamine.protocols import monitoring
-from openketamine.protocols.schema import MonitoringFile
+from openketamine.clinic.record.models import Source
+from openketamine.protocols import alarms, monitoring
+from openketamine.protocols.schema import AlarmsFile, EscalationStep, MonitoringFile
 
-from .models import Phase
-from .timeline import OBSERVATIONS, VITALS, Line, Timeline
+from .models import OPEN, Phase
+from .timeline import OBSERVATIONS, VITALS, Line, Reading, Timeline
 
 LATE = "late"
+FEED_LOST = "feed-lost"
+EMERGENCY = "emergency"
 _MINUTE = timedelta(minutes=1)
 _WATCHED = {Phase.INFUSION: "infusion", Phase.PAUSED: "infusion", Phase.RECOVERY: "recovery"}
+_RANK = {"amber": 1, "red": 2}
 
 
 @dataclass(frozen=True)
 class Alert:
+    """One episode. `known` is the event up to which the record had to be read to raise it."""
+
     rule_id: str
+    kind: str  # "limit", "sign", "late", "feed" or "emergency"
     priority: monitoring.Priority
     statement: str
     detail: str
     response: str
     since: datetime
+    raised_at: datetime
     certainty: str
     authority: str
+    known: int
+    quantity: str = ""
     at: datetime | None = None  # of the reading that it rests on
+    over_at: datetime | None = None
     acknowledged: Line | None = None
+    steps: tuple[tuple[datetime, EscalationStep], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names this episode, also on a device that has been told to be quiet about it."""
+        return f"{self.rule_id}.{self.known}"
+
+    @property
+    def sounds(self) -> bool:
+        return self.acknowledged is None and self.over_at is None
+
+    @property
+    def reaches(self) -> frozenset[str]:
+        """The roles on whose every screen it stands."""
+        if not self.sounds:
+            return frozenset()
+        return frozenset(role for _, step in self.steps for role in step.reaches)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is on the screen: not over, or grave and not answered."""
+        latched = self.priority == "red" and self.kind in {"limit", "sign"}
+        return self.over_at is None or (latched and self.acknowledged is None)
 
 
-def alerts(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> list[Alert]:
-    """Every alert of a session, unacknowledged red ones first."""
+@dataclass(frozen=True)
+class ToConfirm:
+    """A monitor's reading beyond a limit, alone so far: measure again."""
+
+    statement: str
+    detail: str
+    at: datetime
+    counts_at: datetime
+
+
+def alerts(
+    timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile, now: datetime
+) -> list[Alert]:
+    """Every alert that stands now, unanswered red ones first."""
+    if timeline.phase not in OPEN:
+        return []
+    standing = [alert for alert in history(timeline, protocol, policy, now) if alert.stands]
+    graver = {a.quantity for a in standing if a.priority == "red" and a.over_at is None}
+    shown = [
+        alert
+        for alert in standing
+        if not (alert.kind == "limit" and alert.priority == "amber" and alert.quantity in graver)
+    ]
+    return sorted(
+        shown,
+        key=lambda a: (a.acknowledged is not None, a.priority != "red", not a.sounds, a.raised_at),
+    )
+
+
+def history(
+    timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile, now: datetime
+) -> list[Alert]:
+    """Every alert that the session has had by now, in the order in which they were raised."""
+    if timeline.phase not in OPEN:
+        now = min(now, timeline.closed_at or now)
+    found = list(_emergencies(timeline, policy))
+    if timeline.started_at is not None:
+        found += _limits(timeline, protocol, policy, now)
+        found += _signs(timeline, protocol, policy)
+        found += _late(timeline, protocol, policy, now)
+        found += _feed_lost(timeline, policy, now)
+    return sorted(
+        (_climbed(alert, policy, now) for alert in found if alert.raised_at <= now),
+        key=lambda alert: (alert.raised_at, alert.known),
+    )
+
+
+def to_confirm(
+    timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile, now: datetime
+) -> list[ToConfirm]:
+    """Single readings of a monitor beyond a limit that nothing has confirmed or refuted yet."""
     if timeline.phase not in _WATCHED:
         return []
-    found = [
-        alert
-        for quantity in (*VITALS, *OBSERVATIONS)
-        if (alert := _crossed(timeline, protocol, quantity))
-    ]
-    if late := _late(timeline, protocol, now):
-        found.append(late)
-    return sorted(found, key=lambda a: (a.acknowledged is not None, a.priority != "red"))
-
-
-def _crossed(timeline: Timeline, protocol: MonitoringFile, quantity: str) -> Alert | None:
-    series = timeline.series(quantity)
-    current: monitoring.MonitoringFinding | None = None
-    since: datetime | None = None
-    for reading in reversed(series):
-        findings = monitoring.assess(
-            protocol, {quantity: reading.values[quantity]}, timeline.baseline
+    return [
+        ToConfirm(
+            item.threshold.statement,
+            f"{item.value:g} {_unit(protocol, quantity)}",
+            item.at,
+            item.counts_at,
         )
-        if not findings or (current and findings[0].priority != current.priority):
-            break
-        current, since = current or findings[0], reading.at
-    if current is None or since is None:
-        return None
-    return Alert(
-        rule_id=current.rule_id,
-        priority=current.priority,
-        statement=current.statement,
-        detail=f"{current.value:g} {_unit(protocol, quantity)}",
-        response=current.response,
-        since=since,
-        at=series[-1].at,
-        certainty=current.certainty,
-        authority=current.authority,
-        acknowledged=_acknowledgement(timeline, current.rule_id, since),
-    )
+        for quantity in (*VITALS, *OBSERVATIONS)
+        for item in alarms.episodes(
+            policy, protocol, quantity, *_samples(timeline, quantity), now=now
+        )[1]
+    ]
+
+
+def _samples(timeline: Timeline, quantity: str) -> tuple[list[alarms.Sample], float | None]:
+    """The readings of a quantity that may raise an alarm, and its baseline."""
+    readings = sorted(usable(timeline, quantity), key=lambda r: (r.at, r.seq))
+    return [
+        alarms.Sample(r.at, r.values[quantity], r.source != Source.MONITOR, r.known)
+        for r in readings
+    ], timeline.baseline.get(quantity)
+
+
+def usable(timeline: Timeline, quantity: str) -> list[Reading]:
+    """The readings of a quantity that count: all that are not marked as an artefact."""
+    return timeline.series(quantity)
+
+
+def _limits(
+    timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile, now: datetime
+) -> Iterator[Alert]:
+    for quantity in (*VITALS, *OBSERVATIONS):
+        samples, baseline = _samples(timeline, quantity)
+        episodes, _ = alarms.episodes(policy, protocol, quantity, samples, baseline, now)
+        for episode in episodes:
+            limit, unit = episode.threshold, _unit(protocol, quantity)
+            detail = f"{episode.value:g} {unit}"
+            if episode.worst != episode.value:
+                detail += f", at worst {episode.worst:g}"
+            yield Alert(
+                rule_id=limit.id,
+                kind="limit",
+                priority=limit.priority,
+                statement=limit.statement,
+                detail=detail,
+                response=protocol.responses[limit.priority],
+                since=episode.since,
+                raised_at=episode.raised_at,
+                certainty=limit.certainty,
+                authority=limit.authority,
+                known=episode.known,
+                quantity=quantity,
+                at=episode.at,
+                over_at=episode.over_at,
+                acknowledged=_answer(timeline, limit.id, episode.known, quantity, limit.priority),
+            )
 
 
 def _unit(protocol: MonitoringFile, quantity: str) -> str:
     return next(item.unit for item in protocol.plausible if item.quantity == quantity)
 
 
-def _late(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> Alert | None:
-    last = timeline.latest_vitals
-    phase = _WATCHED[timeline.phase]
-    reference = last.at if last else timeline.started_at
-    if reference is None:
-        return None
-    late_min = monitoring.late_by_min(protocol, phase, (now - reference).total_seconds() / 60)
-    if not late_min:
-        return None
-    interval = monitoring.every_min(protocol, phase) or 0
-    since = reference + timedelta(minutes=interval)
-    return Alert(
+def _signs(timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile) -> Iterator[Alert]:
+    """Side effects that are alarms. Nothing measures their end: they stand until answered."""
+    rules = {sign.id: sign for sign in policy.signs}
+    times: dict[str, int] = {}
+    for line in timeline.side_effects:
+        effect = line.data["effect"]
+        times[effect] = times.get(effect, 0) + 1
+        state: dict[str, float | None] = {}
+        for reading in timeline.observations:
+            if reading.at <= line.at:
+                state |= reading.values
+        told = alarms.signs_told(
+            policy,
+            effect=effect,
+            severity=line.data["severity"],
+            times=times[effect],
+            state=state,
+        )
+        if told is None:
+            continue
+        sign = rules[told]
+        answer = _answer(timeline, sign.id, line.known)
+        yield Alert(
+            rule_id=sign.id,
+            kind="sign",
+            priority=sign.priority,
+            statement=sign.statement,
+            detail=", ".join(filter(None, (line.data["label"].lower(), line.data["note"]))),
+            response=protocol.responses[sign.priority],
+            since=line.at,
+            raised_at=line.at,
+            certainty=sign.certainty,
+            authority=sign.authority,
+            known=line.known,
+            over_at=answer.at if answer else None,
+            acknowledged=answer,
+        )
+
+
+def _emergencies(timeline: Timeline, policy: AlarmsFile) -> Iterator[Alert]:
+    rule = policy.emergency
+    for line in timeline.emergencies:
+        over = timeline.emergencies_over.get(line.seq)
+        yield Alert(
+            rule_id=f"{EMERGENCY}-{line.seq}",
+            kind="emergency",
+            priority="red",
+            statement=f"Emergency: {line.data['label'].lower()}",
+            detail=f"called by {line.actor_name}",
+            response=rule.response,
+            since=line.at,
+            raised_at=line.at,
+            certainty=rule.certainty,
+            authority=rule.authority,
+            known=line.seq,
+            over_at=over.at if over else None,
+            acknowledged=_answer(timeline, f"{EMERGENCY}-{line.seq}", line.seq),
+        )
+
+
+def _late(
+    timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile, now: datetime
+) -> Iterator[Alert]:
+    """The observation that is late now. An answer quiets it for a while, a reading ends it."""
+    if timeline.phase not in _WATCHED:
+        return
+    due = observations_due(timeline, protocol)
+    if due is None:
+        return
+    due_at, what = due
+    raised_at = due_at + protocol.late_after_min.value * _MINUTE
+    if now <= raised_at:
+        return
+    known = max((r.known for r in timeline.vitals), default=0)
+    answer = _answer(timeline, LATE, known, since=raised_at)
+    while answer and now > answer.at + policy.late_again.after_min * _MINUTE:
+        raised_at, known = answer.at + policy.late_again.after_min * _MINUTE, answer.seq
+        answer = _answer(timeline, LATE, known, since=raised_at)
+    yield Alert(
         rule_id=LATE,
+        kind="late",
         priority="amber",
-        statement="Vital signs are late",
-        detail=f"last {(now - reference) // _MINUTE} min ago, due every {interval:g} min",
-        response="Take them now.",
-        since=since,
+        statement=f"{what} late",
+        detail=f"due {(now - due_at) // _MINUTE} min ago",
+        response="Measure now.",
+        since=due_at,
+        raised_at=raised_at,
         certainty=protocol.late_after_min.certainty,
         authority=protocol.late_after_min.authority,
-        acknowledged=_acknowledgement(timeline, LATE, since),
+        known=known,
+        acknowledged=answer,
     )
 
 
-def _acknowledgement(timeline: Timeline, rule_id: str, since: datetime) -> Line | None:
-    for line in reversed(timeline.acknowledgements):
-        if line.data["rule_id"] == rule_id and line.at >= since:
+def observations_due(timeline: Timeline, protocol: MonitoringFile) -> tuple[datetime, str] | None:
+    """When the next vital signs are due, and which, in words. None where none are."""
+    phase = _WATCHED.get(timeline.phase)
+    rule = monitoring.schedule_of(protocol, phase) if phase else None
+    if rule is None or timeline.started_at is None:
+        return None
+    labels = {item.quantity: item.label for item in protocol.plausible}
+    due: dict[str, datetime] = {}
+    for quantity in rule.quantities:
+        taken = [r.at for r in usable(timeline, quantity)]
+        last = max([*taken, timeline.started_at])
+        due[quantity] = last + timedelta(minutes=rule.every_min)
+    first = min(due.values())
+    names = [labels[q] for q, at in due.items() if at <= first + _MINUTE]
+    if len(names) == len(due):
+        return first, "Vital signs"
+    return first, " and ".join(names)
+
+
+def _feed_lost(timeline: Timeline, policy: AlarmsFile, now: datetime) -> Iterator[Alert]:
+    """Every gap in what a monitor sent while the drug worked. Silence is not safety."""
+    rule = policy.feed_lost
+    assert timeline.started_at is not None
+    heard = sorted(
+        {
+            (r.at, r.known)
+            for quantity in VITALS
+            for r in usable(timeline, quantity)
+            if r.source == Source.MONITOR
+        }
+    )
+    wait = rule.after_min * _MINUTE
+    until = now if timeline.phase in _WATCHED else (timeline.closed_at or now)
+    ends = [at for at, _ in heard[1:]]
+    backs: list[datetime | None] = [*ends, None]
+    for (last, known), back in zip(heard, backs, strict=bool(heard)):
+        raised_at = max(last, timeline.started_at) + wait
+        if (back or until) <= raised_at:
+            continue
+        answer = _answer(timeline, FEED_LOST, known, since=raised_at)
+        yield Alert(
+            rule_id=FEED_LOST,
+            kind="feed",
+            priority=rule.priority,
+            statement=rule.statement,
+            detail=f"last reading {((back or until) - last) // _MINUTE} min ago",
+            response=rule.response,
+            since=last,
+            raised_at=raised_at,
+            certainty=rule.certainty,
+            authority=rule.authority,
+            known=known,
+            at=last,
+            over_at=back,
+            acknowledged=answer if answer and (back is None or answer.at <= back) else None,
+        )
+
+
+def _answer(
+    timeline: Timeline,
+    rule_id: str,
+    known: int,
+    quantity: str = "",
+    priority: str = "amber",
+    since: datetime | None = None,
+) -> Line | None:
+    """The first acknowledgement of an episode: written after the record knew of the episode.
+
+    One of a red alert answers for the amber one of the same quantity beneath it, never the reverse.
+    """
+    for line in sorted(timeline.acknowledgements, key=lambda line: line.seq):
+        data = line.data
+        same = data["rule_id"] == rule_id
+        graver = (
+            quantity
+            and data.get("quantity") == quantity
+            and _RANK[data["priority"]] >= _RANK[priority]
+        )
+        if (same or graver) and line.seq > known and (since is None or line.at >= since):
             return line
     return None
+
+
+def _climbed(alert: Alert, policy: AlarmsFile, now: datetime) -> Alert:
+    ends = [now]
+    if alert.acknowledged:
+        ends.append(alert.acknowledged.at)
+    if alert.over_at:
+        ends.append(alert.over_at)
+    steps = alarms.steps_reached(policy, alert.priority, alert.raised_at, min(ends))
+    return replace(alert, steps=tuple(steps))

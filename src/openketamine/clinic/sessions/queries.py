@@ -63,6 +63,11 @@ def protocol_of(session: Session) -> MonitoringFile:
     return library().monitoring[session.course.route]
 
 
+def alerts_of(session: Session, timeline: Timeline, now: datetime) -> list[alerts.Alert]:
+    """Every alert of a session that stands now."""
+    return alerts.alerts(timeline, protocol_of(session), library().alarms, now)
+
+
 @dataclass(frozen=True)
 class ChairRow:
     """One chair of the day's list."""
@@ -124,9 +129,7 @@ def todays_board() -> list[ChairRow]:
     rows = []
     for session in sessions:
         timeline = fold(events[session.stream])
-        rows.append(
-            ChairRow(session, timeline, alerts.alerts(timeline, protocol_of(session), now), now)
-        )
+        rows.append(ChairRow(session, timeline, alerts_of(session, timeline, now), now))
     return sorted(rows, key=_urgency)
 
 

@@ -15,7 +15,7 @@ from openketamine.protocols import discharge, monitoring
 from openketamine.protocols.schema import MonitoringFile
 
 from . import queries
-from .alerts import Alert, alerts
+from .alerts import Alert, observations_due
 from .models import Phase, Session
 from .services import BEDSIDE, ENTRY, ROUNDING_MG
 from .timeline import OBSERVATIONS, Line, Reading, Timeline
@@ -185,12 +185,8 @@ def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
 
 def next_vitals_at(timeline: Timeline, protocol: MonitoringFile) -> datetime | None:
     """When the clinic's policy wants the next vital signs."""
-    phase = {Phase.INFUSION: "infusion", Phase.PAUSED: "infusion", Phase.RECOVERY: "recovery"}.get(
-        timeline.phase
-    )
-    last = timeline.latest_vitals
-    interval = monitoring.every_min(protocol, phase) if phase else None
-    return last.at + timedelta(minutes=interval) if last and interval else None
+    due = observations_due(timeline, protocol)
+    return due[0] if due else None
 
 
 def home_not_before(session: Session, timeline: Timeline, now: datetime) -> datetime | None:
@@ -270,7 +266,7 @@ def session_screen(
 ) -> Mapping[str, Any]:
     """Everything that the session screen shows of one moment."""
     protocol = queries.protocol_of(session)
-    standing = alerts(timeline, protocol, now)
+    standing = queries.alerts_of(session, timeline, now)
     home_at = home_not_before(session, timeline, now)
     return {
         "session": session,

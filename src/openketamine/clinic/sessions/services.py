@@ -6,7 +6,7 @@ folded before it is written, so an act that does not fit is refused and nothing 
 
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +29,6 @@ from openketamine.protocols import monitoring
 from openketamine.protocols.eligibility import evaluate
 
 from . import queries, signals
-from .alerts import alerts
 from .models import OPEN, Chair, Phase, Session
 from .timeline import BASELINE, CORRECTABLE, OBSERVATIONS, RETIMABLE, VITALS, OutOfOrderError, fold
 
@@ -706,7 +705,7 @@ def acknowledge_alert(
     if not reason.strip():
         raise Refused("An alert is acknowledged with a reason.", field="reason")
     timeline = queries.timeline_of(session)
-    standing = alerts(timeline, queries.protocol_of(session), clock.now())
+    standing = queries.alerts_of(session, timeline, clock.now())
     alert = next((a for a in standing if a.rule_id == rule_id and not a.acknowledged), None)
     if alert is None:
         raise Refused("This alert no longer stands open.")
@@ -714,8 +713,116 @@ def acknowledge_alert(
         actor,
         session,
         "session.alert_acknowledged",
-        {"rule_id": rule_id, "statement": alert.statement, "reason": reason.strip()},
+        {
+            "rule_id": rule_id,
+            "quantity": alert.quantity,
+            "priority": alert.priority,
+            "statement": alert.statement,
+            "reason": reason.strip(),
+        },
         client_id=client_id,
+    )
+
+
+@transaction.atomic
+def call_emergency(
+    actor: User,
+    session: Session,
+    *,
+    sign: str,
+    note: str = "",
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """A sign of an emergency is seen: a red alert on every staff screen until it is over.
+
+    Raises:
+        Refused: the sign is not on the policy's list.
+    """
+    _require_role(actor, ENTRY, "call emergencies")
+    session = _require_open(session)
+    labels = {item.id: item.label for item in library().alarms.emergency.signs}
+    if sign not in labels:
+        raise Refused("Choose a sign from the list.", field="sign")
+    return _append(
+        actor,
+        session,
+        "session.emergency_called",
+        {"sign": sign, "label": labels[sign], "note": note.strip()},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def end_emergency(
+    actor: User,
+    session: Session,
+    *,
+    emergency: int,
+    reason: str,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """The emergency is over, or was none: who says so, and why.
+
+    Args:
+        emergency: the number of the event that called it.
+
+    Raises:
+        Refused: it does not stand, or no reason is given.
+    """
+    _require_role(actor, BEDSIDE, "end emergencies")
+    session = _require_open(session)
+    timeline = queries.timeline_of(session)
+    called = {line.seq for line in timeline.emergencies}
+    if emergency not in called or emergency in timeline.emergencies_over:
+        raise Refused("This emergency is over already.")
+    if not reason.strip():
+        raise Refused("Say what was done, or why it was none.", field="reason")
+    return _append(
+        actor,
+        session,
+        "session.emergency_over",
+        {"emergency": emergency, "reason": reason.strip()},
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def silence_sound(
+    actor: User, *, device: uuid.UUID, minutes: float, reason: str, alarms: Sequence[str]
+) -> Event:
+    """One device is quiet for a while about the alarms that sound on it now.
+
+    The screens go on showing them, other devices go on sounding, and a new alarm sounds here too.
+
+    Args:
+        device: the id that the device has given itself.
+        alarms: the keys of the alarms about which it is quiet.
+
+    Raises:
+        Refused: for longer than the policy allows, without a reason, or about nothing.
+    """
+    _require_role(actor, ENTRY, "silence alarms")
+    policy = library().alarms.quiet
+    if not 0 < minutes <= policy.longest_min:
+        raise Refused(
+            f"A device is silenced for at most {policy.longest_min:g} minutes.", field="minutes"
+        )
+    if not reason.strip():
+        raise Refused("Say why the sound is silenced.", field="reason")
+    if not alarms:
+        raise Refused("No alarm sounds here.")
+    return record.append(
+        actor,
+        "clinic",
+        "sessions.sound_silenced",
+        {
+            "device": str(device),
+            "minutes": minutes,
+            "reason": reason.strip(),
+            "alarms": sorted(alarms),
+        },
     )
 
 
@@ -807,6 +914,11 @@ def discharge(
     if not assessment.ready:
         open_items = "; ".join(f"{r.criterion.statement} ({r.because})" for r in assessment.open)
         raise Refused(f"Not yet: {open_items}.")
+    if unanswered := [a for a in queries.alerts_of(session, timeline, now) if not a.acknowledged]:
+        raise Refused(
+            f"Not yet: an alert is unanswered ({unanswered[0].statement}). Acknowledge it with "
+            "what was done."
+        )
     event = _append(
         actor,
         session,

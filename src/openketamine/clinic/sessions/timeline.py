@@ -76,6 +76,12 @@ class Line:
     data: dict[str, Any]
     retracted: bool = False
     correction: str = ""
+    corrected_by: int = 0  # seq of the last correction, 0 where there is none
+
+    @property
+    def known(self) -> int:
+        """Up to which event the record must be read to know this line as it stands."""
+        return max(self.seq, self.corrected_by)
 
     @property
     def can_be_corrected(self) -> bool:
@@ -101,6 +107,7 @@ class Reading:
     values: dict[str, float]
     source: str
     seq: int
+    known: int = 0
 
 
 @dataclass
@@ -122,7 +129,10 @@ class Timeline:
     medicines: list[Line] = field(default_factory=list)
     notes: list[Line] = field(default_factory=list)
     acknowledgements: list[Line] = field(default_factory=list)
+    emergencies: list[Line] = field(default_factory=list)
+    emergencies_over: dict[int, Line] = field(default_factory=dict)
     discharge: Line | None = None
+    cancelled: Line | None = None
     lines: list[Line] = field(default_factory=list)
     last_seq: int = 0
 
@@ -135,6 +145,11 @@ class Timeline:
     def rate_mg_per_h(self) -> float:
         """The rate at which the pump runs now; 0 where it does not."""
         return self.segments[-1].rate_mg_per_h if self.phase == Phase.INFUSION else 0.0
+
+    @property
+    def closed_at(self) -> datetime | None:
+        last = self.discharge or self.cancelled
+        return last.at if last else None
 
     @property
     def latest_vitals(self) -> Reading | None:
@@ -207,7 +222,9 @@ def _apply_corrections(events: Sequence[EventLike]) -> list[Line]:
         else:
             changed = replace(target, data=data["data"])
         lines[target.seq] = replace(
-            changed, correction=f"{data['action']}: {data['reason']} ({event.actor_name})"
+            changed,
+            correction=f"{data['action']}: {data['reason']} ({event.actor_name})",
+            corrected_by=event.seq,
         )
         lines[event.seq] = Line(
             event.seq,
@@ -230,7 +247,7 @@ def _step(timeline: Timeline, line: Line) -> None:
             _expect(timeline, line, Phase.CHECK, Phase.READY)
             timeline.check = data
             timeline.phase = Phase.CHECK if data["asks_prescriber"] else Phase.READY
-            timeline.vitals.append(Reading(line.at, data["vitals"], line.source, line.seq))
+            timeline.vitals.append(_reading(line, data["vitals"]))
         case "session.go_decided":
             _expect(timeline, line, Phase.CHECK)
             timeline.go, timeline.phase = line, Phase.READY
@@ -258,10 +275,10 @@ def _step(timeline: Timeline, line: Line) -> None:
             timeline.phase, timeline.ended_at = Phase.RECOVERY, line.at
             timeline.end_reason = data["reason"]
         case "session.vitals_recorded":
-            timeline.vitals.append(Reading(line.at, data, line.source, line.seq))
+            timeline.vitals.append(_reading(line, data))
         case "session.observed":
             values = {name: data[name] for name in OBSERVATIONS if data.get(name) is not None}
-            timeline.observations.append(Reading(line.at, values, line.source, line.seq))
+            timeline.observations.append(_reading(line, values))
         case "session.side_effect_noted":
             timeline.side_effects.append(line)
         case "session.medicine_given":
@@ -270,11 +287,19 @@ def _step(timeline: Timeline, line: Line) -> None:
             timeline.notes.append(line)
         case "session.alert_acknowledged":
             timeline.acknowledgements.append(line)
+        case "session.emergency_called":
+            timeline.emergencies.append(line)
+        case "session.emergency_over":
+            timeline.emergencies_over[data["emergency"]] = line
         case "session.discharged":
             _expect(timeline, line, Phase.RECOVERY)
             timeline.discharge, timeline.phase = line, Phase.DISCHARGED
         case "session.cancelled":
-            timeline.phase = Phase.CANCELLED
+            timeline.cancelled, timeline.phase = line, Phase.CANCELLED
+
+
+def _reading(line: Line, values: dict[str, float]) -> Reading:
+    return Reading(line.at, values, line.source, line.seq, line.known)
 
 
 def _close(timeline: Timeline, at: datetime) -> None:

@@ -21,6 +21,7 @@ LETTERS = {
     "session.infusion_resumed": ("R", "resumed"),
     "session.rate_changed": ("C", "rate changed"),
     "session.infusion_ended": ("E", "end"),
+    "session.emergency_called": ("!", "emergency"),
     "session.side_effect_noted": ("X", "side effect"),
     "session.medicine_given": ("M", "medicine"),
     "session.note_written": ("N", "note"),
@@ -82,6 +83,10 @@ def describe(line: Line) -> str:
             return f"Note: {data['text']}"
         case "session.alert_acknowledged":
             return f"Alert acknowledged ({data['statement']}): {data['reason']}"
+        case "session.emergency_called":
+            return _joined(f"EMERGENCY: {data['label'].lower()}", data.get("note"))
+        case "session.emergency_over":
+            return f"Emergency over: {data['reason']}"
         case "session.corrected":
             return f"Correction of entry {data['corrects']}: {data['reason']}"
         case "session.discharged":
