@@ -148,12 +148,21 @@ def test_whatever_is_recalled_or_proposed_waits_for_the_directors_signature(libr
 
     signed = {entry.id for entry in library.policy}
     waiting = {
-        entry.id
-        for entry in catalogue.entries(library)
-        if entry.authority == "clinic policy" and entry.kind != "measurement"
+        entry.id for entry in catalogue.entries(library) if entry.authority == "clinic policy"
     }
     assert waiting <= signed
-    assert {"24h", "7d", "consent-iv"} <= signed
+    assert {"measure-24h", "measure-7d", "consent-iv"} <= signed
     for entry in catalogue.entries(library):
         if entry.certainty in {"recalled", "DESIGN"} and entry.authority:
             assert entry.authority == "clinic policy", entry.id
+
+
+def test_no_figure_changes_under_the_directors_signature(overlay, library):
+    """The words that were signed may stay as they are: the figure behind them is signed too."""
+    folder = overlay("monitoring/iv.yaml", "above_baseline_by: 40", "above_baseline_by: 60")
+    assert protocols.load(folder).policy_digest != library.policy_digest
+
+
+def test_a_reviewed_day_alone_asks_for_no_new_signature(overlay, library):
+    folder = overlay("monitoring/iv.yaml", "reviewed_on: 2026-11-24", "reviewed_on: 2026-12-24")
+    assert protocols.load(folder).policy_digest == library.policy_digest

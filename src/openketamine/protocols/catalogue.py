@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel
 
 from . import schema
-from .library import Library
+
+if TYPE_CHECKING:
+    from .library import Library
 
 
 @dataclass(frozen=True)
@@ -44,113 +47,230 @@ class CatalogueEntry:
 
 def entries(library: Library) -> list[CatalogueEntry]:
     """Every entry, in the order of care."""
-    return list(_entries(library))
+    return [found.as_entry() for found in _walk(library)]
 
 
-def _entries(library: Library) -> Iterator[CatalogueEntry]:
-    by_model: dict[type[BaseModel], list[tuple[str, Any]]] = {}
-    for name, part in library.parts.items():
-        by_model.setdefault(type(part), []).append((name, part))
+def policy(library: Library) -> list[tuple[CatalogueEntry, str, str]]:
+    """What counts only once the director has signed it: (entry, words to sign, what about)."""
+    signed = []
+    for found in _walk(library):
+        entry = found.as_entry()
+        if isinstance(found.item, schema.Document):
+            if not any(point.certainty in schema.UNCHECKED for point in _points(found.item)):
+                continue
+        elif entry.authority != "clinic policy":
+            continue
+        signed.append((entry, _to_sign(found, entry), _about(found)))
+    return signed
 
-    def entry(
-        file: tuple[str, Any],
-        kind: str,
-        key: str,
-        item: BaseModel,
-        statement: str,
-        area: str = "",
-        origin: Any = None,
-    ) -> CatalogueEntry:
-        def stated(name: str, default: Any = "") -> Any:
-            return getattr(item, name, None) or getattr(origin, name, None) or default
 
+# Lists whose members carry no marks of their own: they stand under those of their list.
+_CONTAINERS = (schema.Medicines, schema.SideEffects, schema.MeasurementPlan)
+_UNDER_A_LIST = (schema.Medicine, schema.SideEffect, schema.Occasion)
+# Questions state nothing, and a text marks each of its sentences.
+_UNMARKED = (schema.FactDefinition, schema.Document)
+
+# What an entry is called, where the name of its class does not say it.
+_KINDS: dict[type[BaseModel], str] = {
+    schema.FactDefinition: "fact",
+    schema.CodeLists: "codes",
+    schema.CoursePattern: "course",
+    schema.ChecklistItem: "pre-session check",
+    schema.ObservationRule: "observation",
+    schema.LateRule: "observation",
+    schema.DischargeCriterion: "discharge",
+    schema.InstrumentFile: "instrument",
+    schema.Occasion: "measurement",
+}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An entry where it stands."""
+
+    name: str
+    file: Any
+    item: Any
+    area: str
+    parent: Any  # the entry that it belongs to
+    place: str  # the field in which it stands, with its number in a list
+    origin: Any  # the list whose marks it carries
+
+    def stated(self, what: str, default: Any = "") -> Any:
+        return getattr(self.item, what, None) or getattr(self.origin, what, None) or default
+
+    def as_entry(self) -> CatalogueEntry:
+        refs = refs_of(self.stated("ref", None))
+        if isinstance(self.item, schema.Document):
+            named = (ref for point in _points(self.item) for ref in refs_of(point.ref))
+            refs = tuple(dict.fromkeys(named))
         return CatalogueEntry(
-            kind=kind,
-            id=key,
-            area=area,
-            statement=statement,
-            source=stated("source"),
-            certainty=stated("certainty"),
-            authority=stated("authority"),
-            refs=refs_of(stated("ref", None)),
-            jurisdiction=stated("jurisdiction", "any"),
-            effective_from=stated("effective_from", None),
-            effective_to=stated("effective_to", None),
-            reviewed_on=getattr(item, "reviewed_on", None) or file[1].reviewed_on,
-            review_by=getattr(item, "review_by", None) or file[1].review_due,
-            file=file[0],
-            content=item.model_dump(mode="json", exclude_none=True, by_alias=True),
+            kind=_kind(self.item),
+            id=_key(self),
+            area=self.area,
+            statement=_statement(self),
+            source=self.stated("source"),
+            certainty=self.stated("certainty"),
+            authority=self.stated("authority"),
+            refs=refs,
+            jurisdiction=self.stated("jurisdiction", "any"),
+            effective_from=self.stated("effective_from", None),
+            effective_to=self.stated("effective_to", None),
+            reviewed_on=getattr(self.item, "reviewed_on", None) or self.file.reviewed_on,
+            review_by=getattr(self.item, "review_by", None) or self.file.review_due,
+            file=self.name,
+            content=self.item.model_dump(mode="json", exclude_defaults=True, by_alias=True),
         )
 
-    for file in by_model[schema.FactsFile]:
-        for fact in file[1].facts:
-            yield entry(file, "fact", fact.id, fact, fact.question or fact.label, fact.section)
-        codes = file[1].codes
-        yield entry(file, "codes", "CODES", codes, codes.statement)
-    for file in by_model[schema.EligibilityFile]:
-        area = ", ".join(file[1].routes)
-        for need in file[1].required:
-            yield entry(file, "required fact", f"REQ-{need.fact}", need, need.statement, area)
-        for rule in file[1].rules:
-            yield entry(file, rule.finding, rule.id, rule, rule.statement, area)
-    for file in by_model[schema.RegimensFile]:
-        for regimen in file[1].regimens:
-            area = regimen.route
-            yield entry(file, "regimen", regimen.id, regimen, regimen.statement, area)
-            course = regimen.course
-            yield entry(file, "course", f"{regimen.id}-course", course, course.statement, area)
-            for limit in regimen.limits:
-                yield entry(file, "limit", limit.id, limit, limit.statement, area)
-            for vial in regimen.vials:
-                strength = f"{vial.concentration_mg_per_ml:g} mg/mL"
-                statement = f"Vial of {strength}. {vial.note}".strip()
-                yield entry(file, "vial", f"{regimen.id} {strength}", vial, statement, area)
-            for advice in regimen.guidance:
-                yield entry(file, "guidance", advice.id, advice, advice.statement, area)
-    for file in by_model[schema.MonitoringFile]:
-        plan, area = file[1], file[1].route
-        for item in plan.presession:
-            yield entry(file, "pre-session check", item.id, item, item.question, area)
-        for due in plan.schedule:
-            yield entry(file, "observation", f"{area}-{due.phase}", due, due.statement, area)
-        late = plan.late_after_min
-        yield entry(file, "observation", f"{area}-late", late, late.statement, area)
-        for limit in plan.thresholds:
-            yield entry(file, f"{limit.priority} threshold", limit.id, limit, limit.statement, area)
-        for effect in plan.side_effects.items:
-            key, origin = f"{area}-{effect.id}", plan.side_effects
-            yield entry(file, "side effect", key, effect, effect.label, area, origin)
-        for medicine in plan.medicines.items:
-            statement = f"{medicine.label} ({medicine.purpose}), {medicine.usual}"
-            yield entry(file, "medicine", medicine.id, medicine, statement, area, plan.medicines)
-        for advice in plan.guidance:
-            yield entry(file, "guidance", advice.id, advice, advice.statement, area)
-    for file in by_model[schema.AlarmsFile]:
-        for key, rule_, statement in file[1].rules():
-            yield entry(file, "alarm", key, rule_, statement)
-    for file in by_model[schema.DischargeFile]:
-        for criterion in file[1].criteria:
-            yield entry(
-                file, "discharge", criterion.id, criterion, criterion.statement, file[1].route
+
+def _walk(library: Library) -> Iterator[_Found]:
+    order = list(schema.FILES.values())
+    for name, file in sorted(
+        library.parts.items(), key=lambda part: (order.index(type(part[1])), part[0])
+    ):
+        routes = getattr(file, "routes", None) or (getattr(file, "route", ""),)
+        yield from _within(_Found(name, file, file, ", ".join(routes), None, "", None))
+
+
+def _within(here: _Found) -> Iterator[_Found]:
+    """The entry itself, where it is one, then those that stand in it."""
+    item = here.item
+    parent, area, origin = here.parent, here.area, here.origin
+    if _is_entry(item):
+        area = area or getattr(item, "route", "") or getattr(item, "section", "") or ""
+        here = replace(here, area=area)
+        yield here
+        parent = item
+    elif isinstance(item, _CONTAINERS):
+        origin = item
+    for field in type(item).model_fields:
+        value = getattr(item, field)
+        several = value.values() if isinstance(value, dict) else value
+        members = several if isinstance(value, tuple | list | dict) else (value,)
+        for number, member in enumerate(members, 1):
+            if isinstance(member, BaseModel):
+                place = field if member is value else f"{field}-{number}"
+                yield from _within(
+                    _Found(here.name, here.file, member, area, parent, place, origin)
+                )
+
+
+def _is_entry(item: Any) -> bool:
+    if isinstance(item, (*_UNDER_A_LIST, *_UNMARKED)):
+        return True
+    return isinstance(item, schema.Sourced) and not isinstance(item, (*_CONTAINERS, schema.Point))
+
+
+def _kind(item: Any) -> str:
+    match item:
+        case schema.EligibilityRule():
+            return item.finding
+        case schema.Threshold():
+            return f"{item.priority} threshold"
+        case schema.Document():
+            return item.kind
+        case schema.AlarmRule():
+            return "alarm"
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(item).__name__).lower()
+    return _KINDS.get(type(item), words)
+
+
+def _key(found: _Found) -> str:
+    """Its own id, or one made of what it belongs to."""
+    item, area = found.item, found.area.replace(", ", "-")
+    match item:
+        case schema.CodeLists():
+            return "CODES"
+        case schema.Emergency():
+            return "AL-EMERGENCY"
+        case schema.RequiredFact():
+            return f"{area}-REQ-{item.fact}"
+        case schema.Occasion():
+            return f"measure-{item.id}"
+        case schema.SideEffect() | schema.Medicine():
+            return f"{area}-{item.id}"
+        case schema.Vial():
+            return f"{found.parent.id} {item.concentration_mg_per_ml:g} mg/mL"
+    if own := getattr(item, "id", None):
+        return str(own)
+    if isinstance(item, schema.ObservationRule):
+        return f"{area}-{item.phase}"
+    above = getattr(found.parent, "id", None) or area or found.name.removesuffix(".yaml")
+    return f"{above}-{found.place}"
+
+
+def _statement(found: _Found) -> str:
+    item = found.item
+    match item:
+        case schema.FactDefinition():
+            return item.question or item.label
+        case schema.ChecklistItem():
+            return item.question
+        case schema.Vial():
+            return f"Vial of {item.concentration_mg_per_ml:g} mg/mL. {item.note}".strip()
+        case schema.SideEffect():
+            return item.label
+        case schema.Medicine():
+            return f"{item.label} ({item.purpose}), {item.usual}"
+        case schema.Occasion():
+            return item.statement or f"{item.label}: {', '.join(item.instruments)}"
+        case schema.Document():
+            return f"{item.title}, version {item.version}"
+        case schema.InstrumentFile():
+            return item.name
+    return str(getattr(item, "statement", "") or getattr(item, "label", "") or found.place)
+
+
+def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
+    item = found.item
+    match item:
+        case schema.RequiredFact():
+            return f"Must be known: {entry.statement}"
+        case schema.EligibilityRule():
+            return f"{item.finding}: {item.statement}"
+        case schema.ChecklistItem():
+            return f"Before the drug: {item.question}"
+        case schema.Threshold():
+            answer = found.file.responses[item.priority]
+            return f"{item.statement} ({item.priority}): {answer}"
+        case schema.AlarmRule():
+            return str(next(words for _, rule, words in found.file.rules() if rule is item))
+        case schema.Medicine():
+            return f"Medicine at hand: {item.label}, {item.usual}"
+        case schema.Document():
+            proposed = sum(point.certainty in schema.UNCHECKED for point in _points(item))
+            return (
+                f"The text “{item.title}”, version {item.version}, in which {proposed} statements "
+                f"rest on clinic policy"
             )
-    for file in by_model[schema.InstrumentFile]:
-        yield entry(file, "instrument", file[1].id, file[1], file[1].name)
-    for file in by_model[schema.MeasurementPlan]:
-        for occasion in file[1].occasions:
-            statement = occasion.statement or ", ".join(
-                library.instruments[name].short_name for name in occasion.instruments
-            )
-            key = f"measure-{occasion.id}"
-            yield entry(file, "measurement", key, occasion, statement, "", file[1])
-    for file in by_model[schema.EducationFile]:
-        for document in file[1].documents:
-            statement = f"{document.title}, version {document.version}"
-            document_entry = entry(
-                file, document.kind, document.id, document, statement, document.route
-            )
-            points = [point for section in document.sections for point in section.points]
-            refs = dict.fromkeys(ref for point in points for ref in refs_of(point.ref))
-            yield replace(document_entry, refs=tuple(refs))
+    return entry.statement
+
+
+def _about(found: _Found) -> str:
+    """The heading under which the director reads it."""
+    match found.file:
+        case schema.FactsFile():
+            return "Referrals"
+        case schema.EligibilityFile():
+            return f"Eligibility, {found.area}"
+        case schema.RegimensFile():
+            regimen = found.item if found.parent is None else found.parent
+            return f"Regimen, {getattr(regimen, 'name', found.area)}"
+        case schema.MonitoringFile():
+            return f"Session, {found.area}"
+        case schema.DischargeFile():
+            return f"Discharge, {found.area}"
+        case schema.MeasurementPlan():
+            return "Measurements"
+        case schema.EducationFile():
+            return f"Documents, {found.area}"
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(found.file).__name__.removesuffix("File"))
+    return words.capitalize() + (f", {found.area}" if found.area else "")
+
+
+def _points(document: schema.Document) -> Iterator[schema.Point]:
+    for section in document.sections:
+        yield from section.points
 
 
 def refs_of(ref: str | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from . import schema
+from . import catalogue, schema
 
 VERSION = "2026.11"
 
@@ -30,6 +30,7 @@ class PolicyEntry:
     source: str
     certainty: str
     about: str
+    content: str  # SHA-256 of the whole entry: no figure can change under a signature
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,21 @@ class Library:
     @cached_property
     def policy(self) -> tuple[PolicyEntry, ...]:
         """Everything shown as clinic policy, in the order of care."""
-        return tuple(self._policy_entries())
+        return tuple(
+            PolicyEntry(
+                entry.id,
+                words,
+                entry.source or "clinic",
+                entry.certainty or "DESIGN",
+                about,
+                _sha256(entry.content),
+            )
+            for entry, words, about in catalogue.policy(self)
+        )
 
     @cached_property
     def policy_digest(self) -> str:
-        """SHA-256 of what the medical director signs."""
+        """SHA-256 of what the medical director signs: its words, and every figure behind them."""
         return _sha256([vars(entry) for entry in self.policy])
 
     def history_sections(self) -> list[tuple[str, str, list[schema.FactDefinition]]]:
@@ -101,75 +112,6 @@ class Library:
     def document_digest(self, document: schema.Document) -> str:
         """SHA-256 of a document's text: what somebody signs is this text and no other."""
         return _sha256(document.model_dump(mode="json"))
-
-    def _policy_entries(self) -> Iterator[PolicyEntry]:
-        def entry(key: str, statement: str, item: Any, about: str) -> PolicyEntry:
-            return PolicyEntry(key, statement, item.source, item.certainty, about)
-
-        codes = self.facts_file.codes
-        yield entry("CODES", codes.statement, codes, "Referrals")
-        for file in self.eligibility:
-            about = "Eligibility, " + ", ".join(file.routes)
-            for need in file.required:
-                yield entry(f"REQ-{need.fact}", f"Must be known: {need.statement}", need, about)
-            for rule in file.rules:
-                if rule.authority == "clinic policy":
-                    yield entry(rule.id, f"{rule.finding}: {rule.statement}", rule, about)
-        for regimen in self.regimens.values():
-            about = f"Regimen, {regimen.name}"
-            if regimen.course.authority == "clinic policy":
-                yield entry(f"{regimen.id}-course", regimen.course.statement, regimen.course, about)
-            for limit in regimen.limits:
-                if limit.authority == "clinic policy":
-                    yield entry(limit.id, limit.statement, limit, about)
-            for advice in regimen.guidance:
-                if advice.authority == "clinic policy":
-                    yield entry(advice.id, advice.statement, advice, about)
-        for occasion in self.measurements.occasions:
-            if occasion.statement:
-                yield entry(occasion.id, occasion.statement, self.measurements, "Measurements")
-        for monitoring in self.monitoring.values():
-            about = f"Session, {monitoring.route}"
-            for item in monitoring.presession:
-                if item.authority == "clinic policy":
-                    yield entry(item.id, f"Before the drug: {item.question}", item, about)
-            for rule_ in monitoring.schedule:
-                yield entry(f"{monitoring.route}-{rule_.phase}", rule_.statement, rule_, about)
-            late = monitoring.late_after_min
-            yield entry(f"{monitoring.route}-late", late.statement, late, about)
-            for threshold in monitoring.thresholds:
-                answer = monitoring.responses[threshold.priority]
-                statement = f"{threshold.statement} ({threshold.priority}): {answer}"
-                yield entry(threshold.id, statement, threshold, about)
-            for medicine in monitoring.medicines.items:
-                statement = f"Medicine at hand: {medicine.label}, {medicine.usual}"
-                yield entry(medicine.id, statement, monitoring.medicines, about)
-            for advice in monitoring.guidance:
-                yield entry(advice.id, advice.statement, advice, about)
-        for key, alarm, statement in self.alarms.rules():
-            yield entry(key, statement, alarm, "Alarms")
-        for discharge in self.discharge.values():
-            for criterion in discharge.criteria:
-                if criterion.authority == "clinic policy":
-                    about = f"Discharge, {discharge.route}"
-                    yield entry(criterion.id, criterion.statement, criterion, about)
-        for document in self.documents.values():
-            proposed = [
-                point
-                for section in document.sections
-                for point in section.points
-                if point.certainty in schema.UNCHECKED
-            ]
-            if proposed:
-                yield PolicyEntry(
-                    document.id,
-                    f"The text “{document.title}”, version {document.version} "
-                    f"({self.document_digest(document)[:8]}), in which {len(proposed)} statements "
-                    f"rest on clinic policy",
-                    "clinic",
-                    "DESIGN",
-                    f"Documents, {document.route}",
-                )
 
 
 def _sha256(value: Any) -> str:

@@ -697,15 +697,15 @@ class EducationFile(LibraryFile):
     contacts: dict[str, tuple[Contact, ...]]
 
 
-# What each file of the library is, by folder, or by name where it lies at the top.
+# What each file is, by folder, or by name where it lies at the top; in the order of care.
 FILES: dict[str, type[BaseModel]] = {
     "facts.yaml": FactsFile,
     "sources.yaml": SourcesFile,
-    "measurements.yaml": MeasurementPlan,
-    "alarms.yaml": AlarmsFile,
     "eligibility": EligibilityFile,
     "regimens": RegimensFile,
+    "measurements.yaml": MeasurementPlan,
     "monitoring": MonitoringFile,
+    "alarms.yaml": AlarmsFile,
     "discharge": DischargeFile,
     "instruments": InstrumentFile,
     "education": EducationFile,
