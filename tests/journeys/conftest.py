@@ -20,6 +20,19 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_pl
 
 from openketamine.clinic.record import clock
 
+from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other tests)
+    coordinator,
+    course,
+    director,
+    nurse,
+    person,
+    planned_course,
+    prescriber,
+    screened,
+    second_nurse,
+    signed_policy,
+)
+
 # Playwright's own event loop runs in the test's thread, where Django would refuse database calls.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
@@ -116,7 +129,7 @@ class Visitor:
     def __init__(self, context: BrowserContext, server: str, name: str) -> None:
         self.context, self.server, self.name = context, server, name
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(30_000)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         self.page.on("response", self._see)

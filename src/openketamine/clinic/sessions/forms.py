@@ -1,7 +1,7 @@
 """What is entered on a session. Whether a value is possible is for the service to say."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -22,6 +22,10 @@ SEDATION = [
     (1, "1 only to pain"),
     (0, "0 no response"),
 ]
+
+
+# A time of day that lies further ahead than this is of yesterday.
+HALF_A_DAY = timedelta(hours=12)
 
 
 def _number(label: str, *, required: bool = False, **widget: Any) -> forms.FloatField:
@@ -62,16 +66,27 @@ class TimedForm(SheetForm):
         required=False,
         widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
     )
+    # Set by a tablet that was cut off: when the entry was made, which is when it happened.
+    made_at = forms.DateTimeField(widget=forms.HiddenInput, required=False)
 
     def entry(self) -> dict[str, Any]:
-        return {**super().entry(), "at": self.moment("at")}
+        entry = super().entry()
+        made_at = entry.pop("made_at")
+        return {**entry, "at": self.moment("at", made_at or clock.now()) or made_at}
 
-    def moment(self, name: str) -> datetime | None:
-        """The time of today that was typed, in the clinic's time zone."""
+    def moment(self, name: str, written_at: datetime) -> datetime | None:
+        """The time of day that was typed, in the clinic's time zone.
+
+        It is of the day on which it was written down; shortly after midnight, of the day before.
+        """
         typed = self.cleaned_data.get(name)
         if typed is None:
             return None
-        return timezone.make_aware(datetime.combine(clock.today(), typed))
+        day = timezone.localtime(written_at).date()
+        moment = timezone.make_aware(datetime.combine(day, typed))
+        if moment > written_at + HALF_A_DAY:
+            moment = timezone.make_aware(datetime.combine(day - timedelta(days=1), typed))
+        return moment
 
 
 class VitalsForm(TimedForm):

@@ -120,12 +120,15 @@ def _require_role(actor: User, roles: frozenset[Role], act: str) -> None:
         raise Refused(f"Your role does not {act}.")
 
 
-def _require_open(session: Session) -> Session:
+def _require_open(session: Session, written_for: datetime | None = None) -> Session:
+    """The session, locked. What was written for a moment before it closed still belongs to it."""
     session = (
         Session.objects.select_for_update(of=("self",))
         .select_related("course__person", "person", "planned__plan", "chair")
         .get(pk=session.pk)
     )
+    if session.closed_at and written_for and written_for <= session.closed_at:
+        return session
     if session.phase not in OPEN:
         raise Refused(f"This session is {Phase(session.phase).label.lower()}.")
     return session
@@ -529,7 +532,7 @@ def record_vitals(
     """
     if isinstance(actor, User):
         _require_role(actor, ENTRY, "record vital signs")
-    session = _require_open(session)
+    session = _require_open(session, at)
     readings = _plausible(session, {name: values.get(name) for name in VITALS})
     if not readings:
         raise Refused("Enter at least one vital sign.")
@@ -560,7 +563,7 @@ def record_observation(
         Refused: nothing is given, or a value is impossible.
     """
     _require_role(actor, ENTRY, "record observations")
-    session = _require_open(session)
+    session = _require_open(session, at)
     observed = _plausible(session, {name: values.get(name) for name in OBSERVATIONS})
     if not observed:
         raise Refused("Enter at least one observation.")
@@ -591,7 +594,7 @@ def record_side_effect(
         Refused: it is not on the list, or 'another' comes without words.
     """
     _require_role(actor, ENTRY, "record side effects")
-    session = _require_open(session)
+    session = _require_open(session, at)
     listed = queries.protocol_of(session).side_effects
     labels = {item.id: item.label for item in listed.items}
     if effect not in labels:
@@ -629,7 +632,7 @@ def give_medicine(
             without a reason.
     """
     _require_role(actor, BEDSIDE, "give medicines")
-    session = _require_open(session)
+    session = _require_open(session, at)
     listed = {item.id: item for item in queries.protocol_of(session).medicines.items}
     item = listed.get(medicine)
     if item is None:
@@ -678,7 +681,7 @@ def write_note(
         Refused: it is empty.
     """
     _require_role(actor, ENTRY, "write session notes")
-    session = _require_open(session)
+    session = _require_open(session, at)
     if not text.strip():
         raise Refused("The note is empty.", field="text")
     return _append(

@@ -52,16 +52,17 @@ export function follow(url, { onChange, onCut, onBack }) {
 }
 
 /** Show the bar that says that the screen no longer follows. */
-export function cutOffBar(bar) {
+export function cutOffBar(bar, onBack = () => {}) {
   const time = (moment) =>
     moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
   return {
     onCut(since) {
-      bar.textContent = `▲ Cut off from the server since ${time(since)}. What you see is from then. Watch the patient and the monitor; an entry stays open until it is sent.`;
+      bar.textContent = `▲ Cut off from the server since ${time(since)}. What you see is from then. Watch the patient and the monitor. What you enter is kept on this device and sent when the line is back.`;
       bar.hidden = false;
     },
     onBack() {
       bar.hidden = true;
+      onBack();
     },
   };
 }

@@ -1,6 +1,7 @@
 // The session screen: live parts, the chart, and the sheets on which entries are made.
 import { SessionChart } from "./chart.js";
 import { cutOffBar, follow, keepAges } from "./live.js";
+import { Outbox, uuid } from "./outbox.js";
 
 const root = document.getElementById("session");
 const sheet = document.getElementById("sheet");
@@ -61,8 +62,7 @@ function closeSheet() {
   document.getElementById("sheet-body").replaceChildren();
 }
 
-document.body.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target.id !== "sheet-body") return;
+function present() {
   if (!sheet.open) {
     sheet.show(); // not modal: chart, alerts and Stop stay within reach
     const alerting = document.querySelector("#alerts [data-alert]");
@@ -71,6 +71,9 @@ document.body.addEventListener("htmx:afterSwap", (event) => {
   }
   const field = sheet.querySelector("[aria-invalid=true], .fields input, .fields textarea, .buttons button");
   field?.focus({ preventScroll: true });
+}
+document.body.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id === "sheet-body") present();
 });
 document.body.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status === 422) {
@@ -79,9 +82,64 @@ document.body.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.isError = false;
   }
 });
-document.body.addEventListener("htmx:sendError", () => {
+
+// Sheets for the time when the line is cut: fetched ahead, opened from here when the server is silent.
+const sheets = new Map();
+async function fetchSheets() {
+  for (const link of document.querySelectorAll("#pump a[hx-get]")) {
+    const url = link.getAttribute("hx-get");
+    if (sheets.has(url)) continue;
+    try {
+      const answer = await fetch(url, { headers: { "HX-Request": "true" } });
+      if (answer.ok && !answer.redirected) sheets.set(url, await answer.text());
+    } catch {
+      return;
+    }
+  }
+}
+
+function showSheet(html) {
+  const body = document.getElementById("sheet-body");
+  body.innerHTML = html;
+  htmx.process(body);
+  present();
+}
+
+function openKeptSheet(url) {
+  if (!sheets.has(url)) return;
+  showSheet(sheets.get(url));
+  const id = sheet.querySelector("[name=client_id]");
+  if (id) id.value = uuid(); // each opening is an entry of its own
+}
+
+const outbox = new Outbox(document.getElementById("outbox"), {
+  onSent: () => htmx.trigger(document.body, "session-changed"),
+  onCorrect: showSheet,
+});
+
+// No answer: an entry is kept with the moment at which it was made, or its sheet stays open.
+function notSent(event) {
+  const { elt, requestConfig } = event.detail;
+  if (requestConfig.verb === "get") {
+    if (requestConfig.target?.id === "sheet-body" || elt.matches("#pump a")) openKeptSheet(requestConfig.path);
+    return;
+  }
+  const form = elt.closest("form");
+  const title = sheet.querySelector("#sheet-title")?.firstChild?.textContent.trim() ?? "Entry";
+  if (form && outbox.keep(form, { title, madeAt: new Date(Date.now() + ahead) })) {
+    closeSheet();
+    return;
+  }
   const unsent = sheet.querySelector("[data-unsent]");
   if (unsent) unsent.hidden = false;
+}
+htmx.config.timeout = 8_000;
+document.body.addEventListener("htmx:sendError", notSent);
+document.body.addEventListener("htmx:timeout", notSent);
+document.body.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && event.detail.requestConfig.verb === "post") {
+    outbox.forget(event.detail.requestConfig.formData?.get("client_id"));
+  }
 });
 document.body.addEventListener("htmx:afterSettle", () => {
   readClock();
@@ -89,6 +147,7 @@ document.body.addEventListener("htmx:afterSettle", () => {
 });
 document.body.addEventListener("sheet-done", closeSheet);
 document.body.addEventListener("session-changed", draw);
+document.body.addEventListener("htmx:afterSettle", fetchSheets);
 sheet.addEventListener("click", (event) => event.target.closest("[data-close]") && closeSheet());
 document.addEventListener("keydown", (event) => event.key === "Escape" && sheet.open && closeSheet());
 
@@ -106,7 +165,8 @@ keepAges(document.body, () => Date.now() + ahead);
 if (root.dataset.open === "yes") {
   follow(root.dataset.stream, {
     onChange: () => htmx.trigger(document.body, "session-changed"),
-    ...cutOffBar(document.getElementById("cut-off")),
+    ...cutOffBar(document.getElementById("cut-off"), () => outbox.send()),
   });
+  fetchSheets();
   setInterval(draw, 30_000); // the dose runs on between events
 }
