@@ -17,14 +17,21 @@ export function uuid() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
+function labelOf(field) {
+  const label = field.labels?.[0]?.cloneNode(true);
+  label?.querySelectorAll(".muted").forEach((aside) => aside.remove()); // "optional"
+  return label?.textContent.trim().replace(/\s+/g, " ") || field.name;
+}
+
 /** What a form says, for a person: "Systolic 141, Diastolic 86". */
 function inWords(form) {
   const words = [];
   for (const field of form.elements) {
     const chosen = field.type === "radio" || field.type === "checkbox" ? field.checked : true;
     if (!field.name || field.type === "hidden" || !chosen || !field.value) continue;
-    const label = field.labels?.[0]?.textContent.trim().replace(/\s+/g, " ") ?? field.name;
-    words.push(field.type === "radio" ? label : `${label} ${field.value.trim()}`);
+    const label = labelOf(field);
+    const unit = field.parentElement.querySelector(":scope > .muted")?.textContent ?? "";
+    words.push(field.type === "radio" ? label : `${label} ${field.value.trim()} ${unit}`.trim());
   }
   return words.join(", ");
 }
