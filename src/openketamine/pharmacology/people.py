@@ -194,6 +194,50 @@ def typical_parameters(model: Model, person: Person, route: str | None = None) -
     return Parameters(tuple(model.parameters), scaled, scaled)
 
 
+@dataclass(frozen=True, slots=True)
+class RandomEffect:
+    """One random effect of a model: a standard normal of each plausible version of a person."""
+
+    name: str
+    level: str
+
+
+def random_effects(model: Model) -> tuple[RandomEffect, ...]:
+    """The random effects of a model: of the person and of what is uncertain, then of the occasion.
+
+    Their order is that of the columns of `normals` in `individual_parameters`.
+    """
+    return tuple(
+        RandomEffect(f"{model.id}/{number}/{name}", block.level)
+        for number, block in _blocks(model)
+        for name in block.parameters
+    )
+
+
+def individual_parameters(
+    model: Model, person: Person, normals: Array, route: str | None = None
+) -> Parameters:
+    """Parameters of plausible versions of one person from standard normals.
+
+    Args:
+        normals: shape (n, number of `random_effects`).
+        route: for drug interactions; the model's main route by default.
+    """
+    base = np.tile(_typical(model, person), (normals.shape[0], 1))
+    lasting = [block for _, block in _blocks(model) if block.level != "occasion"]
+    passing = [block for _, block in _blocks(model) if block.level == "occasion"]
+    done = 0
+    for block in lasting:
+        _vary(model, block, base, normals[:, done : done + len(block.parameters)])
+        done += len(block.parameters)
+    base = _interact(model, person, route, base)
+    values = base.copy()
+    for block in passing:
+        _vary(model, block, values, normals[:, done : done + len(block.parameters)])
+        done += len(block.parameters)
+    return Parameters(tuple(model.parameters), values, base)
+
+
 def sample_parameters(
     model: Model, person: Person, n: int, *, seed: int, route: str | None = None
 ) -> Parameters:
@@ -208,25 +252,24 @@ def sample_parameters(
     if n < 1:
         raise ValueError("Ask for at least one person.")
     rng = np.random.default_rng(seed)
-    base = np.tile(_typical(model, person), (n, 1))
-    for block in model.variability:
-        if block.level != "occasion":
-            _vary(model, block, base, rng)
-    base = _interact(model, person, route, base)
-    return _occasion(model, base, rng)
+    drawn = [rng.standard_normal((n, len(block.parameters))) for _, block in _blocks(model)]
+    normals = np.hstack(drawn) if drawn else np.empty((n, 0))
+    return individual_parameters(model, person, normals, route)
 
 
 def new_occasion(model: Model, parameters: Parameters, *, seed: int) -> Parameters:
     """The same people on another day: effects of the occasion drawn anew."""
-    return _occasion(model, parameters.person_values, np.random.default_rng(seed))
-
-
-def _occasion(model: Model, base: Array, rng: np.random.Generator) -> Parameters:
-    values = base.copy()
-    for block in model.variability:
+    rng = np.random.default_rng(seed)
+    values = parameters.person_values.copy()
+    for _, block in _blocks(model):
         if block.level == "occasion":
-            _vary(model, block, values, rng)
-    return Parameters(tuple(model.parameters), values, base)
+            _vary(model, block, values, rng.standard_normal((len(values), len(block.parameters))))
+    return Parameters(tuple(model.parameters), values, parameters.person_values)
+
+
+def _blocks(model: Model) -> list[tuple[int, Variability]]:
+    """Blocks of variability with their number in the file, those of the occasion last."""
+    return sorted(enumerate(model.variability), key=lambda item: item[1].level == "occasion")
 
 
 def _typical(model: Model, person: Person) -> Array:
@@ -253,9 +296,8 @@ def _cholesky(rows: tuple[tuple[float, ...], ...]) -> Array:
     return np.linalg.cholesky(full).astype(np.float64)
 
 
-def _vary(model: Model, block: Variability, values: Array, rng: np.random.Generator) -> None:
-    factor = _cholesky(tuple(tuple(row) for row in block.omega))
-    eta = rng.standard_normal((values.shape[0], len(block.parameters))) @ factor.T
+def _vary(model: Model, block: Variability, values: Array, normals: Array) -> None:
+    eta = normals @ _cholesky(tuple(tuple(row) for row in block.omega)).T
     names = list(model.parameters)
     for j, name in enumerate(block.parameters):
         i = names.index(name)
