@@ -19,6 +19,44 @@ if TYPE_CHECKING:
     from openketamine.pharmacology.dosing import (
         repeat as repeat,
     )
+
+    # effects and forecast
+    from openketamine.pharmacology.effects import (
+        SIGNALS as SIGNALS,
+    )
+    from openketamine.pharmacology.effects import (
+        SYMPTOMS as SYMPTOMS,
+    )
+    from openketamine.pharmacology.effects import (
+        Effects as Effects,
+    )
+    from openketamine.pharmacology.effects import (
+        effect_site as effect_site,
+    )
+    from openketamine.pharmacology.effects import (
+        load_effects as load_effects,
+    )
+    from openketamine.pharmacology.ensemble import (
+        Reading as Reading,
+    )
+    from openketamine.pharmacology.forecast import (
+        Curves as Curves,
+    )
+    from openketamine.pharmacology.forecast import (
+        Forecast as Forecast,
+    )
+    from openketamine.pharmacology.forecast import (
+        Judged as Judged,
+    )
+    from openketamine.pharmacology.forecast import (
+        Milestone as Milestone,
+    )
+    from openketamine.pharmacology.forecast import (
+        Peak as Peak,
+    )
+    from openketamine.pharmacology.forecast import (
+        Quantity as Quantity,
+    )
     from openketamine.pharmacology.kinetics import (
         EFFECT_SITE as EFFECT_SITE,
     )
@@ -86,8 +124,6 @@ if TYPE_CHECKING:
         typical_parameters as typical_parameters,
     )
 
-    # effects and forecast
-
 # Public name -> the module it lives in.
 _WHERE = {
     # models, people, doses, kinetics
@@ -117,6 +153,18 @@ _WHERE = {
     "sample_parameters": "people",
     "typical_parameters": "people",
     # effects and forecast
+    "SIGNALS": "effects",
+    "SYMPTOMS": "effects",
+    "Curves": "forecast",
+    "Effects": "effects",
+    "Forecast": "forecast",
+    "Judged": "forecast",
+    "Milestone": "forecast",
+    "Peak": "forecast",
+    "Quantity": "forecast",
+    "Reading": "ensemble",
+    "effect_site": "effects",
+    "load_effects": "effects",
 }
 
 __all__ = list(_WHERE)
