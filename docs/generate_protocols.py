@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openketamine import protocols
-from openketamine.protocols import catalogue, reading, schema
+from openketamine.protocols import catalogue, reading, schema, words
 
 FOLDER = Path(__file__).parent / "protocols"
 NOTE = (
@@ -44,19 +44,10 @@ def pages(library: protocols.Library) -> dict[str, str]:
     # The front page links to all the others, so it is written when they are known.
     made["README.md"] += _contents(made)
     texts = {name: NOTE + "\n" + text.rstrip() + "\n" for name, text in made.items()}
-    for name, model in schema.FILES.items():
-        texts[f"schema/{name.removesuffix('.yaml')}.schema.json"] = _json_schema(name, model)
+    for name in schema.FILES:
+        form = json.dumps(schema.published(name), indent=2, ensure_ascii=False) + "\n"
+        texts[f"schema/{name.removesuffix('.yaml')}.schema.json"] = form
     return texts
-
-
-def _json_schema(name: str, model: Any) -> str:
-    where = name if name.endswith(".yaml") else f"{name}/*.yaml"
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$comment": f"Checks {where} of the clinical library. References between files, and rules "
-        f"that span entries, are checked by `openketamine protocols check`.",
-    }
-    return json.dumps({**head, **model.model_json_schema()}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -130,23 +121,6 @@ They are a proposal, and in force only once the medical director has signed thes
     return text
 
 
-def _condition(library: protocols.Library, condition: schema.Condition) -> str:
-    """A rule's condition in words."""
-    ((key, value),) = condition.items()
-    if key in {"all", "any"}:
-        word = " and " if key == "all" else " or "
-        return word.join(_condition(library, part) for part in value)
-    if key == "not":
-        return f"not ({_condition(library, value)})"
-    fact = library.facts[key]
-    if isinstance(value, bool):
-        return fact.label if value else f"no {fact.label}"
-    ((operator, bound),) = value.items()
-    if operator == "in":
-        return f"{fact.label} is {' or '.join(bound)}"
-    return f"{fact.label} {operator.replace('_', ' ')} {bound:g} {fact.unit}".rstrip()
-
-
 def _eligibility(library: protocols.Library, file: schema.EligibilityFile) -> str:
     text = f"""# Eligibility: {", ".join(file.routes)}
 
@@ -173,7 +147,7 @@ unknown the rule asks for it.
 
 {rule.explanation}
 
-- When: {_condition(library, rule.when)}{f" ({'; '.join(scope)})" if scope else ""}
+- When: {words.condition(library.facts, rule.when)}{f" ({'; '.join(scope)})" if scope else ""}
 - To the patient: “{rule.patient}”
 - Source: {_origin(library, rule)}
 - Reference row: {rule.ref or "none"}

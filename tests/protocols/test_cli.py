@@ -1,11 +1,12 @@
 """`openketamine protocols`: exit status 0 only on success, one JSON document for machines."""
 
 import json
+import shutil
 
 import pytest
 
 from openketamine.cli import main
-from openketamine.protocols import load
+from openketamine.protocols import load, schema
 
 from .test_loading import OWN
 
@@ -15,13 +16,22 @@ def _without_a_clinic(monkeypatch, tmp_path):
     monkeypatch.setenv("OPENKETAMINE_HOME", str(tmp_path))
 
 
+OVERLAY = """\
+rules:
+  - id: IV-PR-1
+    statement: Resting pressure above 135 systolic or 90 diastolic
+    when: {any: [{systolic_mmhg: {above: 135}}, {diastolic_mmhg: {above: 90}}]}
+    because: Our cardiologist asked for it
+retire:
+  - {id: IV-CI-6, because: Our cardiologist decides on each of these}
+"""
+
+
 @pytest.fixture
 def overlay(tmp_path):
     folder = tmp_path / "protocols"
     (folder / "eligibility").mkdir(parents=True)
-    text = (OWN / "eligibility/iv.yaml").read_text(encoding="utf-8")
-    changed = text.replace("{above: 140}", "{above: 135}")
-    (folder / "eligibility" / "iv.yaml").write_text(changed, encoding="utf-8")
+    (folder / "eligibility" / "iv.yaml").write_text(OVERLAY, encoding="utf-8")
     return folder
 
 
@@ -41,12 +51,51 @@ def test_check_for_machines(capsys):
 
 def test_check_refuses_a_broken_overlay_with_file_line_and_reason(capsys, overlay):
     path = overlay / "eligibility" / "iv.yaml"
-    path.write_text(path.read_text().replace("id: IV-CI-2", "id: IV-CI-1"), encoding="utf-8")
+    path.write_text(OVERLAY.replace("{above: 135}", "{over: 135}"), encoding="utf-8")
     assert main(["protocols", "check", "--json"]) == 1
     out, err = capsys.readouterr()
-    assert f"{path}:" in err
-    assert "used twice" in err
-    assert json.loads(out) == {"ok": False, "error": err.strip()}
+    assert err.startswith(f"{path}:4: ")
+    report = json.loads(out)
+    assert (report["ok"], report["error"]) == (False, err.strip())
+    assert (report["file"], report["line"]) == (str(path), 4)
+    assert "compare systolic_mmhg with one of" in report["reason"]
+
+
+def test_check_takes_a_file_by_its_path(capsys, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("overlays: eligibility/iv.yaml\n" + OVERLAY, encoding="utf-8")
+    assert main(["protocols", "check", str(path)]) == 0
+    assert "depart from it in 2 entries" in capsys.readouterr().out
+    assert main(["protocols", "check", str(tmp_path / "nowhere.yaml")]) == 1
+    assert "There is no" in capsys.readouterr().err
+
+
+def test_check_says_what_has_lapsed_soon_will_or_should_have_been_reviewed(capsys, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "overlays: monitoring/iv.yaml\n"
+        "thresholds:\n"
+        "  - {id: IV-SYS-A, effective_to: 2026-12-31, because: For the length of our audit}\n",
+        encoding="utf-8",
+    )
+
+    def due(day):
+        assert main(["protocols", "check", str(path), "--json", "--on", day]) == 0
+        found = json.loads(capsys.readouterr().out)["due"]
+        return {(each["entry"], each["what"], each["on"]) for each in found}
+
+    lapse = ("IV-SYS-A", "lapses after", "2026-12-31")
+    assert lapse not in due("2026-10-31")
+    assert lapse in due("2026-11-01")
+    assert lapse in due("2026-12-31")
+    assert ("IV-SYS-A", "has lapsed since", "2026-12-31") in due("2027-01-01")
+    assert not any("reviewed" in what for _, what, _ in due("2027-01-01"))
+    assert any("reviewed" in what for _, what, _ in due("2028-01-01"))
+    assert main(["protocols", "check", str(path), "--on", "2027-01-01"]) == 0
+    assert "DUE monitoring/iv.yaml IV-SYS-A has lapsed since 2026-12-31" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["protocols", "check", "--on", "tomorrow"])
+    assert "not a day like" in capsys.readouterr().err
 
 
 def test_the_clinics_own_files_are_taken_without_being_named(capsys, overlay):
@@ -54,42 +103,59 @@ def test_the_clinics_own_files_are_taken_without_being_named(capsys, overlay):
     assert "+clinic" in capsys.readouterr().out
 
 
-def test_diff_shows_what_the_clinic_changed_and_nothing_else(capsys, overlay):
+def test_diff_shows_what_the_clinic_changed_field_by_field_and_nothing_else(capsys, overlay):
     assert main(["protocols", "diff", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["changes"] == [
-        {
-            "file": "eligibility/iv.yaml",
-            "where": "rules.IV-PR-1.when.any.0.systolic_mmhg.above",
-            "before": 140,
-            "after": 135,
-        }
-    ]
+    changes = {each["entry"]: each for each in json.loads(capsys.readouterr().out)["changes"]}
+    assert changes.keys() == {"IV-PR-1", "IV-CI-6"}
+    changed = changes["IV-PR-1"]
+    assert (changed["act"], changed["file"]) == ("changed", "eligibility/iv.yaml")
+    assert changed["because"] == "Our cardiologist asked for it"
+    fields = {field["field"]: field for field in changed["fields"]}
+    assert fields["when"]["before"]["any"][0] == {"systolic_mmhg": {"above": 140}}
+    assert fields["when"]["after"]["any"][0] == {"systolic_mmhg": {"above": 135}}
+    assert changes["IV-CI-6"]["act"] == "retired"
     assert main(["protocols", "diff"]) == 0
     said = capsys.readouterr().out
-    assert "  - 140\n  + 135\n" in said
+    assert "2 entries differ" in said
+    assert "Systolic pressure above 140 mmHg or Diastolic pressure above 90 mmHg → Systolic" in said
+    assert "RETIRED IV-CI-6" in said
+    assert "because: Our cardiologist decides" in said
 
 
-def test_diff_shows_a_rule_that_the_clinic_added_and_one_that_it_dropped(capsys, overlay):
-    path = overlay / "eligibility" / "iv.yaml"
-    head, first, rest = (OWN / "eligibility/iv.yaml").read_text().split("  - id: IV-", 2)
-    path.write_text(f"{head}  - id: IV-{first.replace('AGE', 'ADULTS', 1)}  - id: IV-{rest}")
-    assert main(["protocols", "diff", "--json"]) == 0
-    changes = json.loads(capsys.readouterr().out)["changes"]
-    assert [(c["where"], c["before"] is None, c["after"] is None) for c in changes] == [
-        ("rules.IV-AGE", False, True),
-        ("rules.IV-ADULTS", True, False),
-    ]
+def test_diff_compares_with_another_version_of_the_library(capsys, tmp_path):
+    older = tmp_path / "older"
+    shutil.copytree(str(OWN), older)
+    path = older / "monitoring" / "iv.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("below: 94", "below: 93", 1))
+    assert main(["protocols", "diff", "--against", str(older), "--json"]) == 0
+    (change,) = json.loads(capsys.readouterr().out)["changes"]
+    assert (change["entry"], change["fields"]) == (
+        "IV-O2-A",
+        [{"field": "below", "before": 93.0, "after": 94.0}],
+    )
+    path.write_text("route: [")
+    assert main(["protocols", "diff", "--against", str(older)]) == 1
+    assert f"{path}:" in capsys.readouterr().err
+    assert main(["protocols", "diff", "--against", str(tmp_path / "nowhere")]) == 1
+
+
+def test_the_schema_of_a_kind_is_the_published_one(capsys):
+    assert main(["protocols", "schema", "eligibility"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema.published("eligibility")
+    assert main(["protocols", "schema", "facts"]) == 0
+    capsys.readouterr()
+    assert main(["protocols", "schema", "elegibility"]) == 1
+    assert "eligibility" in capsys.readouterr().err
 
 
 def test_diff_without_an_overlay_says_what_to_give(capsys):
     assert main(["protocols", "diff"]) == 1
-    assert "--overlay" in capsys.readouterr().err
+    assert "--against" in capsys.readouterr().err
 
 
 def test_an_overlay_that_is_not_there_is_refused(capsys, tmp_path):
     assert main(["protocols", "list", "--overlay", str(tmp_path / "nowhere")]) == 1
-    assert "There is no folder" in capsys.readouterr().err
+    assert "There is no" in capsys.readouterr().err
 
 
 def test_list_names_every_contraindication(capsys):

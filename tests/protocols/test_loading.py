@@ -1,26 +1,33 @@
 """A broken file is refused whole, with the file, the line and the reason."""
 
+import shutil
+from contextlib import suppress
+from datetime import date
 from importlib.resources import files
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openketamine import protocols
 from openketamine.protocols import ProtocolError
+from openketamine.protocols.files import parse_all
 
 OWN = files("openketamine.protocols") / "library"
 
 
 @pytest.fixture
-def overlay(tmp_path):
-    """Write one file of a clinic's overlay: the library's own with one text replaced."""
+def changed_library(tmp_path):
+    """A copy of the library in which one text of one file is replaced."""
 
     def write(name: str, old: str, new: str):
+        folder = tmp_path / "library"
+        if not folder.exists():
+            shutil.copytree(str(OWN), folder)
         text = (OWN / name).read_text(encoding="utf-8")
         assert old in text
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace(old, new, 1), encoding="utf-8")
-        return tmp_path
+        (folder / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+        return folder
 
     return write
 
@@ -80,10 +87,12 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "old", "new", "line", "reason"), BROKEN)
-def test_a_broken_file_is_refused_with_file_line_and_reason(overlay, name, old, new, line, reason):
-    folder = overlay(name, old, new)
+def test_a_broken_file_is_refused_with_file_line_and_reason(
+    changed_library, name, old, new, line, reason
+):
+    folder = changed_library(name, old, new)
     with pytest.raises(ProtocolError) as refused:
-        protocols.load(folder)
+        protocols.load(base=folder)
     file, number, said = str(refused.value).split(":", 2)
     assert file == str(folder / name)
     assert reason in said
@@ -99,48 +108,63 @@ def test_a_broken_file_is_refused_with_file_line_and_reason(overlay, name, old, 
         assert any(word in text for text in lines[: int(number) - 1])
 
 
-def test_a_file_that_the_library_does_not_have_is_refused(tmp_path):
-    (tmp_path / "eligibility").mkdir()
-    (tmp_path / "eligibility" / "vi.yaml").write_text("rules: []\n")
-    with pytest.raises(ProtocolError, match=r"vi\.yaml:1: no such file in the library"):
-        protocols.load(tmp_path)
+def test_a_file_in_another_encoding_is_refused_with_its_name(changed_library):
+    folder = changed_library("sources.yaml", "sources:", "sources:")
+    (folder / "sources.yaml").write_bytes("sources: {a: Müller}".encode("latin-1"))
+    with pytest.raises(ProtocolError, match=r"library/sources\.yaml:1: not UTF-8"):
+        protocols.load(base=folder)
 
 
-def test_a_file_in_another_encoding_is_refused_with_its_name(tmp_path):
-    (tmp_path / "sources.yaml").write_bytes("sources: {a: Müller}".encode("latin-1"))
-    with pytest.raises(ProtocolError, match=r"sources\.yaml:1: not UTF-8"):
-        protocols.load(tmp_path)
-
-
-def test_an_empty_file_is_refused(tmp_path):
-    (tmp_path / "sources.yaml").write_text("")
+def test_an_empty_file_is_refused(changed_library):
+    folder = changed_library("sources.yaml", "sources:", "sources:")
+    (folder / "sources.yaml").write_text("")
     with pytest.raises(ProtocolError, match=r"sources\.yaml:1: "):
-        protocols.load(tmp_path)
+        protocols.load(base=folder)
 
 
-def test_an_overlay_changes_version_digest_and_what_must_be_signed(overlay, library):
-    folder = overlay("eligibility/iv.yaml", "{above: 140}", "{above: 135}")
-    changed = protocols.load(folder)
-    assert changed.overlaid
-    assert "+clinic" in changed.version
-    assert changed.digest != library.digest
-    # The limit stands in the statement that the director signs, not in the rule alone.
-    folder = overlay(
-        "monitoring/iv.yaml",
-        'at_least: 160, statement: "Systolic 160 mmHg or more"',
-        'at_least: 155, statement: "Systolic 155 mmHg or more"',
-    )
-    assert protocols.load(folder).policy_digest != changed.policy_digest
+def test_a_library_without_one_of_its_files_is_refused(changed_library):
+    folder = changed_library("sources.yaml", "sources:", "sources:")
+    (folder / "facts.yaml").unlink()
+    with pytest.raises(ProtocolError, match=r"facts\.yaml:1: a library needs this file"):
+        protocols.load(base=folder)
 
 
-def test_a_changed_overlay_is_read_again(overlay):
-    first = protocols.load(overlay("eligibility/iv.yaml", "{above: 140}", "{above: 135}"))
-    second = protocols.load(overlay("eligibility/iv.yaml", "{above: 140}", "{above: 138}"))
-    assert first.digest != second.digest
+def test_a_file_in_a_folder_of_no_kind_is_refused(changed_library):
+    folder = changed_library("sources.yaml", "sources:", "sources:")
+    (folder / "recipes").mkdir()
+    (folder / "recipes" / "iv.yaml").write_text("reviewed_on: 2026-11-24\n")
+    with pytest.raises(ProtocolError, match=r"recipes/iv\.yaml:1: a file here must lie in one of"):
+        protocols.load(base=folder)
 
 
-def test_an_empty_overlay_is_the_librarys_own(tmp_path, library):
-    assert protocols.load(tmp_path).version == library.version
+HIDING = [
+    ("a: &x [1]\nb: *x\n", 1, "alias"),
+    ("a: {b: 1}\nc:\n  <<: {d: 1}\n", 3, "plain word"),
+    ("? [a, b]\n: 1\n", 1, "plain word"),
+    ("a: 1\n---\nb: 2\n", 3, "second document"),
+    ("a: !!python/object:os.system {}\n", 1, "constructor"),
+    ("a: 2026-02-31\n", 1, "day is out of range"),
+    ("a: 1\nb: [1, 2\n", 3, "expected"),
+    ("a: 1\nb: \x07\n", 2, "not YAML"),
+    ("a: " + "[" * 60 + "]" * 60, 1, "nested deeper"),
+    ("a: '" + "x" * 500_001 + "'", 1, "longer than"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "reason"), HIDING)
+def test_text_that_hides_what_it_says_is_refused_at_its_line(changed_library, text, line, reason):
+    folder = changed_library("sources.yaml", "sources:", "sources:")
+    (folder / "sources.yaml").write_text(text)
+    with pytest.raises(ProtocolError) as refused:
+        protocols.load(base=folder)
+    assert (refused.value.line, reason in refused.value.reason) == (line, True), refused.value
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_the_reader(text):
+    """Every text is read, or refused with a line that it has."""
+    with suppress(ProtocolError):
+        parse_all("x.yaml", "x.yaml", text)
 
 
 def test_whatever_is_recalled_or_proposed_waits_for_the_directors_signature(library):
@@ -157,12 +181,35 @@ def test_whatever_is_recalled_or_proposed_waits_for_the_directors_signature(libr
             assert entry.authority == "clinic policy", entry.id
 
 
-def test_no_figure_changes_under_the_directors_signature(overlay, library):
+def test_no_figure_changes_under_the_directors_signature(changed_library, library):
     """The words that were signed may stay as they are: the figure behind them is signed too."""
-    folder = overlay("monitoring/iv.yaml", "above_baseline_by: 40", "above_baseline_by: 60")
-    assert protocols.load(folder).policy_digest != library.policy_digest
+    folder = changed_library("monitoring/iv.yaml", "above_baseline_by: 40", "above_baseline_by: 60")
+    assert protocols.load(base=folder).policy_digest != library.policy_digest
 
 
-def test_a_reviewed_day_alone_asks_for_no_new_signature(overlay, library):
-    folder = overlay("monitoring/iv.yaml", "reviewed_on: 2026-11-24", "reviewed_on: 2026-12-24")
-    assert protocols.load(folder).policy_digest == library.policy_digest
+def test_a_day_of_review_alone_asks_for_no_new_signature(changed_library, library):
+    folder = changed_library(
+        "monitoring/iv.yaml", "reviewed_on: 2026-11-24", "reviewed_on: 2026-12-24"
+    )
+    assert protocols.load(base=folder).policy_digest == library.policy_digest
+
+
+def test_the_same_texts_are_read_once(library):
+    assert protocols.load() is library
+
+
+def test_what_has_lapsed_is_not_there_and_stays_signed(changed_library):
+    folder = changed_library(
+        "monitoring/iv.yaml", "at_least: 160,", "at_least: 160, effective_to: 2026-12-31,"
+    )
+    whole = protocols.load(base=folder)
+
+    def limits(on):
+        return {limit.id for limit in whole.at(on).monitoring["IV"].thresholds}
+
+    assert "IV-SYS-A" in limits(date(2026, 12, 31))
+    assert "IV-SYS-A" not in limits(date(2027, 1, 1))
+    assert "IV-SYS-R" in limits(date(2027, 1, 1))
+    assert whole.at(date(2027, 1, 1)).policy_digest == whole.policy_digest
+    assert whole.at(date(2027, 1, 1)) is whole.at(date(2027, 1, 1))
+    assert whole.at(date(2027, 1, 1)).at(date(2026, 12, 31)).digest == whole.digest

@@ -5,16 +5,20 @@ Pure: no web, no database, no pharmacology.
 
 from . import alarms, discharge, eligibility, instruments, monitoring, regimens
 from .eligibility import Coding, Evidence, Finding, facts_from_record, questions_for, screen
+from .files import ProtocolError
 from .instruments import Score, score
-from .library import Library, PolicyEntry, ProtocolError, load
+from .library import Library, PolicyEntry, load
+from .overlay import Departure, Overlay
 from .regimens import DoseArithmetic, check_plan, dose_arithmetic
 
 __all__ = [
     "Coding",
+    "Departure",
     "DoseArithmetic",
     "Evidence",
     "Finding",
     "Library",
+    "Overlay",
     "PolicyEntry",
     "ProtocolError",
     "Score",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -284,21 +284,72 @@ def find(library: Library, key: str) -> CatalogueEntry | None:
 
 
 @dataclass(frozen=True)
-class Change:
-    """One difference between two libraries; None stands for "not there"."""
+class FieldChange:
+    """One value that differs; None stands for "not there"."""
 
-    file: str
-    where: str
+    field: str
     before: Any
     after: Any
 
 
-def diff(before: Library, after: Library) -> list[Change]:
-    """Everything that differs, down to the single value."""
-    changes: list[Change] = []
+@dataclass(frozen=True)
+class EntryChange:
+    """One entry that differs between two libraries. `entry` is the file where no entry is named."""
+
+    file: str
+    entry: str
+    act: str  # changed, added or retired
+    statement: str
+    because: str
+    fields: tuple[FieldChange, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "fields": [vars(field) for field in self.fields]}
+
+
+def diff(before: Library, after: Library) -> list[EntryChange]:
+    """Everything that differs, entry by entry, in the order of the files, down to the field.
+
+    A condition is one value: half of it says nothing.
+    """
+    reasons = {(gone.file, gone.entry): gone.because for gone in after.departures}
+    changes = []
     for name in sorted({*before.parts, *after.parts}):
-        _compare(name, "", _plain(before, name), _plain(after, name), changes)
+        found: dict[str, list[FieldChange]] = {}
+        _compare("", "", _plain(before, name), _plain(after, name), found)
+        for entry, fields in found.items():
+            act, said = _act(fields)
+            key = entry or name
+            changes.append(
+                EntryChange(
+                    name,
+                    key,
+                    act,
+                    said or _said_by(after, before, name, entry),
+                    reasons.get((name, key), ""),
+                    tuple(fields) if act == "changed" else (),
+                )
+            )
     return changes
+
+
+def _act(fields: list[FieldChange]) -> tuple[str, str]:
+    """Whether an entry is new, gone or changed, and what a whole one says."""
+    if len(fields) == 1 and not fields[0].field:
+        there, gone = fields[0].after, fields[0].before
+        whole = gone if there is None else there
+        said = whole if isinstance(whole, dict) else {}
+        words = said.get("statement") or said.get("question") or said.get("label")
+        return ("retired" if there is None else "added", str(words or said.get("name") or ""))
+    return "changed", ""
+
+
+def _said_by(after: Library, before: Library, file: str, entry: str) -> str:
+    for library in (before, after):
+        for each in entries(library):
+            if (each.file, each.id) == (file, entry):
+                return each.statement
+    return ""
 
 
 def _plain(library: Library, name: str) -> Any:
@@ -306,26 +357,66 @@ def _plain(library: Library, name: str) -> Any:
     return None if part is None else part.model_dump(mode="json", by_alias=True)
 
 
-def _compare(file: str, where: str, before: Any, after: Any, changes: list[Change]) -> None:
+def _compare(
+    entry: str, field: str, before: Any, after: Any, found: dict[str, list[FieldChange]]
+) -> None:
+    """Note what differs under the entry in whose field it stands."""
     if before == after:
         return
     old, new = _members(before), _members(after)
-    if old is None or new is None:
-        changes.append(Change(file, where, before, after))
+    if old is None or new is None or field in schema.WHOLE:
+        found.setdefault(entry, []).append(FieldChange(field, before, after))
         return
+    in_list = isinstance(before, list)
     for key in dict.fromkeys((*old, *new)):
-        path = f"{where}.{key}" if where else key
-        _compare(file, path, old.get(key), new.get(key), changes)
+        if in_list and not key.isdigit():
+            _compare(key, "", old.get(key), new.get(key), found)
+        else:
+            path = f"{field}.{key}" if field else key
+            _compare(entry, path, old.get(key), new.get(key), found)
 
 
 def _members(value: Any) -> dict[str, Any] | None:
-    """What a value is compared by: keys, the ids of a list's members, or their places."""
+    """What a value is compared by: keys, the names of a list's members, or their places."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
         return None
-    names = [str(part.get("id", number)) for number, part in enumerate(value)]
-    return dict(zip(names, value, strict=True)) if len(set(names)) == len(names) else None
+    for key in schema.NAMED_BY:
+        names = [str(part.get(key) or "") for part in value]
+        if names and all(names) and len(set(names)) == len(names):
+            return dict(zip(names, value, strict=True))
+    return {str(number): part for number, part in enumerate(value, 1)}
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something in the library that a day has overtaken, or soon will."""
+
+    file: str
+    entry: str
+    on: date
+    what: str
+
+
+def due(library: Library, on: date, *, within: timedelta = timedelta(days=60)) -> list[Due]:
+    """What has lapsed or soon will, and what should have been reviewed, the most pressing first."""
+    found = []
+    for entry in entries(library):
+        if entry.effective_to and entry.effective_to < on:
+            found.append(Due(entry.file, entry.id, entry.effective_to, "has lapsed since"))
+        elif entry.effective_to and entry.effective_to <= on + within:
+            found.append(Due(entry.file, entry.id, entry.effective_to, "lapses after"))
+    files = {entry.file: library.parts[entry.file] for entry in entries(library)}
+    own = {(e.file, e.id): e.review_by for e in entries(library)}
+    for name, file in files.items():
+        limit = getattr(file, "review_due", None)
+        if limit and limit < on:
+            found.append(Due(name, "", limit, "should have been reviewed by"))
+        for (where, entry_id), day in own.items():
+            if where == name and day != limit and day < on:
+                found.append(Due(name, entry_id, day, "should have been reviewed by"))
+    return sorted(found, key=lambda each: each.on)
 
 
 class CoverageRow(schema.Strict):

@@ -1,10 +1,11 @@
-"""`openketamine protocols check|list|show|diff`: the clinical library on the command line."""
+"""`openketamine protocols check|list|show|diff|schema`: the library on the command line."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,45 @@ def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         one.set_defaults(run=run)
         return one
 
-    act("check", "refuse a broken file with file, line and reason", check)
+    checked = act("check", "refuse a broken file with file, line and reason", check)
+    checked.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        metavar="PATH",
+        help="a clinic's file or folder, if not its own",
+    )
+    checked.add_argument(
+        "--on", type=_day, default=None, metavar="DAY", help="what is due on this day (today)"
+    )
     listed = act("list", "every entry with its certainty and authority", list_entries)
     listed.add_argument("--kind", help="one kind only, e.g. contraindication")
     listed.add_argument("--certainty", help="one certainty only, e.g. recalled")
     act("show", "one entry in full", show).add_argument("id", metavar="ID")
-    act("diff", "what the clinic's files change", diff)
+    compared = act("diff", "what the clinic's files change, entry by entry", diff)
+    compared.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        metavar="PATH",
+        help="a clinic's file or folder, if not its own",
+    )
+    compared.add_argument(
+        "--against",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of another version of the library, to compare this one with",
+    )
+    form = acts.add_parser("schema", help="the JSON Schema of one kind of file")
+    form.add_argument("kind", metavar="KIND", help="e.g. eligibility, facts")
+    form.set_defaults(run=print_schema)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2026-11-24") from error
 
 
 def _clinics_overlay() -> Path | None:
@@ -50,18 +84,26 @@ def _clinics_overlay() -> Path | None:
     return folder if folder and folder.is_dir() else None
 
 
+def _overlay_of(arguments: argparse.Namespace) -> Path | None:
+    path: Path | None = getattr(arguments, "path", None) or arguments.overlay
+    return path
+
+
 def _load(arguments: argparse.Namespace) -> Library | None:
     """The library under the overlay, or None after saying what is wrong."""
-    from .library import ProtocolError, load
+    from .files import ProtocolError
+    from .library import load
 
-    if arguments.overlay is not None and not arguments.overlay.is_dir():
-        _complain(f"There is no folder {arguments.overlay}. Give the folder of the clinic's files.")
+    overlay = _overlay_of(arguments)
+    if overlay is not None and not overlay.exists():
+        _complain(f"There is no {overlay}. Give a clinic's file, or the folder of its files.")
         return None
     try:
-        return load(arguments.overlay)
+        return load(overlay)
     except ProtocolError as error:
         if arguments.json:
-            print_json({"ok": False, "error": str(error)})
+            fault = {"file": error.file, "line": error.line, "reason": error.reason}
+            print_json({"ok": False, "error": str(error), **fault})
         _complain(str(error))
         return None
 
@@ -70,10 +112,12 @@ def check(arguments: argparse.Namespace) -> int:
     library = _load(arguments)
     if library is None:
         return 1
-    from .catalogue import coverage, entries
+    from .catalogue import coverage, due, entries
 
     every = entries(library)
     rows = coverage(library)
+    today = arguments.on or datetime.now().astimezone().date()
+    overdue = due(library, today)
     report = {
         "ok": True,
         "version": library.version,
@@ -82,6 +126,8 @@ def check(arguments: argparse.Namespace) -> int:
         "files": len(library.parts),
         "entries": len(every),
         "to_sign": len(library.policy),
+        "departures": len(library.departures),
+        "due": [{**vars(each), "on": each.on.isoformat()} for each in overdue],
         "reviewed_on": min(entry.reviewed_on for entry in every).isoformat(),
         "reference_rows": len(rows),
         "reference_rows_encoded": sum(bool(row.entries) for row in rows),
@@ -90,12 +136,16 @@ def check(arguments: argparse.Namespace) -> int:
         print_json(report)
         return 0
     _say(f"Library {library.version}: {report['files']} files, {report['entries']} entries, sound.")
+    if library.overlaid:
+        _say(f"The clinic's files depart from it in {report['departures']} entries, with reasons.")
     _say(f"{report['to_sign']} entries are clinic policy and need the director's signature.")
     _say(
         f"{report['reference_rows_encoded']} of {report['reference_rows']} rows of the clinical "
         f"reference are encoded, the others listed with the reason."
     )
     _say(f"Oldest review {report['reviewed_on']}. SHA-256 {report['digest']}")
+    for each in overdue:
+        _say(f"DUE {each.file}{f' {each.entry}' if each.entry else ''} {each.what} {each.on}")
     return 0
 
 
@@ -141,10 +191,16 @@ def show(arguments: argparse.Namespace) -> int:
         print_json(entry.as_dict())
         return 0
     _say(f"{entry.id}: {entry.statement}")
-    _say(f"{entry.kind}, {entry.area or 'all routes'}; {entry.file}, reviewed {entry.reviewed_on}")
+    _say(f"{entry.kind}, {entry.area or 'all routes'}; {entry.file}")
+    _say(f"Reviewed {entry.reviewed_on}, next by {entry.review_by}")
     if entry.source:
         _say(f"Source: {library.source(entry.source)}")
         _say(f"Certainty: {entry.certainty}. Shown as: {entry.authority or 'its source'}")
+    if entry.effective_from or entry.effective_to or entry.jurisdiction != "any":
+        days = (
+            f"from {entry.effective_from or 'always'} to {entry.effective_to or 'further notice'}"
+        )
+        _say(f"In force in {entry.jurisdiction}, {days}")
     if entry.refs:
         _say(f"Reference rows: {', '.join(entry.refs)}")
     _say("")
@@ -153,33 +209,65 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def diff(arguments: argparse.Namespace) -> int:
-    if arguments.overlay is None:
-        _complain("There is no overlay to compare. Give its folder: --overlay FOLDER")
+    if _overlay_of(arguments) is None and arguments.against is None:
+        _complain(
+            "There is nothing to compare. Give a clinic's file or folder, or another version of "
+            "the library: --against FOLDER"
+        )
         return 1
-    library = _load(arguments)
-    if library is None:
+    if arguments.against is not None and not arguments.against.is_dir():
+        _complain(f"There is no folder {arguments.against}.")
+        return 1
+    after = _load(arguments)
+    if after is None:
         return 1
     from .catalogue import diff as compare
+    from .files import ProtocolError
     from .library import load
+    from .words import value
 
-    own = load()
-    changes = compare(own, library)
+    try:
+        before = load(base=arguments.against)
+    except ProtocolError as error:
+        _complain(str(error))
+        return 1
+    changes = compare(before, after)
     if arguments.json:
         print_json(
             {
-                "before": own.version,
-                "after": library.version,
-                "changes": [vars(change) for change in changes],
+                "before": before.version,
+                "after": after.version,
+                "changes": [change.as_dict() for change in changes],
             }
         )
         return 0
-    _say(f"{own.version} → {library.version}: {len(changes)} differences")
+    count = f"{len(changes)} entries differ" if len(changes) != 1 else "1 entry differs"
+    _say(f"{before.version} → {after.version}: {count}")
     for change in changes:
-        _say(f"{change.file}: {change.where}")
-        if change.before is not None:
-            _say(f"  - {change.before}")
-        if change.after is not None:
-            _say(f"  + {change.after}")
+        _say("")
+        _say(f"{change.act.upper()} {change.entry}  ({change.file})")
+        if change.statement:
+            _say(f"  {change.statement}")
+        for field in change.fields:
+            old, new = (
+                value(library.facts, field.field, stated)
+                for library, stated in ((before, field.before), (after, field.after))
+            )
+            _say(f"  {field.field}: {old} → {new}")
+        if change.because:
+            _say(f"  because: {change.because}")
+    return 0
+
+
+def print_schema(arguments: argparse.Namespace) -> int:
+    from .schema import FILES, published
+
+    name = next((n for n in FILES if n.removesuffix(".yaml") == arguments.kind), None)
+    if name is None:
+        kinds = ", ".join(kind.removesuffix(".yaml") for kind in FILES)
+        _complain(f"There is no kind {arguments.kind!r}. The kinds are: {kinds}.")
+        return 1
+    print_json(published(name))
     return 0
 
 

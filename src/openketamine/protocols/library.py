@@ -1,24 +1,25 @@
 """Loading the library: every file checked, and refused with file, line and reason where broken."""
 
+from __future__ import annotations
+
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.resources import files
+from datetime import date
+from functools import cache, cached_property, lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from . import catalogue, schema
+from .files import File, ProtocolError, parse, read
+from .overlay import OWN_SOURCE, Departure, Overlay, lay_over
 
 VERSION = "2026.11"
-
-
-class ProtocolError(Exception):
-    """A protocol file that cannot be used: `file:line: reason`."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class PolicyEntry:
     content: str  # SHA-256 of the whole entry: no figure can change under a signature
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
     """The whole of the clinic's protocols as they stand, overlay included."""
 
@@ -51,12 +52,21 @@ class Library:
     documents: Mapping[str, schema.Document]
     contacts: Mapping[str, tuple[schema.Contact, ...]]
     parts: Mapping[str, BaseModel]
-    overlaid: bool = False
+    overlay_digest: str = ""
+    departures: tuple[Departure, ...] = ()  # where the clinic's overlay differs, and why
+    whole: Library | None = None  # with what is not in force on the day, where this is of a day
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the effective content."""
+        if self.whole:
+            return self.whole.digest
         return _sha256({name: part.model_dump(mode="json") for name, part in self.parts.items()})
+
+    @property
+    def overlaid(self) -> bool:
+        """Whether a clinic's overlay lies over it."""
+        return bool(self.overlay_digest)
 
     @property
     def version(self) -> str:
@@ -65,8 +75,14 @@ class Library:
 
     @cached_property
     def policy(self) -> tuple[PolicyEntry, ...]:
-        """Everything shown as clinic policy, in the order of care."""
-        return tuple(
+        """Everything shown as clinic policy, in the order of care, then what the clinic left out.
+
+        Entries that are not in force yet, or no longer, are among them: what was signed stays
+        signed when a day passes.
+        """
+        if self.whole:
+            return self.whole.policy
+        entries = [
             PolicyEntry(
                 entry.id,
                 words,
@@ -76,12 +92,36 @@ class Library:
                 _sha256(entry.content),
             )
             for entry, words, about in catalogue.policy(self)
+        ]
+        return tuple(entries) + tuple(
+            PolicyEntry(
+                f"{gone.entry} (retired)",
+                f"Left out: {gone.said or gone.entry}. Because: {gone.because}",
+                OWN_SOURCE,
+                "DESIGN",
+                f"Left out of {gone.file}",
+                _sha256([gone.file, gone.entry]),
+            )
+            for gone in self.departures
+            if gone.act == "retired"
         )
 
     @cached_property
     def policy_digest(self) -> str:
         """SHA-256 of what the medical director signs: its words, and every figure behind them."""
-        return _sha256([vars(entry) for entry in self.policy])
+        return _sha256([self.overlay_digest, [vars(entry) for entry in self.policy]])
+
+    def at(self, on: date) -> Library:
+        """The library as it stands on a day: what has lapsed, or does not hold yet, is not there.
+
+        Rules of eligibility stay, for a screening judges them on its own day.
+        """
+        whole = self.whole or self
+        return _at(whole, on) if whole._dated else whole
+
+    @cached_property
+    def _dated(self) -> bool:
+        return any(entry.effective_from or entry.effective_to for entry in catalogue.entries(self))
 
     def history_sections(self) -> list[tuple[str, str, list[schema.FactDefinition]]]:
         """The medical-history form: (id, title, questions) in order."""
@@ -120,162 +160,91 @@ def _sha256(value: Any) -> str:
 
 
 M = TypeVar("M", bound=BaseModel)
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser where there is one
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class _File:
-    """One file's parse tree, kept until the library is whole, to say where a mistake stands."""
-
-    name: str
-    shown: str
-    node: yaml.Node | None
-    data: Any
-
-    @property
-    def folder(self) -> str:
-        return self.name.rpartition("/")[0]
-
-    def scalars(self) -> Iterator[yaml.ScalarNode]:
-        """Every key and value, in the order of the file."""
-        pending = [self.node]
-        while pending:
-            node = pending.pop()
-            if isinstance(node, yaml.ScalarNode):
-                yield node
-            elif isinstance(node, yaml.SequenceNode):
-                pending.extend(reversed(node.value))
-            elif isinstance(node, yaml.MappingNode):
-                pending.extend(part for pair in reversed(node.value) for part in reversed(pair))
-
-    def error(self, node: yaml.Node | None, reason: str) -> ProtocolError:
-        line = node.start_mark.line + 1 if node else 1
-        return ProtocolError(f"{self.shown}:{line}: {reason}")
+@cache
+def _own_texts() -> tuple[tuple[str, str], ...]:
+    return _texts(resources.files("openketamine.protocols") / "library")
 
 
-def _parse(name: str, shown: str, text: str) -> _File:
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        file = _File(name, shown, node, loader.construct_document(node) if node else None)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ProtocolError(f"{shown}:{line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ProtocolError(f"{shown}:1: {error}") from error
-    finally:
-        loader.dispose()
-    _refuse_repeated_keys(file, node)
-    return file
+def _texts(folder: Any, prefix: str = "") -> tuple[tuple[str, str], ...]:
+    """(Name, text) of every file of a library."""
+    found: list[tuple[str, str]] = []
+    for item in sorted(folder.iterdir(), key=lambda entry: str(entry.name)):
+        if item.is_dir():
+            found += _texts(item, f"{prefix}{item.name}/")
+        elif item.name.endswith(".yaml"):
+            try:
+                found.append((prefix + item.name, item.read_text(encoding="utf-8")))
+            except UnicodeDecodeError as error:
+                raise ProtocolError(prefix + item.name, 1, "not UTF-8 text") from error
+    return tuple(found)
 
 
-def _refuse_repeated_keys(file: _File, node: yaml.Node | None) -> None:
-    """YAML would quietly let the last of two equal keys win: a limit could vanish unseen."""
-    if isinstance(node, yaml.SequenceNode):
-        for part in node.value:
-            _refuse_repeated_keys(file, part)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise file.error(key, f"the key {key.value!r} stands here twice")
-            seen.add(key.value)
-            _refuse_repeated_keys(file, value)
-
-
-def _read(file: _File, model: type[M]) -> M:
-    try:
-        return model.model_validate(file.data)
-    except ValidationError as error:
-        # A misspelt key is both unknown and missing; the unknown one says what to mend.
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        *place, last = first["loc"] or ("",)
-        reason = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            reason = f"there is no key {last!r} here"
-        else:
-            place.append(last)
-        path = ".".join(str(part) for part in place)
-        where = _deepest(file.node, first["loc"])
-        raise file.error(where, f"{path}: {reason}" if path else reason) from error
-
-
-def _deepest(node: yaml.Node | None, location: tuple[int | str, ...]) -> yaml.Node | None:
-    """The deepest part of a location that the file has."""
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            found = [value for key, value in node.value if key.value == str(part)]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            found = node.value[part : part + 1]
-        else:
-            break
-        if not found:
-            break
-        node = found[0]
-    return node
-
-
-def _texts(overlay: Path | None) -> dict[str, tuple[str, str]]:
-    """(Where it stands, its text) of every file, by its name relative to the library.
-
-    A clinic's file replaces the one of its name.
-    """
-    texts: dict[str, tuple[str, str]] = {}
-
-    def walk(folder: Any, prefix: str, shown: str) -> None:
-        for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
-            if item.is_dir():
-                walk(item, f"{prefix}{item.name}/", f"{shown}{item.name}/")
-            elif item.name.endswith(".yaml"):
-                try:
-                    text = item.read_text(encoding="utf-8")
-                except UnicodeDecodeError as error:
-                    raise ProtocolError(f"{shown}{item.name}:1: not UTF-8 text") from error
-                texts[prefix + item.name] = (shown + item.name, text)
-
-    walk(files("openketamine.protocols") / "library", "", "")
-    if overlay is not None:
-        known = set(texts)
-        walk(overlay, "", f"{overlay}/")
-        if strangers := sorted(set(texts) - known):
-            raise ProtocolError(
-                f"{overlay / strangers[0]}:1: no such file in the library. An overlay replaces "
-                f"files by name, e.g. {sorted(known)[0]}"
-            )
-    return texts
-
-
-def load(overlay: Path | None = None) -> Library:
+def load(overlay: Path | Overlay | None = None, *, base: Path | None = None) -> Library:
     """The library, under a clinic's overlay where one is given.
 
-    The package's own library is loaded once; an overlay again whenever one of its files changes.
+    The same texts are read once.
+
+    Args:
+        overlay: a clinic's text, or the file or folder in which it lies.
+        base: the folder of another library; the package's own where left out.
 
     Raises:
         ProtocolError: a file is broken; the message is `file:line: reason`.
     """
-    stamp = (
-        tuple((str(p), p.stat().st_mtime_ns) for p in sorted(overlay.rglob("*.yaml")))
-        if overlay
-        else ()
-    )
-    return _load(overlay, stamp)
+    texts = _own_texts() if base is None else _in_folder(base, lambda: _texts(base))
+    if not isinstance(overlay, Path):
+        return _in_folder(base, lambda: _load(texts, overlay or None))
+    laid = _in_folder(overlay, lambda: Overlay.read(overlay))
+    try:
+        return _in_folder(base, lambda: _load(texts, laid or None))
+    except ProtocolError as error:
+        if error.file not in dict(laid.files):
+            raise
+        path = overlay if overlay.is_file() else overlay / error.file
+        raise ProtocolError(str(path), error.line, error.reason) from error
 
 
-@cache
-def _load(overlay: Path | None, stamp: tuple[tuple[str, int], ...]) -> Library:
-    texts = _texts(overlay if stamp else None)
-    files = {name: _parse(name, shown, text) for name, (shown, text) in texts.items()}
+def _in_folder(folder: Path | None, act: Callable[[], T]) -> T:
+    """Name a broken file by its whole path where it lies in a folder."""
+    try:
+        return act()
+    except ProtocolError as error:
+        if folder is None or not (folder / error.file).is_file():
+            raise
+        raise ProtocolError(str(folder / error.file), error.line, error.reason) from error
+
+
+@lru_cache(maxsize=16)
+def _load(texts: tuple[tuple[str, str], ...], overlay: Overlay | None) -> Library:
+    files = {name: parse(name, name, text) for name, text in texts}
+    departures: list[Departure] = []
+    if overlay:
+        files, departures = lay_over(files, overlay)
     _refuse_repeated_ids(files.values())
+    parts = {name: read(file, _model_of(file)) for name, file in sorted(files.items())}
+    if missing := [name for name in schema.FILES if name.endswith(".yaml") and name not in parts]:
+        raise ProtocolError(missing[0], 1, "a library needs this file")
+    library = _assemble(parts, overlay.digest if overlay else "", tuple(departures))
+    _check_references(library, files)
+    return library
 
-    parts = {name: _read(file, _model_of(file)) for name, file in sorted(files.items())}
 
+def _assemble(
+    parts: Mapping[str, BaseModel],
+    overlay_digest: str,
+    departures: tuple[Departure, ...],
+    whole: Library | None = None,
+) -> Library:
     def every(model: type[M]) -> tuple[M, ...]:
         return tuple(part for part in parts.values() if isinstance(part, model))
 
     (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
     (alarms,) = every(schema.AlarmsFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
-    library = Library(
+    return Library(
         sources=sources.sources,
         facts={fact.id: fact for fact in facts.facts},
         sections=facts.sections,
@@ -290,13 +259,48 @@ def _load(overlay: Path | None, stamp: tuple[tuple[str, int], ...]) -> Library:
         documents={d.id: d for file in education for d in file.documents},
         contacts={region: c for file in education for region, c in file.contacts.items()},
         parts=parts,
-        overlaid=bool(stamp),
+        overlay_digest=overlay_digest,
+        departures=departures,
+        whole=whole,
     )
-    _check_references(library, files)
-    return library
 
 
-def _model_of(file: _File) -> type[BaseModel]:
+@lru_cache(maxsize=8)
+def _at(library: Library, on: date) -> Library:
+    parts = {
+        name: part if isinstance(part, schema.EligibilityFile) else _in_force(part, on)
+        for name, part in library.parts.items()
+    }
+    return _assemble(parts, library.overlay_digest, library.departures, whole=library)
+
+
+# A plan, an answer or a signature may refer to one of these long after it has lapsed.
+_REFERRED_TO = (schema.Regimen, schema.InstrumentFile, schema.Document)
+
+
+def _in_force(model: M, on: date) -> M:
+    """A model without the members of its lists that do not hold on a day."""
+    changed: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, tuple) and any(isinstance(member, BaseModel) for member in value):
+            kept = tuple(
+                _in_force(member, on)
+                for member in value
+                if not isinstance(member, schema.Dated)
+                or isinstance(member, _REFERRED_TO)
+                or member.in_force(on)
+            )
+            if kept != value:
+                changed[name] = kept
+        elif isinstance(value, BaseModel):
+            inner = _in_force(value, on)
+            if inner is not value:
+                changed[name] = inner
+    return model.model_copy(update=changed) if changed else model
+
+
+def _model_of(file: File) -> type[BaseModel]:
     """What a file must be, by its folder or, at the top, by its name."""
     model = schema.FILES.get(file.folder or file.name)
     if model is None:
@@ -304,7 +308,7 @@ def _model_of(file: _File) -> type[BaseModel]:
     return model
 
 
-def _refuse_repeated_ids(files: Iterable[_File]) -> None:
+def _refuse_repeated_ids(files: Iterable[File]) -> None:
     """Ids are what people sign, decide on and cite: one thing each.
 
     An id of a list at the top of a file is unique in its folder, one deeper down (or an item of a
@@ -312,19 +316,17 @@ def _refuse_repeated_ids(files: Iterable[_File]) -> None:
     """
     seen: dict[Hashable, set[str]] = {}
 
-    def take(file: _File, scope: Hashable, node: yaml.Node, what: str) -> None:
+    def take(file: File, scope: Hashable, node: yaml.Node, what: str) -> None:
         taken = seen.setdefault(scope, set())
         if node.value in taken:
             raise file.error(node, f"the {what} {node.value!r} is used twice")
         taken.add(node.value)
 
-    def walk(file: _File, node: yaml.Node | None, path: tuple[str, ...], scope: Hashable) -> None:
+    def walk(file: File, node: yaml.Node | None, path: tuple[str, ...], scope: Hashable) -> None:
         if isinstance(node, yaml.SequenceNode):
             own_list = len(path) > 1 or file.folder == "instruments"
             for part in node.value:
-                walk(
-                    file, part, path, (file.name, node.start_mark.line, path) if own_list else path
-                )
+                walk(file, part, path, id(node) if own_list else path)
         elif isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 if key.value == "id":
@@ -337,7 +339,7 @@ def _refuse_repeated_ids(files: Iterable[_File]) -> None:
         walk(file, file.node, (), ())
 
 
-def _check_references(library: Library, files: Mapping[str, _File]) -> None:
+def _check_references(library: Library, files: Mapping[str, File]) -> None:
     """Names that point nowhere."""
 
     def refuse(name: str, prefix: str, reason: str) -> NoReturn:
@@ -347,7 +349,7 @@ def _check_references(library: Library, files: Mapping[str, _File]) -> None:
                 for node in reversed(list(file.scalars())):
                     if node.value == name:
                         raise file.error(node, reason)
-        raise ProtocolError(f"{prefix}:1: {reason}")
+        raise ProtocolError(prefix, 1, reason)
 
     def known(what: str, name: str, names: Iterable[str], prefix: str, where: str) -> None:
         if name not in names:

@@ -697,6 +697,23 @@ class EducationFile(LibraryFile):
     contacts: dict[str, tuple[Contact, ...]]
 
 
+# By the first of these that all its members have, a list is compared and overlaid by member.
+NAMED_BY = ("id", "fact", "quantity", "phase", "concentration_mg_per_ml", "title")
+# Compared and overlaid as one: half a condition says nothing.
+WHOLE = frozenset({"when"})
+
+
+def published(name: str) -> dict[str, Any]:
+    """The JSON Schema of one kind of file, by its name in `FILES`."""
+    where = name if name.endswith(".yaml") else f"{name}/*.yaml"
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": f"Checks {where} of the clinical library. References between files, and rules "
+        f"that span entries, are checked by `openketamine protocols check`.",
+    }
+    return {**head, **FILES[name].model_json_schema()}
+
+
 # What each file is, by folder, or by name where it lies at the top; in the order of care.
 FILES: dict[str, type[BaseModel]] = {
     "facts.yaml": FactsFile,

@@ -1,0 +1,283 @@
+"""A clinic's overlay: entries changed, added and retired by id, always as clinic policy."""
+
+import re
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openketamine import protocols
+from openketamine.protocols import Overlay, ProtocolError, catalogue
+
+
+def lay(text: str, name: str = "own.yaml") -> protocols.Library:
+    return protocols.load(Overlay(((name, dedent(text)),)))
+
+
+def refused(text: str, name: str = "own.yaml") -> tuple[int, str]:
+    with pytest.raises(ProtocolError) as error:
+        lay(text, name)
+    return error.value.line, str(error.value)
+
+
+CHANGE = """
+    overlays: monitoring/iv.yaml
+    thresholds:
+      - id: IV-SYS-A
+        at_least: 155
+        statement: Systolic 155 mmHg or more
+        because: Our patients are older than those of the trials
+"""
+
+
+def thresholds(library: protocols.Library):
+    return {limit.id: limit for limit in library.monitoring["IV"].thresholds}
+
+
+def test_it_changes_what_it_names_and_nothing_else(library):
+    mine = lay(CHANGE)
+    changed = thresholds(mine)["IV-SYS-A"]
+    assert (changed.at_least, changed.priority) == (155, "amber")
+    assert (changed.certainty, changed.authority) == ("DESIGN", "clinic policy")
+    assert mine.source(changed.source).startswith("This clinic's own policy")
+    rest = {key: limit for key, limit in thresholds(mine).items() if key != "IV-SYS-A"}
+    assert rest == {k: limit for k, limit in thresholds(library).items() if k != "IV-SYS-A"}
+    (change,) = catalogue.diff(library, mine)
+    assert (change.entry, change.act) == ("IV-SYS-A", "changed")
+    assert change.because == "Our patients are older than those of the trials"
+    assert {(field.field, field.before, field.after) for field in change.fields} >= {
+        ("at_least", 160.0, 155.0)
+    }
+
+
+def test_it_changes_version_digest_and_what_must_be_signed(library):
+    mine = lay(CHANGE)
+    assert mine.overlaid
+    assert "+clinic" in mine.version
+    assert mine.digest != library.digest
+    assert mine.policy_digest != library.policy_digest
+    # A word more in the overlay is another text, and another signature.
+    assert lay(CHANGE + "    # agreed in November\n").policy_digest != mine.policy_digest
+
+
+def test_the_library_itself_is_untouched(library):
+    lay(CHANGE)
+    lay("overlays: monitoring/iv.yaml\nretire: [{id: IV-NAU-A, because: We ask in words}]")
+    assert thresholds(protocols.load())["IV-SYS-A"].at_least == 160
+    assert "IV-NAU-A" in thresholds(protocols.load())
+    assert protocols.load().digest == library.digest
+
+
+def test_it_adds_an_entry_as_clinic_policy():
+    mine = lay(
+        """
+        overlays: eligibility/iv.yaml
+        rules:
+          - id: OUR-CLAUSTROPHOBIA
+            finding: caution
+            statement: Fear of closed rooms
+            explanation: Our treatment room has no window.
+            patient: Our room has no window.
+            when: {mania: true}
+        """
+    )
+    (added,) = (r for f in mine.eligibility for r in f.rules if r.id == "OUR-CLAUSTROPHOBIA")
+    assert (added.certainty, added.authority) == ("DESIGN", "clinic policy")
+    assert "OUR-CLAUSTROPHOBIA" in {entry.id for entry in mine.policy}
+
+
+def test_it_changes_a_question_a_text_a_source_and_a_measurement():
+    mine = lay(
+        """
+        overlays: facts.yaml
+        because: Put in our patients' words
+        facts:
+          - {id: mania, question: "Ever had a high, with little sleep and much energy?"}
+        ---
+        overlays: sources.yaml
+        sources: {our-audit: "Our audit of 2025, 40 sessions (unpublished)"}
+        ---
+        overlays: measurements.yaml
+        occasions:
+          - {id: 7d, after_hours: 144, because: Our follow-up calls are on day six}
+        """
+    )
+    assert mine.facts["mania"].question.startswith("Ever had a high")
+    assert mine.facts["mania"].kind == "boolean"
+    assert mine.source("our-audit").startswith("Our audit")
+    assert mine.occasion("7d").after_hours == 144
+
+
+def test_it_retires_an_entry_and_the_director_signs_the_reason(library):
+    mine = lay(
+        """
+        overlays: eligibility/iv.yaml
+        retire:
+          - {id: IV-CI-6, because: Our cardiologist decides on each of these patients}
+        """
+    )
+    assert "IV-CI-6" not in {rule.id for file in mine.eligibility for rule in file.rules}
+    (gone,) = (entry for entry in mine.policy if entry.id == "IV-CI-6 (retired)")
+    assert "cardiologist" in gone.statement
+    assert "Cardiovascular event" in gone.statement
+
+
+def test_a_new_instrument_of_the_clinic_is_a_file_of_its_own():
+    mine = lay(
+        """
+        overlays: instruments/calm.yaml
+        id: calm
+        name: How calm
+        short_name: Calm
+        licence: the clinic's own
+        source: this-clinic
+        certainty: DESIGN
+        reviewed_on: 2026-11-24
+        options: [{value: 0, label: "No"}, {value: 1, label: "Yes"}]
+        items: [{id: c1, text: Are you calm?}]
+        scoring: sum
+        """
+    )
+    assert mine.instruments["calm"].name == "How calm"
+    assert [(d.entry, d.act) for d in mine.departures] == [("instruments/calm.yaml", "added")]
+
+
+REFUSED = [
+    # what the overlay says, the text on the line that is named, words of the reason
+    ("thresholds:\n  - {id: IV-SYS-A, priority: red}", "- {id", "Say why: `because"),
+    ("thresholds:\n  - {id: IV-SYS-A, priority: red, because: no}", "because", "in words"),
+    (
+        "because: Our patients are older\nthresholds:\n  - id: IV-SYS-A\n    at_least: 155",
+        "at_least",
+        "the statement still names it",
+    ),
+    ("thresholds:\n  - {at_least: 155}", "at_least", "name the member of thresholds"),
+    ("thresholds:\n  - id: NEW\n    at_least: 155", "id: NEW", "Field required"),
+    ("thresholds: {id: IV-SYS-A}", "thresholds", "is a list"),
+    ("because: It is ours now\nthreshold: []", "threshold:", "no key 'threshold'"),
+    (
+        "because: Ours is another\nthresholds:\n  - {id: IV-SYS-A, at_leest: 3}",
+        "at_leest",
+        "no key 'at_leest'",
+    ),
+    ("thresholds:\n  - {id: IV-A, authority: label}", "authority", "is clinic policy"),
+    ("presession:\n  - {id: PRE-MEDS, certainty: verified, question: X}", "certainty", "Leave"),
+    ("presession:\n  - {id: PRE-ID, authority: guideline}", "authority", "clinic policy"),
+    ("retire: [{id: IV-SYS-A}]", "retire", "say why IV-SYS-A is retired"),
+    ("retire:\n  - {id: IV-SYS, because: It is not needed}", "IV-SYS", "no entry 'IV-SYS'"),
+    ("retire:\n  - {id: IV-SYS-A, reason: It is not needed}", "reason", "no key 'reason'"),
+    ("retire: IV-SYS-A", "retire", "retire is a list"),
+    ("medicines: 3", "medicines", "give them by name"),
+    ("thresholds:\n  - id: IV-X\n    at_least: [", "", "expected"),
+]
+
+
+@pytest.mark.parametrize(("text", "there", "reason"), REFUSED)
+def test_it_is_refused_with_its_line_and_the_reason(text, there, reason):
+    whole = f"overlays: monitoring/iv.yaml\n{text}\n"
+    line, said = refused(whole)
+    assert said.startswith(f"own.yaml:{line}: ")
+    assert reason in said
+    assert there in [*whole.splitlines(), ""][line - 1]
+
+
+def test_a_name_that_points_nowhere_is_refused_where_the_overlay_says_it():
+    line, said = refused(
+        """
+        overlays: eligibility/iv.yaml
+        rules:
+          - id: OURS
+            finding: caution
+            statement: X
+            explanation: X
+            patient: X
+            when: {psychos: true}
+        """
+    )
+    assert (line, "no fact 'psychos'" in said) == (9, True)
+    assert said.startswith("own.yaml:")
+
+
+@pytest.mark.parametrize(
+    "name", ["own.yaml", "overlays: ../../etc/passwd", "overlays: [a]", "overlays: eligibility"]
+)
+def test_it_says_which_file_it_is_about(name):
+    _, said = refused(f"{name if 'overlays' in name else 'x: 1'}\nreviewed_on: 2026-11-24\n")
+    assert "file of the library" in said
+
+
+def test_in_a_folder_the_name_of_the_file_says_it(tmp_path):
+    (tmp_path / "monitoring").mkdir()
+    path = tmp_path / "monitoring" / "iv.yaml"
+    path.write_text(dedent(CHANGE).replace("overlays: monitoring/iv.yaml\n", ""))
+    assert thresholds(protocols.load(tmp_path))["IV-SYS-A"].at_least == 155
+    path.write_text(path.read_text().replace("155", "150"))
+    assert thresholds(protocols.load(tmp_path))["IV-SYS-A"].at_least == 150
+    path.write_text("thresholds: [")
+    with pytest.raises(ProtocolError, match=re.escape(f"{path}:")):
+        protocols.load(tmp_path)
+
+
+def test_an_empty_overlay_is_the_librarys_own(tmp_path, library):
+    assert protocols.load(tmp_path) is library
+
+
+LABELLED = [
+    (name, field, entry.id)
+    for name, part in protocols.load().parts.items()
+    for field in type(part).model_fields
+    if isinstance(getattr(part, field), tuple)
+    for entry in getattr(part, field)
+    if getattr(entry, "authority", "clinic policy") != "clinic policy"
+]
+
+
+@pytest.mark.parametrize(("file", "field", "entry"), LABELLED)
+def test_an_entry_with_an_authority_loses_it_when_the_clinic_changes_it(file, field, entry):
+    """The words are the label's, or the clinic's."""
+    words = "question" if field == "presession" else "statement"
+    mine = lay(
+        f"overlays: {file}\nbecause: We see this another way\n"
+        f"{field}: [{{id: {entry}, {words}: Something else}}]\n"
+    )
+    changed = catalogue.find(mine, entry)
+    assert changed.statement == "Something else"
+    assert (changed.certainty, changed.authority) == ("DESIGN", "clinic policy")
+    assert changed.source == "this-clinic"
+    assert entry in {each.id for each in mine.policy}
+
+
+def test_words_to_the_patient_may_be_the_clinics_and_the_rule_stay_the_labels():
+    before = {r.id: r for f in protocols.load().eligibility for r in f.rules}
+    rule = next(r for r in before.values() if r.authority != "clinic policy")
+    mine = lay(
+        f"""
+        overlays: eligibility/iv.yaml
+        because: Our patients asked for plainer words
+        rules: [{{id: {rule.id}, patient: We look at this with you first.}}]
+        """
+    )
+    (after,) = (r for f in mine.eligibility for r in f.rules if r.id == rule.id)
+    assert after.patient.startswith("We look")
+    assert (after.authority, after.certainty) == (rule.authority, rule.certainty)
+
+
+RULES = sorted({rule.id for file in protocols.load().eligibility for rule in file.rules})
+
+
+@given(st.sampled_from(["label", "guideline", "evidence"]), st.sampled_from(RULES))
+def test_no_overlay_makes_anything_a_label_or_a_guideline(authority, rule_id):
+    """Whatever rule it names and whatever it calls it, unless it repeats the library."""
+    before = {r.id: r for f in protocols.load().eligibility for r in f.rules}
+    text = (
+        "overlays: eligibility/iv.yaml\nbecause: We see this another way\n"
+        f"rules: [{{id: {rule_id}, authority: {authority}, certainty: verified, "
+        "explanation: Something else}]\n"
+    )
+    try:
+        mine = lay(text)
+    except ProtocolError:
+        return
+    after = {r.id: r for f in mine.eligibility for r in f.rules}
+    assert after == before
