@@ -185,3 +185,17 @@ def test_entries_wait_for_the_person_who_made_them(tablet, second_nurse):
     device.sign_in("nurse")
     page.goto(address)
     expect(page.locator("#log")).to_contain_text("HR 77", timeout=30_000)
+
+
+def test_an_entry_that_the_server_could_not_store_is_sent_again(tablet):
+    page = tablet().page
+    page.locator("#pump").get_by_text("Vitals", exact=True).click()
+    dialog = page.locator("dialog[open]")
+    dialog.locator('[name="heart_rate_bpm"]').fill("77")
+    page.route(
+        re.compile("/enter/vitals/"), lambda route: route.fulfill(status=503, body="full"), times=2
+    )
+    dialog.locator("form button:not([type=button])").last.click()
+    expect(page.locator("#outbox")).to_contain_text("77")
+    expect(page.locator("#outbox")).to_contain_text("in the record now", timeout=30_000)
+    assert [event.data for event in entered()] == [{"heart_rate_bpm": 77}]

@@ -138,6 +138,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "openketamine.clinic.accounts.access.AccessMiddleware",
+    "openketamine.site.failures.DatabaseFailureMiddleware",
 ]
 
 ROOT_URLCONF = "openketamine.site.urls"

@@ -64,6 +64,45 @@ def test_tampering_shows(nurse, statement, fault):
     assert re.search(fault, result.fault)
 
 
+# A plausible forgery of each column of an event.
+FORGERIES = {
+    "seq": "9",
+    "stream": "'session:y'",
+    "person_id": "'6f1e9f0c8f2b4a1e9d6c0a5b7c3d2e1f'",
+    "kind": "'test.undone'",
+    "body": """'{"n":9}'""",
+    "occurred_at": "'2020-01-01 00:00:00+00:00'",
+    "recorded_at": "'2020-01-01 00:00:00+00:00'",
+    "actor_id": "NULL",
+    "actor_name": "'Nobody'",
+    "source": "'monitor'",
+    "corrects_id": "1",
+    "client_id": "'6f1e9f0c8f2b4a1e9d6c0a5b7c3d2e1f'",
+    "previous_hash": "'" + "0" * 64 + "'",
+    "hash": "'" + "f" * 64 + "'",
+}
+
+
+def test_every_column_of_an_event_is_forged_below():
+    assert set(FORGERIES) == {field.column for field in Event._meta.concrete_fields}
+
+
+@pytest.mark.parametrize("column", FORGERIES)
+def test_an_alteration_of_any_single_field_shows_and_the_event_is_named(nurse, column):
+    write(nurse)
+    _without_triggers(f"UPDATE record_event SET {column} = {FORGERIES[column]} WHERE seq = 2")
+    result = services.verify()
+    assert not result.intact
+    assert "event 2 " in result.fault
+
+
+@pytest.mark.parametrize("column", ["seq = 2", "hash = 'f'"])
+def test_an_alteration_of_the_chain_s_head_shows(nurse, column):
+    write(nurse)
+    _without_triggers(f"UPDATE record_chainhead SET {column}")
+    assert not services.verify().intact
+
+
 def test_an_event_from_the_future_is_refused_and_nothing_is_written(nurse):
     with pytest.raises(Refused, match="future"):
         services.append(

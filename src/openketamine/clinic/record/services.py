@@ -47,15 +47,15 @@ def append(
     Raises:
         Refused: `occurred_at` lies in the future.
     """
-    recorded_at = clock.now()
-    occurred_at = occurred_at or recorded_at
-    if occurred_at > recorded_at + FUTURE_TOLERANCE:
-        raise Refused(
-            f"The time {occurred_at:%H:%M on %d %B %Y} lies in the future. Enter when it happened.",
-            field="occurred_at",
-        )
     with transaction.atomic():
         head = lock()
+        recorded_at = clock.not_before(head.recorded_at)
+        if occurred_at and occurred_at > recorded_at + FUTURE_TOLERANCE:
+            raise Refused(
+                f"The time {occurred_at:%H:%M on %d %B %Y} lies in the future. "
+                "Enter when it happened.",
+                field="occurred_at",
+            )
         if client_id and (stored := Event.objects.filter(client_id=client_id).first()):
             return stored
         event = Event(
@@ -64,7 +64,7 @@ def append(
             person_id=person_id,
             kind=kind,
             body=canonical(data),
-            occurred_at=occurred_at,
+            occurred_at=occurred_at or recorded_at,
             recorded_at=recorded_at,
             actor=actor if isinstance(actor, User) else None,
             actor_name=str(actor),
@@ -75,7 +75,9 @@ def append(
         )
         event.hash = event.digest()
         event.save(force_insert=True)
-        ChainHead.objects.filter(id=1).update(seq=event.seq, hash=event.hash)
+        ChainHead.objects.filter(id=1).update(
+            seq=event.seq, hash=event.hash, recorded_at=recorded_at
+        )
     return event
 
 

@@ -73,10 +73,10 @@ def _append(
     client_id: uuid.UUID | None = None,
 ) -> Event:
     """Fold the session with the new event, and write it only if it fits."""
-    record.lock()
+    head = record.lock()
     if earlier := stored(session, client_id):
         return earlier
-    now = clock.now()
+    now = clock.not_before(head.recorded_at)
     occurred_at = at or now
     if occurred_at < session.opened_at - LONGEST_BACKDATING:
         raise Refused(

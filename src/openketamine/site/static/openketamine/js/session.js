@@ -136,6 +136,11 @@ function notSent(event) {
 htmx.config.timeout = 8_000;
 document.body.addEventListener("htmx:sendError", notSent);
 document.body.addEventListener("htmx:timeout", notSent);
+// A server that cannot store now, or a sign-in that has run out, is no answer either.
+document.body.addEventListener("htmx:beforeOnLoad", (event) => {
+  const { status } = event.detail.xhr;
+  if (status >= 500 || status === 401 || status === 403) notSent(event);
+});
 document.body.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful && event.detail.requestConfig.verb === "post") {
     outbox.forget(event.detail.requestConfig.formData?.get("client_id"));

@@ -1,0 +1,40 @@
+"""When the database cannot take a write: the person hears that nothing was stored, and why."""
+
+import logging
+from collections.abc import Callable
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+logger = logging.getLogger(__name__)
+
+_REASONS = (
+    ("full", "The disk of the server is full."),
+    ("no space", "The disk of the server is full."),
+    ("locked", "The database is busy with another write."),
+    ("readonly", "The database can only be read."),
+    ("read-only", "The database can only be read."),
+)
+
+
+class DatabaseFailureMiddleware:
+    """A full disk, a lock or a lost database is a 503 in words; the transaction is undone."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, OperationalError | InterfaceError):
+            return None
+        logger.error("%s %s: %s", request.method, request.path, error)
+        said = str(error).lower()
+        reason = next((words for part, words in _REASONS if part in said), None)
+        context = {"reason": reason or "The database does not answer."}
+        # Without the request: its context would ask the database who this is.
+        response = render(None, "503.html", context, status=503)
+        response["Retry-After"] = "5"
+        return response
