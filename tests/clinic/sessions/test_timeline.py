@@ -39,9 +39,17 @@ class Story:
         check = {"vitals": {"systolic_mmhg": 128.0}, "asks_prescriber": "", "weight_kg": 82.0}
         self.tell(-5, "check_completed", **check)
 
-    def tell(self, minute: float, kind: str, *, corrects: int | None = None, **data: Any) -> Fact:
+    def tell(
+        self,
+        minute: float,
+        kind: str,
+        *,
+        corrects: int | None = None,
+        source: str = "hand",
+        **data: Any,
+    ) -> Fact:
         at = START + timedelta(minutes=minute)
-        fact = Fact(len(self.facts) + 1, f"session.{kind}", at, data, corrects)
+        fact = Fact(len(self.facts) + 1, f"session.{kind}", at, data, corrects, source=source)
         self.facts.append(fact)
         return fact
 

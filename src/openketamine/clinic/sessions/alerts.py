@@ -150,8 +150,11 @@ def _samples(timeline: Timeline, quantity: str) -> tuple[list[alarms.Sample], fl
 
 
 def usable(timeline: Timeline, quantity: str) -> list[Reading]:
-    """The readings of a quantity that count: all that are not marked as an artefact."""
-    return timeline.series(quantity)
+    """The readings of a quantity that may raise an alarm: all that are not marked as an artefact.
+
+    A latest value that jumped is among them: an alarm waits for a second reading anyway.
+    """
+    return timeline.with_unconfirmed(quantity)
 
 
 def _limits(

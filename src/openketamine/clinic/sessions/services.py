@@ -27,10 +27,20 @@ from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
 from openketamine.protocols import monitoring
 from openketamine.protocols.eligibility import evaluate
+from openketamine.protocols.schema import MonitoringFile
 
 from . import queries, signals
 from .models import OPEN, Chair, Phase, Session
-from .timeline import BASELINE, CORRECTABLE, OBSERVATIONS, RETIMABLE, VITALS, OutOfOrderError, fold
+from .timeline import (
+    BASELINE,
+    CORRECTABLE,
+    OBSERVATIONS,
+    PUMP_AND_PHASE,
+    RETIMABLE,
+    VITALS,
+    OutOfOrderError,
+    fold,
+)
 
 BEDSIDE = frozenset({Role.NURSE, Role.PRESCRIBER})
 ENTRY = BEDSIDE | {Role.THERAPIST}
@@ -72,7 +82,11 @@ def _append(
     corrects: Event | None = None,
     client_id: uuid.UUID | None = None,
 ) -> Event:
-    """Fold the session with the new event, and write it only if it fits."""
+    """Write the event if it fits the rest of the session, which is folded to see.
+
+    A reading, an observation or a note fits any open session: for those nothing is folded, so
+    that a monitor's thousandth reading costs no more than its first.
+    """
     head = record.lock()
     if earlier := stored(session, client_id):
         return earlier
@@ -83,21 +97,23 @@ def _append(
             f"{occurred_at:%d %b %H:%M} lies long before this session. Check date and time.",
             field="at",
         )
-    events: list[Any] = list(Event.objects.filter(stream=session.stream).order_by("seq"))
-    draft = _Draft(
-        seq=(events[-1].seq if events else 0) + 1,
-        kind=kind,
-        occurred_at=occurred_at,
-        recorded_at=now,
-        actor_name=str(actor),
-        source=source,
-        corrects_id=corrects.pk if corrects else None,
-        data=data,
-    )
-    try:
-        timeline = fold([*events, draft])
-    except OutOfOrderError as error:
-        raise Refused(f"Not possible: {error}.") from error
+    phase = session.phase
+    if kind in PUMP_AND_PHASE:
+        events: list[Any] = list(Event.objects.filter(stream=session.stream).order_by("seq"))
+        draft = _Draft(
+            seq=(events[-1].seq if events else 0) + 1,
+            kind=kind,
+            occurred_at=occurred_at,
+            recorded_at=now,
+            actor_name=str(actor),
+            source=source,
+            corrects_id=corrects.pk if corrects else None,
+            data=data,
+        )
+        try:
+            phase = fold([*events, draft]).phase
+        except OutOfOrderError as error:
+            raise Refused(f"Not possible: {error}.") from error
     event = record.append(
         actor,
         session.stream,
@@ -109,8 +125,8 @@ def _append(
         corrects=corrects,
         client_id=client_id,
     )
-    if timeline.phase != session.phase:
-        session.phase = timeline.phase
+    if phase != session.phase:
+        session.phase = phase
         session.save(update_fields=["phase"])
     return event
 
@@ -525,7 +541,7 @@ def record_vitals(
     client_id: uuid.UUID | None = None,
     **values: float | None,
 ) -> Event:
-    """Keep vital signs, by hand or from a monitor (then `actor` is the device's name).
+    """Keep vital signs that somebody has read. Those of monitors: `record_from_monitors`.
 
     Raises:
         Refused: nothing is given, or a value is impossible.
@@ -545,6 +561,90 @@ def record_vitals(
         source=source,
         client_id=client_id,
     )
+
+
+@dataclass(frozen=True)
+class MonitorReading:
+    """What one device measured at one moment, as `record_from_monitors` takes it.
+
+    Args:
+        actor: the device's name, or whoever took a reading that was held.
+        doubted: quantity to reason, where the device itself marks a value as doubtful.
+        more: what else the record keeps with it, e.g. values of codes that nobody knows.
+    """
+
+    actor: User | str
+    session: Session
+    at: datetime
+    values: Mapping[str, float]
+    client_id: uuid.UUID
+    doubted: Mapping[str, str]
+    more: Mapping[str, Any]
+
+
+@transaction.atomic
+def record_from_monitors(readings: Sequence[MonitorReading]) -> list[Event | Refused]:
+    """Keep what monitors have measured, of many chairs at once. Five queries, however many.
+
+    Nothing a monitor sends is thrown away for being unlikely: values that no body has, that
+    contradict each other or that the device doubts are kept and marked (`artefacts`).
+
+    Returns:
+        For each reading its event (the earlier one where it is in the record already), or why it
+        was refused: its session has ended, or its time lies long before it.
+    """
+    record.lock()
+    found = {
+        session.pk: session
+        for session in Session.objects.select_for_update(of=("self",))
+        .select_related("course")
+        .filter(pk__in={reading.session.pk for reading in readings})
+        .order_by("pk")
+    }
+    outcomes: list[Event | Refused] = []
+    entries: dict[int, record.Entry] = {}
+    for index, reading in enumerate(readings):
+        session = found[reading.session.pk]
+        if session.phase not in OPEN and reading.at > (session.closed_at or session.opened_at):
+            outcomes.append(Refused(f"This session is {Phase(session.phase).label.lower()}."))
+            continue
+        if reading.at < session.opened_at - LONGEST_BACKDATING:
+            outcomes.append(Refused(f"{reading.at:%d %b %H:%M} lies long before this session."))
+            continue
+        marks = _marks(queries.protocol_of(session), reading)
+        entries[index] = record.Entry(
+            reading.actor,
+            session.stream,
+            "session.vitals_recorded",
+            {**reading.values, **reading.more, **({"artefacts": marks} if marks else {})},
+            session.person_id,
+            reading.at,
+            Source.MONITOR,
+            client_id=reading.client_id,
+        )
+        outcomes.append(Refused(""))
+    events = record.append_many(list(entries.values()))
+    for index, event in zip(entries, events, strict=True):
+        outcomes[index] = event
+    return outcomes
+
+
+def _marks(protocol: MonitoringFile, reading: MonitorReading) -> dict[str, dict[str, str]]:
+    """What of a monitor's reading cannot be true, or is doubted, each with kind and reason."""
+    marks: dict[str, dict[str, str]] = {}
+    for name, value in reading.values.items():
+        if reason := monitoring.impossible(protocol, name, value):
+            # The second sentence of it asks whoever enters by hand for another value.
+            marks[name] = {"kind": "impossible", "reason": reason.split(" Enter ")[0]}
+        elif reason := reading.doubted.get(name):
+            marks[name] = {"kind": "questionable", "reason": reason}
+    systolic = reading.values.get("systolic_mmhg")
+    diastolic = reading.values.get("diastolic_mmhg")
+    if systolic is not None and diastolic is not None and diastolic >= systolic:
+        reason = f"diastolic {diastolic:g} is not below systolic {systolic:g} mmHg"
+        for name in ("systolic_mmhg", "diastolic_mmhg"):
+            marks.setdefault(name, {"kind": "contradictory", "reason": reason})
+    return marks
 
 
 @transaction.atomic

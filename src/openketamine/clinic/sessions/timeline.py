@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from openketamine.clinic.record.models import Source
+
+from .artefacts import UNCONFIRMED, Artefact, Sieve
 from .models import Phase
 
 VITALS = (
@@ -42,6 +45,15 @@ RETIMABLE = frozenset(
         "session.infusion_ended",
     }
 )
+# What moves the pump or the phase, or changes what did: only these can contradict the rest.
+PUMP_AND_PHASE = RETIMABLE | {
+    "session.opened",
+    "session.check_completed",
+    "session.go_decided",
+    "session.corrected",
+    "session.discharged",
+    "session.cancelled",
+}
 
 
 class EventLike(Protocol):
@@ -103,11 +115,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class Reading:
+    """What was measured or seen at one moment.
+
+    `values` holds what counts. What a monitor sent and does not count by itself stands in
+    `artefacts`, with the reason, and nowhere else: no alert, forecast or criterion sees it.
+    """
+
     at: datetime
     values: dict[str, float]
     source: str
     seq: int
     known: int = 0
+    artefacts: dict[str, Artefact] = field(default_factory=dict)
 
 
 @dataclass
@@ -135,6 +154,7 @@ class Timeline:
     cancelled: Line | None = None
     lines: list[Line] = field(default_factory=list)
     last_seq: int = 0
+    sieve: Sieve = field(default_factory=Sieve, repr=False, compare=False)
 
     @property
     def baseline(self) -> dict[str, float]:
@@ -153,7 +173,8 @@ class Timeline:
 
     @property
     def latest_vitals(self) -> Reading | None:
-        return self.vitals[-1] if self.vitals else None
+        """The last reading of which anything counts."""
+        return next((reading for reading in reversed(self.vitals) if reading.values), None)
 
     @property
     def latest_observation(self) -> Reading | None:
@@ -179,6 +200,21 @@ class Timeline:
     def series(self, quantity: str) -> list[Reading]:
         """The readings that hold a quantity, in time order."""
         return [r for r in (*self.vitals, *self.observations) if quantity in r.values]
+
+    def with_unconfirmed(self, quantity: str) -> list[Reading]:
+        """The same, and the latest value that the next one has yet to confirm.
+
+        For those who wait for a confirmation themselves, as alarms do: a value that may be true is
+        not kept from them.
+        """
+        found = []
+        for reading in (*self.vitals, *self.observations):
+            mark = reading.artefacts.get(quantity)
+            if quantity in reading.values:
+                found.append(reading)
+            elif mark and mark.kind == UNCONFIRMED:
+                found.append(replace(reading, values={**reading.values, quantity: mark.value}))
+        return found
 
 
 def fold(events: Sequence[EventLike]) -> Timeline:
@@ -247,7 +283,7 @@ def _step(timeline: Timeline, line: Line) -> None:
             _expect(timeline, line, Phase.CHECK, Phase.READY)
             timeline.check = data
             timeline.phase = Phase.CHECK if data["asks_prescriber"] else Phase.READY
-            timeline.vitals.append(_reading(line, data["vitals"]))
+            _read(timeline, line, data["vitals"])
         case "session.go_decided":
             _expect(timeline, line, Phase.CHECK)
             timeline.go, timeline.phase = line, Phase.READY
@@ -275,10 +311,12 @@ def _step(timeline: Timeline, line: Line) -> None:
             timeline.phase, timeline.ended_at = Phase.RECOVERY, line.at
             timeline.end_reason = data["reason"]
         case "session.vitals_recorded":
-            timeline.vitals.append(_reading(line, data))
+            _read(timeline, line, data)
         case "session.observed":
             values = {name: data[name] for name in OBSERVATIONS if data.get(name) is not None}
-            timeline.observations.append(_reading(line, values))
+            timeline.observations.append(
+                Reading(line.at, values, line.source, line.seq, line.known)
+            )
         case "session.side_effect_noted":
             timeline.side_effects.append(line)
         case "session.medicine_given":
@@ -298,8 +336,33 @@ def _step(timeline: Timeline, line: Line) -> None:
             timeline.cancelled, timeline.phase = line, Phase.CANCELLED
 
 
-def _reading(line: Line, values: dict[str, float]) -> Reading:
-    return Reading(line.at, values, line.source, line.seq, line.known)
+def _read(timeline: Timeline, line: Line, data: dict[str, Any]) -> None:
+    """Take vital signs in; what does not count by itself is set apart with its reason."""
+    values = {name: data[name] for name in VITALS if data.get(name) is not None}
+    marked = {
+        name: Artefact(values.pop(name), mark["kind"], mark["reason"])
+        for name, mark in data.get("artefacts", {}).items()
+        if name in values
+    }
+    alone, revisions = timeline.sieve.take(
+        len(timeline.vitals), line.at, values, by_hand=line.source != Source.MONITOR
+    )
+    for name in alone:
+        del values[name]
+    for revision in revisions:
+        earlier = timeline.vitals[revision.index]
+        artefacts = {n: a for n, a in earlier.artefacts.items() if n != revision.quantity}
+        counts = dict(earlier.values)
+        if revision.artefact:
+            artefacts[revision.quantity] = revision.artefact
+        else:
+            counts[revision.quantity] = revision.value
+        timeline.vitals[revision.index] = replace(
+            earlier, values=counts, artefacts=artefacts, known=max(earlier.known, line.known)
+        )
+    timeline.vitals.append(
+        Reading(line.at, values, line.source, line.seq, line.known, {**marked, **alone})
+    )
 
 
 def _close(timeline: Timeline, at: datetime) -> None:
