@@ -34,6 +34,7 @@ def pages(library: protocols.Library) -> dict[str, str]:
     made["alarms.md"] = _alarms(library)
     for rules in library.discharge.values():
         made[f"discharge-{rules.route.lower()}.md"] = _discharge(library, rules)
+    made["instruments.md"] = _instruments(library)
     for instrument in library.instruments.values():
         made[f"instrument-{instrument.id}.md"] = _instrument(library, instrument)
     for document in library.documents.values():
@@ -200,7 +201,7 @@ def _regimen(library: protocols.Library, regimen: schema.Regimen) -> str:
     occasions = [
         (
             occasion.label,
-            ", ".join(library.instruments[name].short_name for name in occasion.instruments),
+            _asked(library, occasion),
             "outside its window" if occasion.off_window else "in its window",
             occasion.statement or "–",
         )
@@ -208,6 +209,15 @@ def _regimen(library: protocols.Library, regimen: schema.Regimen) -> str:
     ]
     text += _table(("when", "instruments", "window", "note"), occasions)
     return text + f"\n{_origin(library, library.measurements)}\n"
+
+
+def _asked(library: protocols.Library, occasion: schema.Occasion) -> str:
+    def names(ids: Sequence[str]) -> str:
+        return ", ".join(library.instruments[name].short_name for name in ids)
+
+    parts = [names(occasion.instruments)] if occasion.instruments else []
+    parts += [f"in {' or '.join(x.conditions)}: {names(x.instruments)}" for x in occasion.also]
+    return "; ".join(parts)
 
 
 def _session(library: protocols.Library, plan: schema.MonitoringFile) -> str:
@@ -281,65 +291,145 @@ The criteria never discharge anybody: a person decides.
 
 
 def _instrument(library: protocols.Library, item: schema.InstrumentFile) -> str:
+    licence = item.licence
     window = (
         "How far the questions look back is not established here."
         if item.recall_days is None
         else f"The questions look back {item.recall_days} days."
+        if item.recall_days
+        else "It is about this moment."
     )
+    languages = ["English", *(_LANGUAGES[key] for key in item.translations)]
     text = f"""# {item.name} ({item.short_name})
 
-{_origin(library, item)}. Licence: {item.licence}. Reviewed {item.reviewed_on:%d %B %Y}. Completed
-by the {item.completed_by}.
+{_origin(library, item)}. Reviewed {item.reviewed_on:%d %B %Y}. Completed by the
+{item.completed_by}.
 
-LOINC: panel {item.loinc_panel or "–"}, total {item.loinc_total or "–"}. {window} {item.prompt}
+**Licence: {licence.terms}.** {licence.statement}. {_origin(library, licence)}.
+
+LOINC: panel {item.loinc_panel or "–"}, total {item.loinc_total or "–"}. {window}
+{f"Wording here in {' and '.join(languages)}. " if item.text_shipped else ""}{item.prompt}
 
 """
-    rows = [
-        (
-            question.id,
-            question.text or "wording of the licensed form",
-            f"after a yes to {question.asked_if}" if question.asked_if else "always",
-            ", ".join(f"{o.value} {o.label}" for o in question.options) or "as below",
-            question.loinc or "–",
-        )
-        for question in item.items
-    ]
-    text += _table(("item", "question", "asked", "answers", "LOINC"), rows)
-    text += "\n" + _table(
-        ("answer", "points", "LOINC"),
-        [(option.label, option.value, option.loinc or "–") for option in item.options],
-    )
-    rule = {
-        "sum": "The sum of the items.",
-        "mean": "The mean of the items, not their sum.",
-        "highest of groups": "The sum of the highest item of each group: "
-        + "; ".join(", ".join(group) for group in item.groups)
-        + ".",
-        "triage": "No total. The first of these levels that a yes reaches: "
-        + "; ".join(f"{level.label} ({', '.join(level.any_of)})" for level in item.levels)
-        + "; otherwise none.",
-    }[item.scoring]
-    text += f"\n## Score\n\n{rule} While an item that is asked has no answer there is no result: a "
-    text += "missing answer is never guessed.\n\n"
+    if item.items:
+        text += _items(item)
+    text += f"\n## Score\n\n{_scoring(item)} {item.missing}\n\n"
+    if item.total_range:
+        low, high = item.total_range
+        text += f"The total runs from {low:g} to {high:g}."
+        if item.total_may_be_entered:
+            text += " It may be entered as the clinic's own form has it"
+            flagged = dict.fromkeys(flag.item for flag in item.red_flags)
+            text += f", with {', '.join(flagged)} beside it." if flagged else "."
+        text += "\n\n"
     if item.bands:
         bands = [(f"{band.low} to {band.high}", band.label) for band in item.bands]
-        text += _table(("total", "severity"), bands) + "\n"
+        text += _table((f"total ({item.bands_certainty or item.certainty})", "severity"), bands)
+        text += "\n"
     text += "".join(f"- {cut.statement} ({cut.certainty})\n" for cut in item.cut_offs)
     for cluster in item.clusters:
         text += (
             f"- Cluster {cluster.id}: at least {cluster.needed} of {', '.join(cluster.items)} "
             f"at {cluster.item_at_least} or more\n"
         )
-    if item.response:
-        text += f"- Response: {item.response.statement}\n"
-    if item.remission:
-        text += f"- Remission: {item.remission.statement}\n"
-    if item.important_change:
-        change = item.important_change
-        text += f"- Clinically important change: {change.points:g} points ({change.certainty})\n"
+    for name, rule in (
+        ("Response", item.response),
+        ("Remission", item.remission),
+        ("Clinically important change", item.important_change),
+    ):
+        text += f"- {name}: {f'{rule.statement} ({rule.certainty})' if rule else 'none here'}\n"
     for flag in item.red_flags:
-        text += f"- **Red flag**: {flag.statement}. {flag.demands}\n"
+        text += f"- **Red flag** ({flag.concern}): {flag.statement}. {flag.demands}\n"
+    for key, told in item.translations.items():
+        text += f"\n## {_LANGUAGES[key]}\n\n{_origin(library, told)}. {told.prompt}\n\n"
+        text += _table(("item", "question"), list(told.items.items()))
+        text += f"\nAnswers: {', '.join(told.options)}.\n"
     return text + (f"\n{item.note}\n" if item.note else "")
+
+
+_LANGUAGES = {"es": "Spanish"}
+
+
+def _items(item: schema.InstrumentFile) -> str:
+    rows = [
+        (
+            question.id,
+            question.text or f"{question.label}: wording of the clinic's own form",
+            f"after {' or '.join(question.asked_if)}" if question.asked_if else "always",
+            _answers(item, question) if question.options or question.scale else "as below",
+            question.loinc or "–",
+        )
+        for question in item.items
+    ]
+    text = _table(("item", "question", "asked", "answers", "LOINC"), rows)
+    if item.options:
+        options = [(o.label, o.value, o.loinc or "–") for o in item.options]
+        return text + "\n" + _table(("answer", "points", "LOINC"), options)
+    if item.scale:
+        text += f"\nEach from {item.scale[0]} to {item.scale[1]} where nothing else is said.\n"
+    return text
+
+
+def _answers(item: schema.InstrumentFile, question: schema.Item) -> str:
+    options = item.options_of(question)
+    if question.scale:
+        return f"{question.scale[0]} to {question.scale[1]}"
+    return ", ".join(
+        str(o.value) if o.label == str(o.value) else f"{o.value} {o.label}" for o in options
+    )
+
+
+def _scoring(item: schema.InstrumentFile) -> str:
+    def of(level: schema.Level) -> str:
+        at = f" at {level.at_least} or more" if level.at_least > 1 else ""
+        return f"{level.label} ({', '.join(level.any_of)}{at})"
+
+    turned = [question.id for question in item.items if question.reversed]
+    left_out = [question.id for question in item.items if not question.counts]
+    rule = {
+        "sum": "The sum of the items.",
+        "mean": "The mean of the items, not their sum.",
+        "highest of groups": "The sum of the highest item of each group: "
+        + "; ".join(", ".join(group) for group in item.groups)
+        + ".",
+        "means of subscales": "No total. The mean of each subscale: "
+        + "; ".join(f"{scale.label} ({', '.join(scale.items)})" for scale in item.subscales)
+        + ".",
+        "triage": "No total. The first of these levels that an answer reaches: "
+        + "; ".join(of(level) for level in item.levels)
+        + f"; otherwise {item.otherwise}.",
+        "total only": "Only the total is entered.",
+    }[item.scoring]
+    if turned:
+        rule += f" Turned round before it is added: {', '.join(turned)}."
+    if left_out:
+        rule += f" Not added: {', '.join(left_out)}."
+    return rule
+
+
+def _instruments(library: protocols.Library) -> str:
+    rows = [
+        (
+            f"[{item.short_name}](instrument-{item.id}.md)",
+            item.name,
+            item.licence.terms,
+            "in words" if item.text_shipped else "scores by item number",
+            item.completed_by,
+            ", ".join(["English", *(_LANGUAGES[key] for key in item.translations)])
+            if item.text_shipped
+            else "–",
+            ", ".join(dict.fromkeys(flag.concern for flag in item.red_flags)) or "–",
+        )
+        for item in library.instruments.values()
+    ]
+    heads = ("short", "instrument", "licence", "carried", "completed by", "languages", "red flags")
+    return f"""# Questionnaires and ratings
+
+Wording stands in the library only where it may: SHIP (free to reproduce) or OWN WORDING (written
+for OpenKetamine). CHECK and DO NOT SHIP are scored by item number beside the clinic's own licensed
+form. A translation is carried only where its published wording could be compared word for word.
+
+{_table(heads, rows)}"""
 
 
 def _document(library: protocols.Library, document: schema.Document) -> str:

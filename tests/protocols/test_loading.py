@@ -76,7 +76,7 @@ BROKEN = [
     ("instruments/phq9.yaml", "{from: 5,", "{from: 6,", "id: phq9", "should begin at 5"),
     ("instruments/phq9.yaml", "to: 27", "to: 26", "id: phq9", "do not reach the highest total"),
     ("instruments/phq9.yaml", "{id: q2,", "{id: q1,", None, "'q1' is used twice"),
-    ("measurements.yaml", "[phq9, gad7]", "[phq9, gad9]", "gad9", "no instrument 'gad9'"),
+    ("measurements.yaml", "[phq9, gad7, asq", "[phq9, gad9, asq", "gad9", "no instrument 'gad9'"),
     ("monitoring/iv.yaml", "at_least: 160, ", "", "id: IV-SYS-A,", "exactly one of"),
     ("monitoring/iv.yaml", "at_least: 160", "atleast: 160", "atleast", "no key 'atleast'"),
     ("monitoring/iv.yaml", "at_least: 160", "at_least: high", "at_least: high", "valid number"),

@@ -130,7 +130,7 @@ def test_a_new_instrument_of_the_clinic_is_a_file_of_its_own():
         id: calm
         name: How calm
         short_name: Calm
-        licence: the clinic's own
+        licence: {terms: OWN WORDING, statement: Its own, source: this-clinic, certainty: DESIGN}
         source: this-clinic
         certainty: DESIGN
         reviewed_on: 2026-11-24

@@ -6,7 +6,7 @@ Pure: no web, no database, no pharmacology.
 from . import alarms, discharge, eligibility, instruments, monitoring, regimens
 from .eligibility import Coding, Evidence, Finding, facts_from_record, questions_for, screen
 from .files import ProtocolError
-from .instruments import Score, score
+from .instruments import Score, score, score_total
 from .library import Library, PolicyEntry, load
 from .overlay import Departure, Overlay
 from .regimens import DoseArithmetic, check_plan, dose_arithmetic
@@ -34,5 +34,6 @@ __all__ = [
     "questions_for",
     "regimens",
     "score",
+    "score_total",
     "screen",
 ]

@@ -213,7 +213,7 @@ def _statement(found: _Found) -> str:
         case schema.Medicine():
             return f"{item.label} ({item.purpose}), {item.usual}"
         case schema.Occasion():
-            return item.statement or f"{item.label}: {', '.join(item.instruments)}"
+            return item.statement or f"{item.label}: {', '.join(item.every_instrument)}"
         case schema.Document():
             return f"{item.title}, version {item.version}"
         case schema.InstrumentFile():

@@ -1,7 +1,7 @@
 """Scoring questionnaires."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .schema import CutOff, RedFlagRule
 from .schema import InstrumentFile as Instrument
@@ -9,10 +9,11 @@ from .schema import InstrumentFile as Instrument
 
 @dataclass(frozen=True)
 class Score:
-    """What the answers come to. `total` and `band` are None while an item is unanswered.
+    """What the answers come to. Nothing is concluded while an item that is asked is unanswered.
 
-    `total` is also None for a triage, whose level is the `band`; `band` where none is published.
-    `clusters_met` is None where the instrument has no clusters or is unfinished.
+    `total` is None for an unfinished form, and for a triage or means of subscales, whose results
+    are the `band` (the level) and the `subscores`. `band` is None where none is published;
+    `clusters_met` where the instrument has no clusters.
     """
 
     total: int | float | None
@@ -21,10 +22,43 @@ class Score:
     red_flags: tuple[RedFlagRule, ...]
     cut_offs: tuple[CutOff, ...] = ()
     clusters_met: bool | None = None
+    subscores: Mapping[str, float] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # unanswered, and the published rule allows it
 
     @property
     def complete(self) -> bool:
         return not self.unanswered
+
+    def in_words(self, instrument: Instrument) -> str:
+        """The result as a line of the chart has it: "16, moderate"; "acute positive"."""
+        if self.unanswered:
+            return "not complete"
+        if self.subscores:
+            parts = [
+                f"{scale.label.lower()} {self.subscores[scale.id]:.2g}"
+                for scale in instrument.subscales
+            ]
+            if self.left_out:
+                parts.append(f"{len(self.left_out)} answers left out")
+            return ", ".join(parts)
+        total = "" if self.total is None else f"{round(self.total, 2):g}"
+        return ", ".join(part for part in (total, self.band) if part)
+
+
+def asked(instrument: Instrument, answers: Mapping[str, int | None]) -> tuple[str, ...]:
+    """The items to ask, in order: all but those that the answers so far have closed.
+
+    An item waits on others. Until one of them is answered otherwise than 0 it stays open; when all
+    of them are 0 (or closed themselves) it is closed, and an answer to it from before is not read.
+    """
+    open_items: list[str] = []
+    for item in instrument.items:
+        closed = item.asked_if and all(
+            name not in open_items or answers.get(name) == 0 for name in item.asked_if
+        )
+        if not closed:
+            open_items.append(item.id)
+    return tuple(open_items)
 
 
 def score(instrument: Instrument, answers: Mapping[str, int | None]) -> Score:
@@ -33,8 +67,65 @@ def score(instrument: Instrument, answers: Mapping[str, int | None]) -> Score:
     A missing answer is never guessed: there is no total until every item that is asked has one.
 
     Raises:
-        ValueError: an answer is not one of the options, or belongs to no item.
+        ValueError: an answer is not one of the options, or belongs to no item; or only the total
+            of the instrument can be entered.
     """
+    if not instrument.items:
+        raise ValueError(f"{instrument.short_name}: only its total can be entered")
+    given = _checked(instrument, answers)
+    to_ask = asked(instrument, given)
+    given = {key: given[key] for key in to_ask if key in given}
+    unanswered = tuple(key for key in to_ask if key not in given)
+    flags = _flags(instrument, given)
+    if instrument.scoring == "means of subscales":
+        return _means(instrument, given, unanswered, flags)
+    if unanswered:
+        return Score(None, None, unanswered, flags)
+    if instrument.scoring == "triage":
+        reached = (
+            level.label
+            for level in instrument.levels
+            if any(given.get(name, 0) >= level.at_least for name in level.any_of)
+        )
+        return Score(None, next(reached, instrument.otherwise), (), flags)
+    points = {
+        item.id: instrument.points(item, given[item.id])
+        for item in instrument.items
+        if item.counts and item.id in given
+    }
+    return _concluded(
+        instrument, _total(instrument, points), flags, _clusters_met(instrument, given)
+    )
+
+
+def score_total(
+    instrument: Instrument, total: float, answers: Mapping[str, int | None] | None = None
+) -> Score:
+    """Take the total of a form that was filled in and added up elsewhere.
+
+    The items that can raise a flag are asked for all the same: a total does not show them.
+
+    Args:
+        answers: the items that the flags read.
+
+    Raises:
+        ValueError: no total can be entered here, or it is outside its range.
+    """
+    if not instrument.total_may_be_entered:
+        raise ValueError(f"{instrument.short_name}: enter its answers, not its total")
+    assert instrument.total_range is not None
+    low, high = instrument.total_range
+    if not low <= total <= high or (instrument.scoring != "mean" and total != int(total)):
+        raise ValueError(f"{instrument.short_name}: a total is from {low:g} to {high:g}")
+    given = _checked(instrument, answers or {})
+    flags = _flags(instrument, given)
+    needed = dict.fromkeys(rule.item for rule in instrument.red_flags)
+    if unanswered := tuple(name for name in needed if name not in given):
+        return Score(None, None, unanswered, flags)
+    return _concluded(instrument, total, flags, None)
+
+
+def _checked(instrument: Instrument, answers: Mapping[str, int | None]) -> dict[str, int]:
     items = {item.id: item for item in instrument.items}
     given: dict[str, int] = {}
     for key, value in answers.items():
@@ -47,40 +138,60 @@ def score(instrument: Instrument, answers: Mapping[str, int | None]) -> Score:
             allowed = ", ".join(str(v) for v in sorted(values))
             raise ValueError(f"{instrument.short_name} {key}: {value} is not one of {allowed}")
         given[key] = value
-    # What a No closes is not asked, and an answer to it from before does not count.
-    asked = [
-        key for key, item in items.items() if item.asked_if is None or given.get(item.asked_if) != 0
-    ]
-    given = {key: value for key, value in given.items() if key in asked}
-    unanswered = tuple(key for key in asked if key not in given)
-    flags = tuple(
-        rule for rule in instrument.red_flags if given.get(rule.item, -1) >= rule.at_least
-    )
-    if unanswered:
-        return Score(None, None, unanswered, flags)
-    if instrument.scoring == "triage":
-        reached = (
-            level.label
-            for level in instrument.levels
-            if any(given.get(name) for name in level.any_of)
-        )
-        return Score(None, next(reached, "none"), (), flags)
-    total = _total(instrument, given)
+    return given
+
+
+def _flags(instrument: Instrument, given: Mapping[str, int]) -> tuple[RedFlagRule, ...]:
+    """The flags that are raised. Of several for one item only the gravest stands."""
+    raised: dict[str, RedFlagRule] = {}
+    for rule in instrument.red_flags:
+        if rule.item in given and given[rule.item] >= rule.at_least:
+            graver = raised.get(rule.item)
+            if graver is None or rule.at_least > graver.at_least:
+                raised[rule.item] = rule
+    return tuple(raised.values())
+
+
+def _concluded(
+    instrument: Instrument,
+    total: int | float,
+    flags: tuple[RedFlagRule, ...],
+    clusters_met: bool | None,
+) -> Score:
     return Score(
         total=total,
         band=next((b.label for b in instrument.bands if b.low <= total <= b.high), None),
         unanswered=(),
         red_flags=flags,
         cut_offs=tuple(cut for cut in instrument.cut_offs if total >= cut.at_least),
-        clusters_met=_clusters_met(instrument, given),
+        clusters_met=clusters_met,
     )
 
 
-def _total(instrument: Instrument, given: Mapping[str, int]) -> int | float:
+def _means(
+    instrument: Instrument,
+    given: Mapping[str, int],
+    unanswered: tuple[str, ...],
+    flags: tuple[RedFlagRule, ...],
+) -> Score:
+    """Each subscale's mean, over the answers there are where the rule allows some to lack."""
+    means: dict[str, float] = {}
+    left_out: list[str] = []
+    for scale in instrument.subscales:
+        answers = [given[name] for name in scale.items if name in given]
+        if len(answers) >= (scale.needs or len(scale.items)):
+            means[scale.id] = sum(answers) / len(answers)
+            left_out += [name for name in scale.items if name not in given]
+    if len(means) < len(instrument.subscales):
+        return Score(None, None, unanswered, flags)
+    return Score(None, None, (), flags, subscores=means, left_out=tuple(left_out))
+
+
+def _total(instrument: Instrument, points: Mapping[str, int]) -> int | float:
     if instrument.scoring == "highest of groups":
-        return sum(max(given[name] for name in group) for group in instrument.groups)
-    counted = [given[item.id] for item in instrument.items if item.counts and item.id in given]
-    return sum(counted) / len(counted) if instrument.scoring == "mean" else sum(counted)
+        return sum(max(points[name] for name in group) for group in instrument.groups)
+    total = sum(points.values())
+    return total / len(points) if instrument.scoring == "mean" else total
 
 
 def _clusters_met(instrument: Instrument, given: Mapping[str, int]) -> bool | None:
@@ -92,6 +203,15 @@ def _clusters_met(instrument: Instrument, given: Mapping[str, int]) -> bool | No
     )
 
 
+def is_off_window(instrument: Instrument, *, after_hours: float) -> bool:
+    """Whether the questions look back past the session that they follow by so many hours.
+
+    The PHQ-9 asks about two weeks; a day after a session most of them lie before it. An instrument
+    whose window is not established is never called off-window by this rule.
+    """
+    return instrument.recall_days is not None and instrument.recall_days * 24 > after_hours
+
+
 def has_responded(instrument: Instrument, *, baseline: float, total: float) -> bool:
     """Whether the fall from a baseline above zero counts as a response.
 
@@ -100,9 +220,7 @@ def has_responded(instrument: Instrument, *, baseline: float, total: float) -> b
     """
     if instrument.response is None:
         raise ValueError(f"{instrument.short_name} has no rule of response")
-    if baseline <= 0:
-        return False
-    return 100 * (baseline - total) / baseline >= instrument.response.fall_percent
+    return _fall_percent(baseline, total) >= instrument.response.fall_percent
 
 
 def is_remission(instrument: Instrument, total: float) -> bool:
@@ -114,3 +232,23 @@ def is_remission(instrument: Instrument, total: float) -> bool:
     if instrument.remission is None:
         raise ValueError(f"{instrument.short_name} has no rule of remission")
     return total < instrument.remission.below
+
+
+def is_important_change(instrument: Instrument, *, baseline: float, total: float) -> bool:
+    """Whether a fall reaches the smallest change that matters.
+
+    Raises:
+        ValueError: the instrument has no such rule.
+    """
+    change = instrument.important_change
+    if change is None:
+        raise ValueError(f"{instrument.short_name} has no rule of important change")
+    if change.points is not None:
+        return round(baseline - total, 6) >= change.points
+    assert change.percent is not None
+    return _fall_percent(baseline, total) >= change.percent
+
+
+def _fall_percent(baseline: float, total: float) -> float:
+    """Rounded, so that a mean of thirds does not miss a limit by its last binary digit."""
+    return round(100 * (baseline - total) / baseline, 6) if baseline > 0 else 0.0

@@ -381,7 +381,7 @@ def _check_references(library: Library, files: Mapping[str, File]) -> None:
         if definition.section:
             known("section", definition.section, library.sections, "facts.yaml", definition.id)
     for occasion in library.measurements.occasions:
-        for instrument in occasion.instruments:
+        for instrument in occasion.every_instrument:
             known("instrument", instrument, library.instruments, "measurements.yaml", occasion.id)
     signed: set[str] = set()
     for policy in library.policy:

@@ -243,14 +243,39 @@ class Regimen(Entry):
         return next(limit for limit in self.limits if limit.quantity == quantity)
 
 
-class Occasion(Strict):
-    id: str
-    label: str
+class ForCondition(Strict):
+    """Instruments that are asked as well in courses for these conditions."""
+
+    conditions: tuple[str, ...]
     instruments: tuple[str, ...]
+
+
+class Occasion(Strict):
+    """When instruments are asked. `at_most_every_days`: not again within so many days."""
+
+    id: str = Field(max_length=16)
+    label: str
+    instruments: tuple[str, ...] = ()
+    also: tuple[ForCondition, ...] = ()
     after_hours: float = 0
     closes_after_hours: float | None = None
+    at_most_every_days: float | None = None
     off_window: bool = False
     statement: str = ""
+
+    def instruments_for(self, condition: str) -> tuple[str, ...]:
+        """What is asked in a course for a condition, each once."""
+        asked = list(self.instruments)
+        for extra in self.also:
+            if condition in extra.conditions:
+                asked += extra.instruments
+        return tuple(dict.fromkeys(asked))
+
+    @property
+    def every_instrument(self) -> tuple[str, ...]:
+        """What is asked in a course for any condition, each once."""
+        also = [name for extra in self.also for name in extra.instruments]
+        return tuple(dict.fromkeys([*self.instruments, *also]))
 
 
 class MeasurementPlan(Entry, LibraryFile):
@@ -258,6 +283,11 @@ class MeasurementPlan(Entry, LibraryFile):
 
     reviewed_on: date
     occasions: tuple[Occasion, ...]
+
+    def instruments_for(self, condition: str) -> tuple[str, ...]:
+        """Everything that the plan asks in a course for a condition, each once."""
+        asked = [name for each in self.occasions for name in each.instruments_for(condition)]
+        return tuple(dict.fromkeys(asked))
 
 
 class RegimensFile(LibraryFile):
@@ -522,15 +552,21 @@ class Option(Strict):
     loinc: str | None = None
 
 
+Scale = tuple[int, int]  # lowest and highest of a run of whole numbers
+
+
 class Item(Strict):
-    """One question. `options` where its answers are not those of the whole instrument."""
+    """One question. `options` or `scale` where its answers are not the instrument's own."""
 
     id: str
     text: str = ""
+    label: str = ""  # what it is called where its wording may not stand here
     loinc: str | None = None
     options: tuple[Option, ...] = ()
-    asked_if: str | None = None  # only after a yes (1) to this item
+    scale: Scale | None = None
+    asked_if: tuple[str, ...] = ()  # only after another answer than 0 to one of these items
     counts: bool = True  # False: opens other items and adds nothing to the total
+    reversed: bool = False  # the highest answer has the fewest points
 
 
 class Band(Strict):
@@ -557,80 +593,213 @@ class Cluster(Strict):
 
 
 class Level(Strict):
-    """A level of a triage: reached by a yes to any of the items."""
+    """A level of a triage: reached by an answer of `at_least` to any of the items."""
 
     label: str
     any_of: tuple[str, ...]
+    at_least: int = 1
+
+
+class Subscale(Strict):
+    """Items whose mean is a figure of its own. `needs`: how many of them must be answered."""
+
+    id: str
+    label: str
+    items: tuple[str, ...]
+    needs: int | None = None  # None: all of them
 
 
 class ResponseRule(Strict):
     fall_percent: float
     statement: str
+    certainty: Certainty
 
 
 class RemissionRule(Strict):
     below: float
     statement: str
-
-
-class ImportantChange(Strict):
-    points: float
     certainty: Certainty
 
 
+class ImportantChange(Strict):
+    """The smallest change that matters to a patient: points, or a share of the baseline."""
+
+    points: float | None = None
+    percent: float | None = None
+    statement: str
+    certainty: Certainty
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "ImportantChange":
+        if (self.points is None) == (self.percent is None):
+            raise ValueError("give points or percent")
+        return self
+
+
 class RedFlagRule(Strict):
+    """An answer that a clinician must look at. `suicide` also shows the patient whom to call."""
+
     item: str
     at_least: int
     statement: str
     demands: str
+    concern: Literal["suicide", "medical"] = "suicide"
+
+
+class Licence(Sourced):
+    """Whether the wording may stand here. CHECK and DO NOT SHIP: scores by item number only."""
+
+    terms: Literal["SHIP", "OWN WORDING", "CHECK", "DO NOT SHIP"]
+    statement: str
+
+
+class Translation(Sourced):
+    """The wording in another language: a published translation, word for word.
+
+    `options` are the labels of the instrument's own options, in their order.
+    """
+
+    prompt: str
+    options: tuple[str, ...]
+    items: dict[str, str]
+
+    @property
+    def statement(self) -> str:
+        return f"Translated: {self.prompt}"
 
 
 class InstrumentFile(Sourced, LibraryFile):
-    id: str
+    """A questionnaire or rating. `source` and `certainty` are those of its scoring."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     name: str
     short_name: str
-    licence: str
-    text_shipped: bool = True
+    licence: Licence
     completed_by: Literal["patient", "clinician"] = "patient"
     reviewed_on: date
     loinc_panel: str | None = None
     loinc_total: str | None = None
     recall_days: int | None = None  # None: not established by the reference
     prompt: str = ""
-    options: tuple[Option, ...]
-    items: tuple[Item, ...]
-    scoring: Literal["sum", "mean", "highest of groups", "triage"]
+    options: tuple[Option, ...] = ()
+    scale: Scale | None = None
+    items: tuple[Item, ...] = ()
+    scoring: Literal[
+        "sum", "mean", "highest of groups", "means of subscales", "triage", "total only"
+    ]
     groups: tuple[tuple[str, ...], ...] = ()
+    subscales: tuple[Subscale, ...] = ()
+    total_scale: Scale | None = None  # where only the total can be entered
     bands: tuple[Band, ...] = ()
+    bands_certainty: Certainty | None = None  # None: that of the scoring
     levels: tuple[Level, ...] = ()
+    otherwise: str = "none"  # the level of a triage that reaches no other
     clusters: tuple[Cluster, ...] = ()
     cut_offs: tuple[CutOff, ...] = ()
+    missing: str = "No result while an item that is asked has no answer."
     note: str = ""
     response: ResponseRule | None = None
     remission: RemissionRule | None = None
     important_change: ImportantChange | None = None
     red_flags: tuple[RedFlagRule, ...] = ()
+    translations: dict[str, Translation] = {}
+
+    @property
+    def text_shipped(self) -> bool:
+        """Whether the wording stands here."""
+        return self.licence.terms in {"SHIP", "OWN WORDING"}
+
+    @property
+    def by_patient(self) -> bool:
+        """Whether a patient can answer it alone: for patients, and in words."""
+        return self.completed_by == "patient" and self.text_shipped
+
+    @property
+    def total_may_be_entered(self) -> bool:
+        """A clinic with its own licensed form may enter what that form came to."""
+        return not self.text_shipped and self.total_range is not None
 
     def options_of(self, item: Item) -> tuple[Option, ...]:
-        return item.options or self.options
+        """The answers that an item offers, in the order of the form."""
+        scale = item.scale or (None if self.options else self.scale)
+        if item.options or scale is None:
+            return item.options or self.options
+        return tuple(Option(value=value, label=str(value)) for value in range(*_span(scale)))
+
+    def points(self, item: Item, value: int) -> int:
+        """What an answer counts."""
+        if not item.reversed:
+            return value
+        values = [option.value for option in self.options_of(item)]
+        return min(values) + max(values) - value
+
+    @property
+    def total_range(self) -> tuple[float, float] | None:
+        """The lowest and the highest total; None where the instrument has no total."""
+        if self.total_scale:
+            return self.total_scale
+        if self.scoring not in {"sum", "mean", "highest of groups"}:
+            return None
+        counted = [item for item in self.items if item.counts]
+        values = {
+            item.id: [self.points(item, o.value) for o in self.options_of(item)] for item in counted
+        }
+        units = self.groups or tuple((name,) for name in values)
+        low = sum(max(min(values[name]) for name in unit) for unit in units)
+        high = sum(max(max(values[name]) for name in unit) for unit in units)
+        share = len(counted) if self.scoring == "mean" else 1
+        return low / share, high / share
+
+    def in_language(self, language: str) -> "InstrumentFile":
+        """The same instrument in the words of a language; as it is where it has none."""
+        words = self.translations.get(language)
+        if words is None:
+            return self
+        return self.model_copy(
+            update={
+                "prompt": words.prompt,
+                "options": tuple(
+                    option.model_copy(update={"label": label})
+                    for option, label in zip(self.options, words.options, strict=True)
+                ),
+                "items": tuple(
+                    item.model_copy(update={"text": words.items[item.id]}) for item in self.items
+                ),
+            }
+        )
 
     @model_validator(mode="after")
     def _names_its_own_items(self) -> "InstrumentFile":
         known = {item.id for item in self.items}
         named = [flag.item for flag in self.red_flags]
-        named += [item.asked_if for item in self.items if item.asked_if]
+        named += [name for item in self.items for name in item.asked_if]
         named += [name for group in self.groups for name in group]
         named += [name for cluster in self.clusters for name in cluster.items]
         named += [name for level in self.levels for name in level.any_of]
+        named += [name for subscale in self.subscales for name in subscale.items]
         if strangers := [name for name in named if name not in known]:
             raise ValueError(f"there is no item {strangers[0]!r}")
-        grouped = sorted(name for group in self.groups for name in group)
-        if (self.scoring == "highest of groups") != bool(grouped) or (
-            grouped and grouped != sorted(known)
+        if unanswerable := [item.id for item in self.items if not self.options_of(item)]:
+            raise ValueError(f"item {unanswerable[0]} has no answers: give options or a scale")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_its_scoring_needs(self) -> "InstrumentFile":
+        known = sorted(item.id for item in self.items)
+        for scoring, what, parts in (
+            ("highest of groups", "groups", self.groups),
+            ("means of subscales", "subscales", [scale.items for scale in self.subscales]),
         ):
-            raise ValueError("groups name every item once, where the highest of each counts")
+            if (self.scoring == scoring) != bool(parts) or (
+                parts and sorted(name for part in parts for name in part) != known
+            ):
+                raise ValueError(f"{what} name every item once, where the scoring is {scoring!r}")
         if (self.scoring == "triage") != bool(self.levels):
             raise ValueError("levels belong to a triage")
+        if (self.scoring == "total only") != bool(self.total_scale) or (
+            bool(self.total_scale) == bool(self.items)
+        ):
+            raise ValueError("an instrument has items, or a total_scale and only a total")
         return self
 
     @model_validator(mode="after")
@@ -640,6 +809,17 @@ class InstrumentFile(Sourced, LibraryFile):
                 raise ValueError(
                     f"item {item.id}: wording stands here exactly where the licence allows it"
                 )
+        for language, words in self.translations.items():
+            if (
+                not self.text_shipped
+                or set(words.items) != {item.id for item in self.items}
+                or len(words.options) != len(self.options)
+                or any(item.options for item in self.items)
+            ):
+                raise ValueError(
+                    f"translations.{language} words every item and option of a form whose wording "
+                    "may stand here"
+                )
         return self
 
     @model_validator(mode="after")
@@ -648,21 +828,19 @@ class InstrumentFile(Sourced, LibraryFile):
             return self
         if self.scoring not in {"sum", "highest of groups"}:
             raise ValueError("bands are for whole totals")
-        values = {
-            item.id: [option.value for option in self.options_of(item)]
-            for item in self.items
-            if item.counts
-        }
-        units = self.groups or tuple((name,) for name in values)
-        expected = sum(max(min(values[name]) for name in unit) for unit in units)
-        highest = sum(max(max(values[name]) for name in unit) for unit in units)
+        assert self.total_range is not None
+        expected, highest = self.total_range
         for band in self.bands:
             if band.low != expected or band.high < band.low:
-                raise ValueError(f"band {band.label!r} should begin at {expected}")
+                raise ValueError(f"band {band.label!r} should begin at {expected:g}")
             expected = band.high + 1
         if expected - 1 != highest:
             raise ValueError("the bands do not reach the highest total")
         return self
+
+
+def _span(scale: Scale) -> tuple[int, int]:
+    return scale[0], scale[1] + 1
 
 
 class Point(Sourced):
@@ -685,11 +863,23 @@ class Document(Strict):
     sections: tuple[DocumentSection, ...]
 
 
+class ContactWords(Strict):
+    label: str
+    note: str = ""
+
+
 class Contact(Strict):
+    """Whom a patient can call in need. `translations`: label and note by language."""
+
     label: str
     phone: str
     note: str = ""
     certainty: Certainty
+    translations: dict[str, ContactWords] = {}
+
+    def in_language(self, language: str) -> "Contact":
+        words = self.translations.get(language)
+        return self.model_copy(update=words.model_dump()) if words else self
 
 
 class EducationFile(LibraryFile):
