@@ -90,6 +90,7 @@ class _Builder:
     def __init__(self) -> None:
         self.now = clock.now().replace(second=0, microsecond=0)
         self.rng = np.random.default_rng(SEED)
+        self.forms_rng = np.random.default_rng(SEED + 1)
         self.users: dict[str, User] = {}
         self.chairs: list[Chair] = []
 
@@ -447,15 +448,15 @@ class _Builder:
 
     def _answer_forms(self, who: Character, course: Course) -> None:
         for request in FormRequest.objects.filter(course=course).order_by("due_at"):
-            answered_at = request.due_at + timedelta(hours=float(self.rng.uniform(0.5, 20)))
-            if answered_at > self.now or self.rng.random() < 0.12:
+            if not library().instruments[request.instrument].by_patient:
+                continue  # the clinic's own form, which nobody has filled in here
+            # The PHQ-9 draws from the story's own numbers, so that a new form changes no session.
+            rng = self.rng if request.instrument == "phq9" else self.forms_rng
+            answered_at = request.due_at + timedelta(hours=float(rng.uniform(0.5, 20)))
+            if answered_at > self.now or rng.random() < 0.12:
                 continue
-            share = (request.session_number or 0) / 6
-            sooner = 1.15 if request.occasion == "24h" else 1.0
-            total = who.phq9 * (1 - min(who.response * share**0.7 * sooner, 0.95))
-            total = int(np.clip(round(total + self.rng.normal(0, 1.2)), 0, 24))
             with clock.at(answered_at):
-                for item, value in _spread(total, "phq9", self.rng).items():
+                for item, value in _answers(who, request, rng).items():
                     outcomes.save_answer(request, item=item, value=value)
                 outcomes.submit(request)
 
@@ -536,6 +537,25 @@ def character_of(session: Session) -> Character | None:
 
 def _escort(who: Character) -> str:
     return f"{'Pat' if who.number % 2 else 'Kim'} {who.family_name}"
+
+
+def _answers(who: Character, request: FormRequest, rng: np.random.Generator) -> dict[str, int]:
+    """What this person answers: better from session to session, and never anything alarming."""
+    instrument = library().instruments[request.instrument]
+    before = {"phq9": who.phq9, "gad7": who.gad7}.get(request.instrument)
+    if before is None:  # a checklist: a little of something, now and then
+        alarming = {rule.item for rule in instrument.red_flags}
+        return {
+            item.id: int(item.id not in alarming and rng.random() < 0.1)
+            for item in instrument.items
+        }
+    share = (request.session_number or 0) / 6
+    sooner = 1.15 if request.occasion == "24h" else 1.0
+    total = before * (1 - min(who.response * share**0.7 * sooner, 0.95))
+    highest = 24 if request.instrument == "phq9" else 21
+    return _spread(
+        int(np.clip(round(total + rng.normal(0, 1.2)), 0, highest)), request.instrument, rng
+    )
 
 
 def _spread(total: int, instrument: str, rng: np.random.Generator) -> dict[str, int]:

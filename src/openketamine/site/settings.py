@@ -4,6 +4,7 @@ OPENKETAMINE_HOME          folder that holds every datum (default: the user's da
 OPENKETAMINE_DATABASE_URL  postgresql://user:password@host:port/name (default: SQLite in the home)
 OPENKETAMINE_ORIGIN        where browsers reach the clinic, e.g. https://clinic.example
 OPENKETAMINE_DEMO          1: the demonstration clinic, in a database of its own
+OPENKETAMINE_REGION        whose crisis lines patients are shown: US, CA, GB, AU (default: US)
 OPENKETAMINE_TIME_ZONE     the clinic's time zone (default: UTC)
 OPENKETAMINE_DEBUG         1: Django's debug pages, for developers only
 """
@@ -129,7 +130,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -193,7 +193,9 @@ CACHES = {
 }
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+# The staff work in English; a patient's pages choose their language themselves (see `language.py`).
+LANGUAGES = [("en", "English"), ("es", "Español")]
+REGION = os.environ.get("OPENKETAMINE_REGION", "US")
 TIME_ZONE = os.environ.get("OPENKETAMINE_TIME_ZONE", "UTC")
 USE_TZ = True
 USE_I18N = True

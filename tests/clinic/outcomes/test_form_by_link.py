@@ -33,7 +33,7 @@ def discharged(running, nurse):
 @pytest.fixture
 def form(discharged):
     """The form of the day after, on the day after."""
-    request = FormRequest.objects.get(occasion="24h")
+    request = FormRequest.objects.get(occasion="24h", instrument="phq9")
     with clock.at(request.due_at + timedelta(hours=1)):
         yield request
 
@@ -66,7 +66,7 @@ def test_it_works(client, form):
 
 
 def test_discharge_asks_for_a_day_and_a_week(discharged):
-    day, week = FormRequest.objects.order_by("due_at")
+    day, week = FormRequest.objects.filter(instrument="phq9").order_by("due_at")
     assert day.due_at - discharged.closed_at == timedelta(hours=24)
     assert week.due_at - discharged.closed_at == timedelta(days=7)
 
@@ -112,7 +112,7 @@ def test_an_alarm_that_is_sent_is_one_review_and_shows_help(client, form):
 
 
 def test_a_link_works_only_while_it_is_due(client, discharged):
-    request = FormRequest.objects.get(occasion="24h")
+    request = FormRequest.objects.get(occasion="24h", instrument="phq9")
     address = link(request)
     assert "too early" in client.get(address).content.decode()
     with clock.at(request.closes_at + timedelta(hours=1)):
@@ -149,14 +149,14 @@ def test_the_link_does_not_tell_who_the_patient_is(client, form):
 def test_the_trajectory_judges_in_window_scores_only(client, form, nurse):
     answer(client, form, **{**ALL, **{f"q{n}": 0 for n in range(1, 9)}})
     client.post(link(form), {"send": "1"})
-    line = queries.trajectory(form.course)
+    line = queries.trajectories(form.course)[0]
     assert [p.off_window for p in line.points] == [False, True]
     assert not line.responded
-    week = FormRequest.objects.get(occasion="7d")
+    week = FormRequest.objects.get(occasion="7d", instrument="phq9")
     with clock.at(week.due_at + timedelta(hours=1)):
         answer(client, week, **{f"q{n}": 0 for n in range(1, 10)})
         client.post(link(week), {"send": "1"})
-        line = queries.trajectory(form.course)
+        line = queries.trajectories(form.course)[0]
     assert line.responded
     assert line.remitted
     assert "PHQ-9 16 at intake, 0 at the last in-window score" in line.summary
@@ -167,7 +167,7 @@ def test_the_trajectory_judges_in_window_scores_only(client, form, nurse):
 
 
 def test_staff_see_who_owes_an_answer_and_whom_to_call(client, nurse, discharged):
-    day = FormRequest.objects.get(occasion="24h")
+    day = FormRequest.objects.get(occasion="24h", instrument="phq9")
     client.force_login(nurse)
     assert "Nobody owes an answer" in client.get("/follow-up/").content.decode()
     with clock.at(day.due_at + timedelta(hours=30)):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from openketamine.protocols.schema import FactDefinition, InstrumentFile
+from openketamine.protocols.schema import FactDefinition, InstrumentFile, Item
 
 from .models import FindingDecision, SafetyReview, Screening
 
@@ -12,19 +12,66 @@ _YES_NO = [("yes", "Yes"), ("no", "No"), ("", "Not known")]
 
 
 class QuestionnaireForm(forms.Form):
-    """One questionnaire, read to the patient or copied from paper."""
+    """One questionnaire on one page, read to the patient or copied from paper.
 
-    def __init__(self, *args: Any, instrument: InstrumentFile, **kwargs: Any) -> None:
+    `only_total`: what the clinic's own form came to, with the items that can raise an alarm.
+    No answer is required here: the service refuses what is missing, but never loses an alarm.
+    """
+
+    def __init__(
+        self, *args: Any, instrument: InstrumentFile, only_total: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        for number, item in enumerate(instrument.items, start=1):
-            self.fields[item.id] = forms.TypedChoiceField(
-                label=f"{number}. {item.text}",
-                choices=[(option.value, option.label) for option in instrument.options],
-                coerce=int,
-                empty_value=None,
-                required=False,  # the service refuses what is missing, but never loses an alarm
-                widget=forms.RadioSelect,
+        if only_total:
+            assert instrument.total_range is not None
+            low, high = instrument.total_range
+            self.fields["total"] = forms.FloatField(
+                label=f"Total, {low:g} to {high:g}",
+                min_value=low,
+                max_value=high,
+                required=False,
+                widget=forms.NumberInput({"step": "any" if instrument.scoring == "mean" else 1}),
             )
+        flagged = {rule.item for rule in instrument.red_flags}
+        for number, item in enumerate(instrument.items, start=1):
+            if not only_total or item.id in flagged:
+                field = _answer(instrument, item, number)
+                field.is_answer = True  # type: ignore[attr-defined]  # and so is not "optional"
+                self.fields[item.id] = field
+
+    def answers(self) -> dict[str, int | None]:
+        return {name: value for name, value in self.cleaned_data.items() if name != "total"}
+
+    def total(self) -> float | None:
+        return self.cleaned_data.get("total")
+
+
+def _answer(instrument: InstrumentFile, item: Item, number: int) -> forms.Field:
+    names = {
+        other.id: other.label or f"question {place}"
+        for place, other in enumerate(instrument.items, start=1)
+    }
+    common: dict[str, Any] = {
+        "label": f"{number}. {item.text}" if item.text else item.label,
+        "required": False,
+        "help_text": "Only where there is another answer than 0 or No to "
+        + " or ".join(names[name] for name in item.asked_if)
+        if item.asked_if
+        else "",
+    }
+    options = instrument.options_of(item)
+    if item.scale or (instrument.scale and not item.options):
+        low, high = options[0].value, options[-1].value
+        common["label"] += f", {low} to {high}"
+        widget = forms.NumberInput({"inputmode": "numeric"})
+        return forms.IntegerField(min_value=low, max_value=high, widget=widget, **common)
+    return forms.TypedChoiceField(
+        choices=[(option.value, option.label) for option in options],
+        coerce=int,
+        empty_value=None,
+        widget=forms.RadioSelect,
+        **common,
+    )
 
 
 class HistoryForm(forms.Form):

@@ -16,9 +16,17 @@ class InstrumentResponse(models.Model):
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="responses")
     instrument = models.CharField(max_length=24)
     answers = models.JSONField()
-    # Both are empty while an answer is missing; such a response counts for nothing but its alarm.
-    total = models.PositiveSmallIntegerField(null=True)
+    # An incomplete response has no result and counts for nothing but its alarm.
+    complete = models.BooleanField(default=True)
+    total = models.FloatField(null=True)
     band = models.CharField(max_length=40, blank=True)
+    subscores = models.JSONField(default=dict)
+    result = models.CharField(max_length=160, help_text="The result in words")
+    total_entered = models.BooleanField(
+        default=False, help_text="Added up on the clinic's own form"
+    )
+    language = models.CharField(max_length=8, default="en", help_text="In which it was answered")
+    library_version = models.CharField(max_length=80, help_text="Whose rules scored it")
     occasion = models.CharField(max_length=16)
     session_number = models.PositiveSmallIntegerField(null=True)
     off_window = models.BooleanField(default=False)
@@ -29,15 +37,13 @@ class InstrumentResponse(models.Model):
         indexes = [models.Index(fields=["course", "instrument", "taken_at"])]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(total=None, band="") | models.Q(total__isnull=False),
-                name="a_band_needs_a_total",
+                condition=models.Q(complete=True) | models.Q(total=None, band=""),
+                name="incomplete_response_has_no_result",
             )
         ]
 
     def __str__(self) -> str:
-        if self.total is None:
-            return f"{self.instrument}, incomplete"
-        return f"{self.instrument} {self.total} ({self.band})"
+        return f"{self.instrument}: {self.result}"
 
 
 class SafetyReview(models.Model):

@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+
 from openketamine import protocols
 from openketamine.clinic.people.models import Course, MeasurementKind
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.protocols.schema import InstrumentFile
 
 from .models import FindingDecision, InstrumentResponse, SafetyReview
 
@@ -21,6 +24,14 @@ class Fact:
     id: str
     value: Any
     because: str
+
+
+@dataclass(frozen=True)
+class QuestionnaireRow:
+    """An instrument that can be asked, and what it came to last."""
+
+    instrument: InstrumentFile
+    response: InstrumentResponse | None
 
 
 def facts_for(course: Course) -> dict[str, Fact]:
@@ -61,11 +72,13 @@ def facts_for(course: Course) -> dict[str, Fact]:
                 else Fact(name, value, because)
             )
     for response in latest_responses(course, occasion="intake").values():
-        if response.total is None:
+        if not response.complete:
             continue
         because = f"{response.taken_at:%d %b %Y}"
-        total = f"{response.instrument}_total"
-        found[total] = Fact(total, response.total, because)
+        if response.total is not None:
+            total = f"{response.instrument.replace('-', '_')}_total"
+            whole = response.total.is_integer()
+            found[total] = Fact(total, int(response.total) if whole else response.total, because)
         if response.instrument == "phq9":
             found["phq9_item9"] = Fact("phq9_item9", response.answers["q9"], because)
     return found
@@ -111,6 +124,34 @@ def standing_decisions(
 
 def open_safety_reviews(course: Course) -> list[SafetyReview]:
     return list(course.safety_reviews.filter(closed_at=None).order_by("opened_at"))
+
+
+def open_beside(review: SafetyReview) -> QuerySet[SafetyReview]:
+    """The other open reviews of the same questionnaire in the same course, the oldest first."""
+    return (
+        SafetyReview.objects.filter(
+            course_id=review.course_id,
+            response__instrument=review.response.instrument,
+            closed_at=None,
+        )
+        .exclude(pk=review.pk)
+        .order_by("opened_at", "pk")
+    )
+
+
+def questionnaires_for(course: Course) -> tuple[list[QuestionnaireRow], list[QuestionnaireRow]]:
+    """Every instrument with its newest response: those of the course's plan, and the rest."""
+    current = library()
+    newest = latest_responses(course)
+    planned = current.measurements.instruments_for(course.condition)
+    rows = {
+        name: QuestionnaireRow(instrument, newest.get(name))
+        for name, instrument in current.instruments.items()
+    }
+    return (
+        [rows[name] for name in planned],
+        [row for name, row in rows.items() if name not in planned],
+    )
 
 
 def all_open_safety_reviews() -> list[SafetyReview]:

@@ -1,6 +1,6 @@
 """The acts of intake: ask, review what alarms, judge, sign."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
+from openketamine.protocols.instruments import is_off_window
 
 from . import queries
 from .models import (
@@ -28,6 +29,7 @@ from .models import (
 )
 
 CLINICIANS = frozenset({Role.PRESCRIBER, Role.NURSE, Role.THERAPIST, Role.DIRECTOR})
+VISIT = "visit"  # asked out of turn, at no occasion of the measurement plan
 
 
 def require_no_open_safety_review(course: Course) -> None:
@@ -51,23 +53,38 @@ def record_response(
     instrument: str,
     answers: Mapping[str, int | None],
     occasion: str,
+    total: float | None = None,
     taken_at: datetime | None = None,
     session_number: int | None = None,
     source: Source = Source.HAND,
+    language: str = "en",
 ) -> InstrumentResponse:
     """Keep a filled-in questionnaire. An alarming answer opens a safety review at once.
 
-    An incomplete one is refused, unless an answer in it alarms: then it is kept without a total,
+    An incomplete one is refused, unless an answer in it alarms: then it is kept without a result,
     because nobody may lose the alarm for want of another answer.
 
+    Args:
+        occasion: one of the measurement plan, or `VISIT`.
+        total: what the clinic's own licensed form came to, in place of its answers; `answers` are
+            then those that can alarm.
+        language: in which the questions were put.
+
     Raises:
-        Refused: the instrument or occasion is unknown, an answer is missing or impossible.
+        Refused: the instrument or occasion is unknown, an answer is missing or impossible, or a
+            clinician's rating comes from somebody who is none.
     """
     definition = library().instruments.get(instrument)
     if definition is None:
         raise Refused(f"There is no questionnaire {instrument!r}.")
+    if definition.completed_by == "clinician" and getattr(actor, "role", None) not in CLINICIANS:
+        raise Refused(f"The {definition.short_name} is a clinician's rating.")
     try:
-        score = protocols.score(definition, answers)
+        score = (
+            protocols.score(definition, answers)
+            if total is None
+            else protocols.score_total(definition, total, answers)
+        )
     except ValueError as error:
         raise Refused(str(error)) from error
     if score.unanswered and not score.red_flags:
@@ -78,17 +95,23 @@ def record_response(
             field=score.unanswered[0],
         )
     occasions = {o.id: o for o in library().measurements.occasions}
-    if occasion not in occasions:
+    if occasion not in occasions and occasion != VISIT:
         raise Refused(f"There is no occasion {occasion!r}: one of {', '.join(occasions)}.")
+    result = score.in_words(definition)
     event = record.append(
         actor,
         course.stream,
         "intake.questionnaire_answered",
         {
             "instrument": instrument,
+            "name": definition.short_name,
             "answers": dict(answers),
             "total": score.total,
+            "total_entered": total is not None,
             "band": score.band,
+            "subscores": dict(score.subscores),
+            "result": result if score.complete else f"{result}, an answer alarmed",
+            "language": language,
             "occasion": occasion,
             "session_number": session_number,
             "library": library().version,
@@ -102,11 +125,19 @@ def record_response(
         course=course,
         instrument=instrument,
         answers=dict(answers),
+        complete=score.complete,
         total=score.total,
         band=score.band or "",
+        subscores=dict(score.subscores),
+        result=result,
+        total_entered=total is not None,
+        language=language,
+        library_version=library().version,
         occasion=occasion,
         session_number=session_number,
-        off_window=occasions[occasion].off_window,
+        off_window=occasion in occasions
+        and occasions[occasion].off_window
+        and is_off_window(definition, after_hours=occasions[occasion].after_hours),
         taken_at=event.occurred_at,
         entered_by=actor if isinstance(actor, User) and actor.is_clinic_staff else None,
     )
@@ -135,11 +166,17 @@ def _open_safety_review(
 
 
 @transaction.atomic
-def close_safety_review(actor: User, review: SafetyReview, *, outcome: str, note: str) -> None:
+def close_safety_review(
+    actor: User, review: SafetyReview, *, outcome: str, note: str, also: Iterable[int] = ()
+) -> None:
     """Record that a clinician has looked, what came of it and what was done.
 
     Where urgent care was arranged, a further review stands open in its place: the course waits
     until one says that it may go on.
+
+    Args:
+        also: other open reviews of the same questionnaire that this one answers as well: those
+            that the clinician was shown. One that was opened since stays open.
 
     Raises:
         Refused: not a clinician, closed already, or without outcome or note.
@@ -153,16 +190,18 @@ def close_safety_review(actor: User, review: SafetyReview, *, outcome: str, note
         raise Refused("Choose what came of the review.", field="outcome")
     if not note.strip():
         raise Refused("Write what you asked, heard and did.", field="note")
-    review.closed_at, review.reviewer = clock.now(), actor
-    review.outcome, review.note = outcome, note.strip()
-    review.save()
-    record.append(
-        actor,
-        review.course.stream,
-        "intake.safety_review_recorded",
-        {"review": review.pk, "outcome": outcome, "note": review.note},
-        person_id=review.course.person_id,
-    )
+    answered = [review, *queries.open_beside(review).select_for_update().filter(pk__in=list(also))]
+    for each in answered:
+        each.closed_at, each.reviewer = clock.now(), actor
+        each.outcome, each.note = outcome, note.strip()
+        each.save()
+        record.append(
+            actor,
+            each.course.stream,
+            "intake.safety_review_recorded",
+            {"review": each.pk, "outcome": outcome, "note": each.note},
+            person_id=each.course.person_id,
+        )
     if outcome == SafetyReview.Outcome.URGENT:
         _open_safety_review(
             actor,

@@ -6,6 +6,7 @@ urlpatterns = [
     path("courses/<uuid:course_id>/screening/", views.screening, name="screening"),
     path("courses/<uuid:course_id>/screening/sign/", views.sign_screening, name="sign_screening"),
     path("courses/<uuid:course_id>/findings/<str:rule_id>/", views.decide, name="decide_finding"),
+    path("courses/<uuid:course_id>/questionnaires/", views.questionnaires, name="questionnaires"),
     path(
         "courses/<uuid:course_id>/questionnaires/<slug:instrument_id>/",
         views.questionnaire,

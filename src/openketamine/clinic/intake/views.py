@@ -1,19 +1,21 @@
 """Screening: questionnaires, history, findings, decisions, safety reviews."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine import protocols
 from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.forms import attempt
-from openketamine.clinic.people.models import Course
+from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.policy.queries import library
 
 from . import queries, services
@@ -24,7 +26,7 @@ from .forms import (
     SafetyReviewForm,
     SignScreeningForm,
 )
-from .models import FindingDecision, SafetyReview, Screening
+from .models import FindingDecision, InstrumentResponse, SafetyReview, Screening
 
 INVALID = 422
 INTAKE = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE, Role.THERAPIST)
@@ -96,7 +98,10 @@ def _show_screening(
             "cautions": [r for r in rows if r.finding.kind == "caution"],
             "unknown": [r for r in rows if r.finding.kind == "missing"],
             "responses": queries.latest_responses(course, occasion="intake"),
-            "instruments": [library().instruments[i] for i in ("phq9", "gad7")],
+            "instruments": [
+                library().instruments[name]
+                for name in library().occasion("intake").instruments_for(course.condition)
+            ],
             "signed": signed,
             "form": form or SignScreeningForm(),
             "library": library(),
@@ -136,45 +141,92 @@ def decide(request: HttpRequest, course_id: uuid.UUID, rule_id: str) -> HttpResp
     return redirect("screening", course.pk)
 
 
+@staff_only
+@require_GET
+def questionnaires(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """Every questionnaire and rating that can be entered, those of the measurement plan first."""
+    course = _course(course_id)
+    planned, others = queries.questionnaires_for(course)
+    return render(
+        request,
+        "intake/questionnaires.html",
+        {"course": course, "person": course.person, "planned": planned, "others": others},
+    )
+
+
 @allow(*INTAKE)
 @require_http_methods(["GET", "POST"])
 def questionnaire(request: HttpRequest, course_id: uuid.UUID, instrument_id: str) -> HttpResponse:
+    """All of one questionnaire on one page; `?entry=total` for a form added up elsewhere."""
     course = _course(course_id)
-    protocol = library()
-    if instrument_id not in protocol.occasion("intake").instruments:
+    at_intake = course.stage in {Stage.REFERRED, Stage.SCREENING}
+    return enter_questionnaire(
+        request,
+        course,
+        instrument_id,
+        keep=lambda **answers: services.record_response(
+            request.user,
+            course,
+            instrument=instrument_id,
+            occasion="intake" if at_intake else services.VISIT,
+            **answers,
+        ),
+        back=reverse("screening" if at_intake else "questionnaires", args=[course.pk]),
+    )
+
+
+def enter_questionnaire(
+    request: HttpRequest,
+    course: Course,
+    instrument_id: str,
+    *,
+    keep: Callable[..., InstrumentResponse],
+    back: str,
+) -> HttpResponse:
+    """One questionnaire, all on one page; `keep` gets its `answers`, `total` and `language`."""
+    definition = library().instruments.get(instrument_id)
+    if definition is None:
         raise Http404
-    instrument = protocol.instruments[instrument_id]
-    form = QuestionnaireForm(request.POST or None, instrument=instrument)
+    asked_in = request.GET.get("language", "en")
+    language = asked_in if asked_in in definition.translations else "en"
+    instrument = definition.in_language(language)
+    only_total = not instrument.items or (
+        request.GET.get("entry") == "total" and instrument.total_may_be_entered
+    )
+    form = QuestionnaireForm(request.POST or None, instrument=instrument, only_total=only_total)
     if request.method == "POST" and form.is_valid():
         response = attempt(
             form,
-            lambda: services.record_response(
-                request.user,
-                course,
-                instrument=instrument_id,
-                answers=form.cleaned_data,
-                occasion="intake",
-            ),
+            lambda: keep(answers=form.answers(), total=form.total(), language=language),
         )
         if response:
-            if response.total is None:
-                messages.warning(
-                    request,
-                    f"{instrument.short_name} is incomplete. Its alarm stands all the same.",
-                )
-            else:
-                messages.success(
-                    request, f"{instrument.short_name} {response.total}: {response.band}."
-                )
+            tell_result(request, response)
             if reviews := queries.open_safety_reviews(course):
                 return redirect("safety_review", reviews[0].pk)
-            return redirect("screening", course.pk)
+            return redirect(back)
     return render(
         request,
         "intake/questionnaire.html",
-        {"form": form, "instrument": instrument, "course": course, "person": course.person},
+        {
+            "form": form,
+            "instrument": instrument,
+            "course": course,
+            "person": course.person,
+            "only_total": only_total,
+            "language": language,
+            "back": back,
+        },
         status=INVALID if form.errors else 200,
     )
+
+
+def tell_result(request: HttpRequest, response: InstrumentResponse) -> None:
+    """Say what was kept, and where a form is unfinished that its alarm stands."""
+    name = library().instruments[response.instrument].short_name
+    if response.complete:
+        messages.success(request, f"{name}: {response.result}.")
+    else:
+        messages.warning(request, f"{name} is incomplete. Its alarm stands all the same.")
 
 
 @allow(*INTAKE)
@@ -219,8 +271,12 @@ def safety_review(request: HttpRequest, review_id: int) -> HttpResponse:
     )
     form = SafetyReviewForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
+        shown = [int(key) for key in request.POST.getlist("also") if key.isdecimal()]
         attempt(
-            form, lambda: services.close_safety_review(request.user, review, **form.cleaned_data)
+            form,
+            lambda: services.close_safety_review(
+                request.user, review, also=shown, **form.cleaned_data
+            ),
         )
         if not form.errors:
             messages.success(request, "The safety review is recorded.")
@@ -231,6 +287,7 @@ def safety_review(request: HttpRequest, review_id: int) -> HttpResponse:
         {
             "form": form,
             "review": review,
+            "beside": [] if review.closed_at else queries.open_beside(review),
             "course": review.course,
             "person": review.course.person,
             "instrument": library().instruments[review.response.instrument],

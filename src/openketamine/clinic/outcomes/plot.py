@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 36, 12, 14, 30
 class Dot:
     x: float
     y: float
-    total: int
+    total: str
     off_window: bool
     label: str
 
@@ -27,8 +27,7 @@ class Plot:
     doses: list[tuple[float, int]]
     ticks: list[tuple[float, str]]
     grid: list[tuple[float, int]]
-    response_y: float | None
-    remission_y: float
+    rules: list[tuple[float, str]]
     right: float = WIDTH - RIGHT
     bottom: float = HEIGHT - BOTTOM
     left: float = LEFT
@@ -36,28 +35,31 @@ class Plot:
 
 def scores(trajectory: Trajectory) -> Plot | None:
     """Lay a trajectory out; None where there is nothing to draw."""
-    moments = [p.at for p in trajectory.points] + [at for at, _ in trajectory.doses]
-    if not trajectory.points:
+    drawn = [p for p in trajectory.points if p.total is not None]
+    span = trajectory.instrument.total_range
+    if not drawn or span is None:
         return None
+    low, high = span
+    moments = [p.at for p in drawn] + [at for at, _ in trajectory.doses]
     first, last = min(moments), max(moments)
-    span = max((last - first).total_seconds(), 86_400.0)
+    duration_s = max((last - first).total_seconds(), 86_400.0)
 
     def x(at: datetime) -> float:
-        share = (at - first).total_seconds() / span
+        share = (at - first).total_seconds() / duration_s
         return round(LEFT + 8 + share * (WIDTH - LEFT - RIGHT - 16), 1)
 
     def y(value: float) -> float:
-        return round(TOP + (1 - value / trajectory.maximum) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
 
     dots = [
         Dot(
             x(p.at),
-            y(p.total),
-            p.total,
+            y(p.total or 0),
+            p.total_in_words,
             p.off_window,
-            f"{p.total}, {p.band}, {p.at:%d %b %Y}",
+            f"{p.result}, {p.at:%d %b %Y}",
         )
-        for p in trajectory.points
+        for p in drawn
     ]
     in_window = [dot for dot in dots if not dot.off_window]
     ticks = [(x(first), f"{first:%d %b}")]
@@ -68,9 +70,12 @@ def scores(trajectory: Trajectory) -> Plot | None:
         line=" ".join(f"{dot.x},{dot.y}" for dot in in_window),
         doses=[(x(at), number) for at, number in trajectory.doses],
         ticks=ticks,
-        grid=[(y(value), value) for value in range(0, trajectory.maximum + 1, 9)],
-        response_y=None
-        if trajectory.response_at_or_below is None
-        else y(trajectory.response_at_or_below),
-        remission_y=y(trajectory.remission_below),
+        grid=[(y(value), value) for value in range(int(low), int(high) + 1, _step(high - low))],
+        rules=[(y(line.at), line.label) for line in trajectory.lines if low <= line.at <= high],
     )
+
+
+def _step(height: float) -> int:
+    """Between the lines of the grid: a whole number that leaves at most four of them."""
+    whole = int(height)
+    return next(step for step in range(1, whole + 1) if whole % step == 0 and whole / step <= 4)

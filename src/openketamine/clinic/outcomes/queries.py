@@ -1,7 +1,7 @@
 """Reads for follow-up: what is due, how the patient fares."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -10,7 +10,8 @@ from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.models import Phase, Session
-from openketamine.protocols.instruments import has_responded, is_remission
+from openketamine.protocols.instruments import has_responded, is_important_change, is_remission
+from openketamine.protocols.schema import InstrumentFile
 
 from .models import FormRequest
 
@@ -61,72 +62,144 @@ def missed_forms(limit: int = 20) -> list[FormRequest]:
 @dataclass(frozen=True)
 class Point:
     at: datetime
-    total: int
-    band: str
+    total: float | None
+    result: str
     occasion: str
     off_window: bool
     session_number: int | None
+    library_version: str
+
+    @property
+    def total_in_words(self) -> str:
+        return in_words(self.total)
+
+
+def in_words(total: float | None) -> str:
+    return "" if total is None else f"{round(total, 2):g}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A level that a score is held against."""
+
+    at: float
+    label: str
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One questionnaire over a course, with the doses, and what it comes to."""
+    """One questionnaire over a course, with the doses, and what it comes to.
 
-    instrument: str
-    name: str
-    maximum: int
+    `rules` are the rules that judge it, in words, each with its certainty.
+    """
+
+    instrument: InstrumentFile
     points: Sequence[Point]
     doses: Sequence[tuple[datetime, int]]
-    response_at_or_below: float | None
-    remission_below: float
+    lines: Sequence[Line]
+    rules: Sequence[str]
     summary: str
-    responded: bool
-    remitted: bool
+    responded: bool = False
+    remitted: bool = False
+    changed: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.instrument.short_name
 
 
-def trajectory(course: Course, instrument: str = "phq9") -> Trajectory:
-    """Scores over time beside the doses. Response and remission are judged on in-window scores."""
-    definition = library().instruments[instrument]
-    responses = list(
-        InstrumentResponse.objects.filter(
-            course=course, instrument=instrument, total__isnull=False
-        ).order_by("taken_at")
-    )
-    points = [
-        Point(r.taken_at, r.total, r.band, r.occasion, r.off_window, r.session_number)
-        for r in responses
-    ]
+def trajectories(course: Course) -> list[Trajectory]:
+    """Every questionnaire that has been answered, in the order of the plan. Two queries."""
+    answered: dict[str, list[Point]] = {}
+    for r in InstrumentResponse.objects.filter(course=course, complete=True).order_by("taken_at"):
+        point = Point(
+            r.taken_at,
+            r.total,
+            r.result,
+            r.occasion,
+            r.off_window,
+            r.session_number,
+            r.library_version,
+        )
+        answered.setdefault(r.instrument, []).append(point)
     sessions = Session.objects.filter(course=course, phase=Phase.DISCHARGED).select_related(
         "planned"
     )
     doses = [(s.opened_at, s.planned.number) for s in sessions.order_by("opened_at")]
-    baseline = next((p.total for p in points if p.occasion == "intake"), None)
-    judged = [p for p in points if not p.off_window and p.occasion != "intake"]
-    responded = remitted = False
-    summary = "No score after the start yet."
-    if baseline is not None and judged:
-        last = judged[-1]
-        responded = has_responded(definition, baseline=baseline, total=last.total)
-        remitted = is_remission(definition, last.total)
-        change = 100 * (baseline - last.total) / baseline if baseline else 0
-        verdict = "remission" if remitted else "response" if responded else "no response yet"
-        summary = (
-            f"{definition.short_name} {baseline} at intake, {last.total} at the last in-window "
-            f"score ({change:+.0f} % improvement): {verdict}."
-        )
-    share = definition.response.fall_percent / 100
-    return Trajectory(
-        instrument=instrument,
-        name=definition.short_name,
-        maximum=definition.bands[-1].high,
-        points=points,
-        doses=doses,
-        response_at_or_below=None if baseline is None else baseline * (1 - share),
-        remission_below=definition.remission.below,
-        summary=summary,
-        responded=responded,
-        remitted=remitted,
+    instruments = library().instruments
+    order = library().measurements.instruments_for(course.condition)
+    names = [name for name in order if name in answered]
+    names += [name for name in answered if name not in names and name in instruments]
+    return [_judged(instruments[name], answered[name], doses) for name in names]
+
+
+def _judged(
+    instrument: InstrumentFile, points: list[Point], doses: list[tuple[datetime, int]]
+) -> Trajectory:
+    """Hold the last in-window score against the score at intake, by the instrument's own rules."""
+    first = next((p.total for p in points if p.occasion == "intake"), None)
+    judged = [
+        p.total
+        for p in points
+        if not p.off_window and p.occasion != "intake" and p.total is not None
+    ]
+    lines = []
+    response, remission, change = (
+        instrument.response,
+        instrument.remission,
+        instrument.important_change,
     )
+    if response and first:
+        lines.append(Line(first * (1 - response.fall_percent / 100), "response"))
+    if remission:
+        lines.append(Line(remission.below, "remission"))
+    if change and change.points is not None and not response and first:
+        lines.append(Line(first - change.points, "important change"))
+    rules = [
+        f"{name}: {rule.statement} ({rule.certainty})"
+        for name, rule in (
+            ("Response", response),
+            ("Remission", remission),
+            ("Important change", change),
+        )
+        if rule
+    ]
+    found = Trajectory(instrument, points, doses, lines, rules, _newest(instrument, points))
+    if first is None or not judged:
+        return found
+    last = judged[-1]
+    responded = bool(response) and has_responded(instrument, baseline=first, total=last)
+    remitted = bool(remission) and is_remission(instrument, last)
+    changed = bool(change) and is_important_change(instrument, baseline=first, total=last)
+    verdict = (
+        "remission"
+        if remitted
+        else "response"
+        if responded
+        else "important change"
+        if changed
+        else "no response yet"
+        if response
+        else "no important change yet"
+        if change
+        else ""
+    )
+    summary = (
+        f"{instrument.short_name} {in_words(first)} at intake, {in_words(last)} at the last "
+        "in-window score"
+    )
+    if verdict:
+        percent = 100 * (first - last) / first if first else 0
+        summary += f" ({percent:+.0f} % improvement): {verdict}"
+    return replace(
+        found, summary=f"{summary}.", responded=responded, remitted=remitted, changed=changed
+    )
+
+
+def _newest(instrument: InstrumentFile, points: list[Point]) -> str:
+    last = points[-1]
+    words = f"{instrument.short_name}: {last.result}, {last.at:%d %b %Y}."
+    return words if last.total is None else f"{words} Not yet two in-window scores to compare."
 
 
 @dataclass(frozen=True)
@@ -142,11 +215,11 @@ class PatientPage:
 def patient_page(person: Person) -> PatientPage:
     now = clock.now()
     course = person.courses.filter(closed_at=None).first()
-    forms = list(
-        FormRequest.objects.filter(
-            person=person, completed_at=None, due_at__lte=now, closes_at__gte=now
-        )
+    instruments = library().instruments
+    waiting = FormRequest.objects.filter(
+        person=person, completed_at=None, due_at__lte=now, closes_at__gte=now
     )
+    forms = [form for form in waiting if instruments[form.instrument].by_patient]
     upcoming = (
         course.planned_sessions.filter(
             done_at=None, cancelled_at=None, planned_for__gte=now

@@ -64,7 +64,7 @@ _TITLES = {
     "person.referred": "Referred",
     "person.referral_updated": "Referral updated",
     "course.team_assigned": "Team assigned",
-    "intake.questionnaire_answered": "{instrument} {total}, {band}",
+    "intake.questionnaire_answered": "{name}: {result}",
     "intake.safety_review_opened": "Safety review opened",
     "intake.safety_review_recorded": "Safety review recorded",
     "intake.history_taken": "Medical history taken",
@@ -98,12 +98,6 @@ def _moment(event: Event) -> Moment:
         name: f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
         for name, value in data.items()
     }
-    if "instrument" in values:
-        values["instrument"] = {"phq9": "PHQ-9", "gad7": "GAD-7"}.get(
-            values["instrument"], values["instrument"].upper()
-        )
-    if "total" in data and data["total"] is None:
-        values |= {"total": "not complete", "band": "an answer alarmed"}
     details = [str(data[name]) for name in _DETAILS if data.get(name)]
     css = (
         "alarm"

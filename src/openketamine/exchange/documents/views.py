@@ -13,7 +13,7 @@ from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.plans.models import Consent
 from openketamine.clinic.plans.services import arithmetic
 from openketamine.clinic.policy.models import Approval
-from openketamine.clinic.policy.queries import library
+from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions.models import Session
@@ -22,8 +22,6 @@ from openketamine.clinic.sessions.wording import describe
 
 from .render import PdfUnavailable, pdf
 from .sketch import vitals_sketch
-
-REGION = "US"
 
 
 def _respond(
@@ -62,7 +60,7 @@ def aftercare(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             "session": session,
             "person": session.person,
             "document": library().document("aftercare", session.course.route),
-            "contacts": library().contacts[REGION],
+            "contacts": contacts(),
         },
         name=f"after-care-{session.person.mrn}-{session.planned.number}",
     )
