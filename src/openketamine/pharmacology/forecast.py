@@ -114,8 +114,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """Curves of the versions at the times asked for, ranked where they are not to be worked out
-    from the Gaussians: name, unit, values (t, n), their order."""
+    """Curves of the versions at the times asked for, sorted where they are not to be worked out
+    from the Gaussians: name, unit, values (t, n) in order, and whose they are."""
 
     times: Array
     shape: Singles
@@ -280,10 +280,9 @@ class Forecast:
         weight = self._weight.astype(np.float32)
         size = (len(wanted), len(sheet.times))
         found: dict[str, Quantity] = {}
-        for name, unit, values, order in sheet.ranked:
+        for name, unit, ranked, order in sheet.ranked:
             rows, mean = np.empty(size), np.empty(size[1])
-            kernels.sorted_quantiles(values, order, weight, wanted, rows)
-            kernels.weighted_means(values, weight, mean)
+            kernels.sorted_quantiles(ranked, order, weight, wanted, rows, mean)
             found[name] = Quantity(unit, rows, mean)
         vital = self._ensemble.signals
         state_at = self._ensemble.state.time_min or 0.0
@@ -474,8 +473,9 @@ class Forecast:
         ranked = []
         for name, unit, values in curves:
             order = np.empty(values.shape, dtype=np.uint16)
-            kernels.sort_rows(values, order)
-            ranked.append((name, unit, values, order))
+            sorted_values = np.empty_like(values)
+            kernels.sort_rows(values, order, sorted_values)
+            ranked.append((name, unit, sorted_values, order))
         return _Sheet(times, self._at(versions.shape, times), tuple(ranked))
 
     def _at(self, curve: Singles, times: Array) -> Singles:

@@ -23,7 +23,9 @@ STATES = 9
 TRIANGLE = 45
 # Versions at a time: their Gaussians stay in the processor's nearest caches.
 _BLOCK = 128
-_LOG_2_PI = math.log(2.0 * math.pi)
+_LANES = 16
+# Sorted versions whose weight is summed at a time, to find a quantile.
+_CHUNK = 64
 # Bins of a vital sign, for quantiles: 0.5 mmHg (or beat) each, linear within.
 _BINS = 900
 _BIN_WIDTH = 0.5
@@ -163,6 +165,23 @@ def signal_moments(mean: Array, cov: Array, signal: int, out: Singles) -> None:
 
 
 @compiled
+def _dot(weight: Singles, values: Singles, part: Singles) -> float:
+    """Sum of products, in lanes that do not wait for one another."""
+    n = weight.shape[0]
+    whole = n - n % _LANES
+    part[:] = np.float32(0.0)
+    for i in range(0, whole, _LANES):
+        for z in range(_LANES):
+            part[z] += weight[i + z] * values[i + z]
+    total = 0.0
+    for z in range(_LANES):
+        total += part[z]
+    for i in range(whole, n):
+        total += weight[i] * values[i]
+    return total
+
+
+@compiled
 def signal_quantiles(
     moments: Singles,
     shape: Singles,
@@ -193,6 +212,10 @@ def signal_quantiles(
     last = np.float32(_BINS - 1)
     zero = np.float32(0.0)
     two = np.float32(2.0)
+    part = np.empty(_LANES, dtype=np.float32)
+    total = 0.0
+    for i in range(n):
+        total += weight[i]
     for t in range(count):
         keep = np.float32(phi[t])
         fresh = np.float32((1.0 - phi[t] * phi[t]) * wandering)
@@ -225,12 +248,7 @@ def signal_quantiles(
             bins[3, place[i + 3]] += weight[i + 3]
         for i in range(whole, n):
             bins[0, place[i]] += weight[i]
-        total = 0.0
-        middle = 0.0
-        for i in range(n):
-            middle += weight[i] * level[i]
-            total += weight[i]
-        mean_out[t] = middle / total
+        mean_out[t] = _dot(weight, level, part) / total
         reached = 0.0
         q = 0
         for b in range(_BINS):
@@ -246,8 +264,8 @@ def signal_quantiles(
 
 
 @compiled
-def sort_rows(values: Singles, order: Order) -> None:
-    """The order of each row of values that are not negative; by radix, on their bits."""
+def sort_rows(values: Singles, order: Order, ranked: Singles) -> None:
+    """The order of each row of values that are not negative, and the row in it; by radix."""
     rows, n = values.shape
     radix = 2048
     first = np.empty(n, dtype=np.uint16)
@@ -272,43 +290,68 @@ def sort_rows(values: Singles, order: Order) -> None:
             first, second = second, first
         for i in range(n):
             order[row, i] = first[i]
+            ranked[row, i] = values[row, first[i]]
 
 
 @compiled
 def sorted_quantiles(
-    values: Singles, order: Order, weight: Singles, probabilities: Array, out: Array
+    ranked: Singles,
+    order: Order,
+    weight: Singles,
+    probabilities: Array,
+    out: Array,
+    mean_out: Array,
 ) -> None:
-    """Weighted quantiles of rows whose order is known: the first value that reaches each share.
+    """Weighted quantiles of sorted rows, the first value that reaches each share, and means.
 
     Args:
-        values, order: (t, n); weight: (n,); out: (q, t) written.
+        ranked, order: (t, n) of `sort_rows`; weight: (n,).
+        out: (q, t) written; mean_out: (t,) written.
     """
-    rows, n = values.shape
-    chunk = 64
-    chunks = (n + chunk - 1) // chunk
+    rows, n = ranked.shape
+    chunks = (n + _CHUNK - 1) // _CHUNK
     held = np.empty(chunks)
+    light = np.empty(_CHUNK, dtype=np.float32)
     total = 0.0
     for i in range(n):
         total += weight[i]
     for row in range(rows):
-        ranks = order[row]
+        if ranked[row, 0] == ranked[row, n - 1]:
+            # All alike: nothing yet, or nothing any more.
+            out[:, row] = ranked[row, 0]
+            mean_out[row] = ranked[row, 0]
+            continue
+        middle = 0.0
         for c in range(chunks):
-            hi = min((c + 1) * chunk, n)
+            lo = c * _CHUNK
+            size = min(_CHUNK, n - lo)
+            for i in range(size):
+                light[i] = weight[order[row, lo + i]]
+            for i in range(size, _CHUNK):
+                light[i] = np.float32(0.0)
             s0 = np.float32(0.0)
             s1 = np.float32(0.0)
             s2 = np.float32(0.0)
             s3 = np.float32(0.0)
-            i = c * chunk
-            while i + 4 <= hi:
-                s0 += weight[ranks[i]]
-                s1 += weight[ranks[i + 1]]
-                s2 += weight[ranks[i + 2]]
-                s3 += weight[ranks[i + 3]]
-                i += 4
-            while i < hi:
-                s0 += weight[ranks[i]]
-                i += 1
+            m0 = np.float32(0.0)
+            m1 = np.float32(0.0)
+            m2 = np.float32(0.0)
+            m3 = np.float32(0.0)
+            for i in range(0, size - size % 4, 4):
+                s0 += light[i]
+                s1 += light[i + 1]
+                s2 += light[i + 2]
+                s3 += light[i + 3]
+                m0 += light[i] * ranked[row, lo + i]
+                m1 += light[i + 1] * ranked[row, lo + i + 1]
+                m2 += light[i + 2] * ranked[row, lo + i + 2]
+                m3 += light[i + 3] * ranked[row, lo + i + 3]
+            for i in range(size - size % 4, size):
+                s0 += light[i]
+                m0 += light[i] * ranked[row, lo + i]
             held[c] = (s0 + s1) + (s2 + s3)
+            middle += (m0 + m1) + (m2 + m3)
+        mean_out[row] = middle / total
         c = 0
         reached = 0.0
         for q in range(probabilities.shape[0]):
@@ -316,36 +359,13 @@ def sorted_quantiles(
             while c < chunks - 1 and reached + held[c] < aim:
                 reached += held[c]
                 c += 1
-            at = c * chunk
-            hi = min((c + 1) * chunk, n)
-            within = reached + weight[ranks[at]]
+            at = c * _CHUNK
+            hi = min(at + _CHUNK, n)
+            within = reached + weight[order[row, at]]
             while at < hi - 1 and within < aim:
                 at += 1
-                within += weight[ranks[at]]
-            out[q, row] = values[row, ranks[at]]
-
-
-@compiled
-def weighted_means(values: Singles, weight: Singles, out: Array) -> None:
-    """Weighted mean of each row."""
-    rows, n = values.shape
-    total = 0.0
-    for i in range(n):
-        total += weight[i]
-    lanes = 16
-    part = np.empty(lanes, dtype=np.float32)
-    for row in range(rows):
-        part[:] = np.float32(0.0)
-        whole = n - n % lanes
-        for i in range(0, whole, lanes):
-            for z in range(lanes):
-                part[z] += weight[i + z] * values[row, i + z]
-        middle = 0.0
-        for z in range(lanes):
-            middle += part[z]
-        for i in range(whole, n):
-            middle += weight[i] * values[row, i]
-        out[row] = middle / total
+                within += weight[order[row, at]]
+            out[q, row] = ranked[row, at]
 
 
 @compiled
