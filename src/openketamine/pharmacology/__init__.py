@@ -57,6 +57,21 @@ if TYPE_CHECKING:
     from openketamine.pharmacology.forecast import (
         Quantity as Quantity,
     )
+    from openketamine.pharmacology.guidance import (
+        DoseRange as DoseRange,
+    )
+    from openketamine.pharmacology.guidance import (
+        Guidance as Guidance,
+    )
+    from openketamine.pharmacology.guidance import (
+        Option as Option,
+    )
+    from openketamine.pharmacology.guidance import (
+        Target as Target,
+    )
+    from openketamine.pharmacology.guidance import (
+        guide as guide,
+    )
     from openketamine.pharmacology.kinetics import (
         EFFECT_SITE as EFFECT_SITE,
     )
@@ -156,14 +171,19 @@ _WHERE = {
     "SIGNALS": "effects",
     "SYMPTOMS": "effects",
     "Curves": "forecast",
+    "DoseRange": "guidance",
     "Effects": "effects",
     "Forecast": "forecast",
+    "Guidance": "guidance",
     "Judged": "forecast",
     "Milestone": "forecast",
+    "Option": "guidance",
     "Peak": "forecast",
     "Quantity": "forecast",
     "Reading": "ensemble",
+    "Target": "guidance",
     "effect_site": "effects",
+    "guide": "guidance",
     "load_effects": "effects",
 }
 

@@ -522,3 +522,19 @@ def systematic(weights: Array, rng: np.random.Generator) -> npt.NDArray[np.int64
     n = len(weights)
     places = (np.arange(n) + rng.random()) / n
     return np.minimum(np.searchsorted(np.cumsum(weights), places), n - 1)
+
+
+def interval_of(values: Array, weights: Array, interval: float) -> tuple[float, float, float]:
+    """Weighted quantiles: the interval's lower limit, the median, the upper limit.
+
+    Raises:
+        ValueError: the interval is not between 0 and 1.
+    """
+    if not 0 < interval < 1:
+        raise ValueError("An interval is from above 0 to below 1, such as 0.9.")
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    tail = (1 - interval) / 2
+    aims = np.array([tail, 0.5, 1 - tail]) * reached[-1]
+    low, middle, high = values[order[np.searchsorted(reached, aims).clip(0, len(values) - 1)]]
+    return float(low), float(middle), float(high)

@@ -29,7 +29,7 @@ from openketamine.pharmacology.effects import (
     load_effects,
     symptom_probability,
 )
-from openketamine.pharmacology.ensemble import SCORES, Ensemble, Reading
+from openketamine.pharmacology.ensemble import SCORES, Ensemble, Reading, interval_of
 from openketamine.pharmacology.models import Model
 from openketamine.pharmacology.people import Person, person_warnings
 
@@ -356,10 +356,30 @@ class Forecast:
         found = {}
         for k, name in enumerate(SIGNALS):
             highest, when = self._paths(k, times)
-            low, middle, high = _interval(highest, self._weight, interval)
-            low_min, middle_min, high_min = _interval(times[when], self._weight, interval)
+            low, middle, high = interval_of(highest, self._weight, interval)
+            low_min, middle_min, high_min = interval_of(times[when], self._weight, interval)
             found[name] = Peak(middle, low, high, middle_min, low_min, high_min)
         return found
+
+    def chances(self) -> dict[str, float]:
+        """Probability of each symptom at any time of the session, by the names of `SYMPTOMS`."""
+        ensemble = self._ensemble
+        versions = ensemble.state.versions
+        highest = versions.site.max(axis=0).astype(np.float64) * ensemble.model.s_fraction
+        return {
+            symptom: float(
+                self._weight
+                @ symptom_probability(
+                    highest, versions.thresholds[row], float(ensemble.moment_sd[row])
+                )
+            )
+            for row, symptom in enumerate(SYMPTOMS)
+        }
+
+    def peak_concentrations(self) -> Array:
+        """Highest plasma concentration of the drug itself in each version, ng/mL, shape (n,)."""
+        highest: Array = self._ensemble.state.versions.plasma[0].max(axis=0).astype(np.float64)
+        return highest
 
     def probability_above(self, quantity: str, limit: float, *, within_min: float = 10.0) -> float:
         """Probability that the true level of a vital sign passes a limit between now and then.
@@ -567,23 +587,11 @@ def _finish(dose: Dose | RateSegment) -> float:
     return dose.time_min + dose.duration_min
 
 
-def _interval(values: Array, weights: Array, interval: float) -> tuple[float, float, float]:
-    """Weighted quantiles: low, median, high."""
-    if not 0 < interval < 1:
-        raise ValueError("An interval is from above 0 to below 1, such as 0.9.")
-    order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order])
-    tail = (1 - interval) / 2
-    aims = np.array([tail, 0.5, 1 - tail]) * reached[-1]
-    low, middle, high = values[order[np.searchsorted(reached, aims).clip(0, len(values) - 1)]]
-    return float(low), float(middle), float(high)
-
-
 def _milestone(
     times: Array, happens: npt.NDArray[np.bool_], weights: Array, interval: float
 ) -> Milestone:
     chance = float(weights @ happens)
     if chance < 0.01:
         return Milestone(chance, None, None, None)
-    low, middle, high = _interval(times[happens], weights[happens], interval)
+    low, middle, high = interval_of(times[happens], weights[happens], interval)
     return Milestone(min(chance, 1.0), middle, low, high)

@@ -175,9 +175,9 @@ def _dot(weight: Singles, values: Singles, part: Singles) -> float:
             part[z] += weight[i + z] * values[i + z]
     total = 0.0
     for z in range(_LANES):
-        total += part[z]
+        total += float(part[z])
     for i in range(whole, n):
-        total += weight[i] * values[i]
+        total += float(weight[i] * values[i])
     return total
 
 
@@ -215,7 +215,7 @@ def signal_quantiles(
     part = np.empty(_LANES, dtype=np.float32)
     total = 0.0
     for i in range(n):
-        total += weight[i]
+        total += float(weight[i])
     for t in range(count):
         keep = np.float32(phi[t])
         fresh = np.float32((1.0 - phi[t] * phi[t]) * wandering)
@@ -314,7 +314,7 @@ def sorted_quantiles(
     light = np.empty(_CHUNK, dtype=np.float32)
     total = 0.0
     for i in range(n):
-        total += weight[i]
+        total += float(weight[i])
     for row in range(rows):
         if ranked[row, 0] == ranked[row, n - 1]:
             # All alike: nothing yet, or nothing any more.
@@ -350,21 +350,21 @@ def sorted_quantiles(
                 s0 += light[i]
                 m0 += light[i] * ranked[row, lo + i]
             held[c] = (s0 + s1) + (s2 + s3)
-            middle += (m0 + m1) + (m2 + m3)
+            middle += float((m0 + m1) + (m2 + m3))
         mean_out[row] = middle / total
         c = 0
         reached = 0.0
         for q in range(probabilities.shape[0]):
             aim = probabilities[q] * total
             while c < chunks - 1 and reached + held[c] < aim:
-                reached += held[c]
+                reached += float(held[c])
                 c += 1
             at = c * _CHUNK
             hi = min(at + _CHUNK, n)
-            within = reached + weight[order[row, at]]
+            within = reached + float(weight[order[row, at]])
             while at < hi - 1 and within < aim:
                 at += 1
-                within += weight[order[row, at]]
+                within += float(weight[order[row, at]])
             out[q, row] = ranked[row, at]
 
 
