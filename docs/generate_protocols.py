@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from openketamine import protocols
-from openketamine.protocols import catalogue, reading, schema, words
+from openketamine.protocols import calendar, catalogue, reading, regimens, schema, words
 
 FOLDER = Path(__file__).parent / "protocols"
 NOTE = (
@@ -29,6 +30,7 @@ def pages(library: protocols.Library) -> dict[str, str]:
         made[f"eligibility-{name}.md"] = _eligibility(library, eligibility)
     for regimen in library.regimens.values():
         made[f"regimen-{regimen.id}.md"] = _regimen(library, regimen)
+    made["practice.md"] = _practice(library)
     for plan in library.monitoring.values():
         made[f"session-{plan.route.lower()}.md"] = _session(library, plan)
     made["alarms.md"] = _alarms(library)
@@ -157,46 +159,60 @@ unknown the rule asks for it.
 
 
 def _regimen(library: protocols.Library, regimen: schema.Regimen) -> str:
+    scope = [f"route {regimen.route}", f"for {', '.join(regimen.conditions)}"]
+    scope += [f"in {regimen.jurisdiction}"] if regimen.jurisdiction != "any" else []
+    scope += [] if regimen.age_at_least is None else [f"from {regimen.age_at_least:g} years"]
+    scope += [] if regimen.age_below is None else [f"below {regimen.age_below:g} years"]
+    scope += [f"{regimen.setting} only"] if regimen.setting != "clinic" else []
     text = f"""# {regimen.name}
 
-{regimen.off_label}
+{"; ".join(scope).capitalize()}. {regimen.off_label}
 
 **{regimen.statement}.** {_origin(library, regimen)}, row {regimen.ref}.
-
-{regimen.course.statement}. {_origin(library, regimen.course)}, row {regimen.course.ref}.
-
-## Limits
-
 """
-    limits = [
-        (
-            limit.id,
-            limit.statement,
-            f"{limit.minimum:g} to {limit.maximum:g} {limit.unit}",
-            _origin(library, limit),
+    for item in regimen.unset:
+        text += f"\n**No {item.quantity} is set.** {item.reason}\n"
+    if regimen.phases:
+        text += "\n## Course\n\n" + _table(
+            ("phase", "how often", "at its end", "source"),
+            [
+                (
+                    phase.statement,
+                    " or ".join(phase.rhythms),
+                    phase.review or "–",
+                    _origin(library, phase),
+                )
+                for phase in regimen.phases
+            ],
         )
-        for limit in regimen.limits
-    ]
-    text += _table(("id", "statement", "limits", "source"), limits)
-    vials = [
-        (f"{vial.concentration_mg_per_ml:g} mg/mL", vial.note or "–", _origin(library, vial))
-        for vial in regimen.vials
-    ]
-    text += "\n## Vials\n\n" + _table(("strength", "note", "source"), vials)
-    sums = protocols.dose_arithmetic(
-        dose_mg_per_kg=regimen.dose_mg_per_kg,
-        weight_kg=80.3,
-        concentration_mg_per_ml=regimen.vials[0].concentration_mg_per_ml,
-        duration_min=regimen.duration_min,
-    )
-    text += "\n## The sum, for a patient of 80.3 kg\n\n" + "".join(f"- {s}\n" for s in sums.steps)
-    text += (
-        "\nA half is rounded up: the dose to 0.1 mg, the volume to 0.01 mL, rates to 0.1. Volume "
-        "and rates follow from the rounded dose.\n"
-    )
-    advice = [(item.id, item.statement, _origin(library, item)) for item in regimen.guidance]
-    text += "\n## What the team follows\n\nShown to the team; the software does not enforce it.\n\n"
-    text += _table(("id", "statement", "source"), advice)
+    if regimen.missed:
+        text += "\n## Missed sessions\n\n" + _table(
+            ("id", "rule", "source"),
+            [(rule.id, rule.statement, _origin(library, rule)) for rule in regimen.missed],
+        )
+    if regimen.limits:
+        limits = [
+            (
+                limit.id,
+                limit.statement,
+                f"{limit.minimum:g} to {limit.maximum:g} {limit.unit}",
+                _origin(library, limit),
+            )
+            for limit in regimen.limits
+        ]
+        text += "\n## Limits\n\n" + _table(("id", "statement", "limits", "source"), limits)
+    if regimen.vials:
+        vials = [
+            (f"{vial.concentration_mg_per_ml:g} mg/mL", vial.note or "–", _origin(library, vial))
+            for vial in regimen.vials
+        ]
+        text += "\n## Vials\n\n" + _table(("strength", "note", "source"), vials)
+    text += _sums(library, regimen)
+    for title, items in (("Stop rules", regimen.stop), ("What the team follows", regimen.guidance)):
+        if items:
+            advice = [(item.id, item.statement, _origin(library, item)) for item in items]
+            text += f"\n## {title}\n\nShown to the team; the software does not enforce it.\n\n"
+            text += _table(("id", "statement", "source"), advice)
     text += "\n## Measurements\n\n"
     occasions = [
         (
@@ -218,6 +234,69 @@ def _asked(library: protocols.Library, occasion: schema.Occasion) -> str:
     parts = [names(occasion.instruments)] if occasion.instruments else []
     parts += [f"in {' or '.join(x.conditions)}: {names(x.instruments)}" for x in occasion.also]
     return "; ".join(parts)
+
+
+def _sums(library: protocols.Library, regimen: schema.Regimen) -> str:
+    """The dose as one works it out by hand, and the first weeks of a course on the calendar."""
+    text, dose = "", regimen.dose
+    example = "a patient of 80.3 kg"
+    steps: list[str] | tuple[str, ...] = ()
+    if dose and regimen.device:
+        example = "each dose"
+        amounts = [regimens.devices(regimen.device, dose_mg=mg) for mg in dose.options]
+        steps = [step for amount in amounts for step in amount.steps]
+    elif dose and dose.amount and regimen.vials:
+        strength = regimen.vials[0].concentration_mg_per_ml
+        if dose.kind == "rate" and dose.duration_min:
+            steps = regimens.infusion_at_rate(
+                rate=dose.amount,
+                unit=dose.unit,
+                weight_kg=80.3,
+                duration_min=dose.duration_min,
+                concentration_mg_per_ml=strength,
+            ).steps
+        elif dose.duration_min:
+            steps = protocols.dose_arithmetic(
+                dose_mg_per_kg=dose.amount,
+                weight_kg=80.3,
+                concentration_mg_per_ml=strength,
+                duration_min=dose.duration_min,
+            ).steps
+        else:
+            steps = regimens.injection(
+                dose_mg_per_kg=dose.amount, weight_kg=80.3, concentration_mg_per_ml=strength
+            ).steps
+    if steps:
+        text += f"\n## The sum, for {example}\n\n" + "".join(f"- {step}\n" for step in steps)
+        text += "\nA half is rounded up: the dose to 0.1 mg, the volume to 0.01 mL, rates to 0.1.\n"
+    if regimen.phases:
+        made = calendar.propose(library, regimen, start=date(2026, 11, 30), weeks=12)
+        rows = [
+            (session.number, f"{session.on:%a %d %b %Y}", session.week, " ".join(session.reasons))
+            for session in made.sessions
+        ]
+        text += "\n## A calendar, begun on Monday 30 November 2026\n\n"
+        text += _table(("session", "day", "week", "because"), rows)
+        text += "".join(f"\n- By {r.on:%d %b %Y}: {r.statement}" for r in made.reviews) + "\n"
+    return text
+
+
+def _practice(library: protocols.Library) -> str:
+    text = """# Rhythms, talk therapy and long-term care
+
+What all courses share.
+
+## How often
+
+"""
+    rhythms = [
+        (rhythm.id, rhythm.statement, _origin(library, rhythm))
+        for rhythm in library.rhythms.values()
+    ]
+    text += _table(("rhythm", "statement", "source"), rhythms)
+    text += "\n## Talk therapy and long-term care\n\n"
+    advice = [(item.id, item.statement, _origin(library, item)) for item in library.practice]
+    return text + _table(("id", "statement", "source"), advice)
 
 
 def _session(library: protocols.Library, plan: schema.MonitoringFile) -> str:

@@ -38,7 +38,7 @@ from openketamine.clinic.sessions import queries as session_queries
 from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import Chair, Phase, Session
 from openketamine.clinic.staff import services as staff
-from openketamine.protocols import eligibility, regimens
+from openketamine.protocols import calendar, eligibility
 
 from . import physiology
 from .cast import PATIENT_USERNAME, SEED, STAFF, Character, characters
@@ -353,7 +353,7 @@ class _Builder:
             return now - timedelta(days=30 + 3 * (who.number % 6))
         for back in range(28):
             first = now - timedelta(days=back)
-            days = regimens.schedule(regimen, first_on=first, sessions=6)
+            days = [s.on for s in calendar.propose(library(), regimen, start=first).sessions]
             behind = sum(day < now for day in days)
             free = now not in days or today
             if behind == done and free and (done or today or days[0] > now):

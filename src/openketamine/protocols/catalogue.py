@@ -74,7 +74,7 @@ _UNMARKED = (schema.FactDefinition, schema.Document)
 _KINDS: dict[type[BaseModel], str] = {
     schema.FactDefinition: "fact",
     schema.CodeLists: "codes",
-    schema.CoursePattern: "course",
+    schema.MissedRule: "missed session",
     schema.ChecklistItem: "pre-session check",
     schema.ObservationRule: "observation",
     schema.LateRule: "observation",
@@ -189,6 +189,10 @@ def _key(found: _Found) -> str:
             return f"measure-{item.id}"
         case schema.SideEffect() | schema.Medicine():
             return f"{area}-{item.id}"
+        case schema.Rhythm():
+            return f"rhythm-{item.id}"
+        case schema.Phase():
+            return f"{found.parent.id}-{item.id}"
         case schema.Vial():
             return f"{found.parent.id} {item.concentration_mg_per_ml:g} mg/mL"
     if own := getattr(item, "id", None):
@@ -206,6 +210,8 @@ def _statement(found: _Found) -> str:
             return item.question or item.label
         case schema.ChecklistItem():
             return item.question
+        case schema.Device():
+            return f"Device of {item.content_mg:g} mg in {item.volume_ml:g} mL. {item.note}".strip()
         case schema.Vial():
             return f"Vial of {item.concentration_mg_per_ml:g} mg/mL. {item.note}".strip()
         case schema.SideEffect():
@@ -255,7 +261,8 @@ def _about(found: _Found) -> str:
             return f"Eligibility, {found.area}"
         case schema.RegimensFile():
             regimen = found.item if found.parent is None else found.parent
-            return f"Regimen, {getattr(regimen, 'name', found.area)}"
+            name = getattr(regimen, "name", "")
+            return f"Regimen, {name}" if name else "Rhythms, talk therapy and long-term care"
         case schema.MonitoringFile():
             return f"Session, {found.area}"
         case schema.DischargeFile():

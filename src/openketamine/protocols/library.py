@@ -44,6 +44,8 @@ class Library:
     facts_file: schema.FactsFile
     eligibility: tuple[schema.EligibilityFile, ...]
     regimens: Mapping[str, schema.Regimen]
+    rhythms: Mapping[str, schema.Rhythm]
+    practice: tuple[schema.Guidance, ...]
     measurements: schema.MeasurementPlan
     monitoring: Mapping[str, schema.MonitoringFile]
     alarms: schema.AlarmsFile
@@ -244,13 +246,16 @@ def _assemble(
     (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
     (alarms,) = every(schema.AlarmsFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
+    courses = every(schema.RegimensFile)
     return Library(
         sources=sources.sources,
         facts={fact.id: fact for fact in facts.facts},
         sections=facts.sections,
         facts_file=facts,
         eligibility=every(schema.EligibilityFile),
-        regimens={r.id: r for file in every(schema.RegimensFile) for r in file.regimens},
+        regimens={r.id: r for file in courses for r in file.regimens},
+        rhythms={r.id: r for file in courses for r in file.rhythms},
+        practice=tuple(g for file in courses for g in file.guidance),
         measurements=measurements,
         monitoring={file.route: file for file in every(schema.MonitoringFile)},
         alarms=alarms,
@@ -383,6 +388,13 @@ def _check_references(library: Library, files: Mapping[str, File]) -> None:
     for occasion in library.measurements.occasions:
         for instrument in occasion.every_instrument:
             known("instrument", instrument, library.instruments, "measurements.yaml", occasion.id)
+    for regimen in library.regimens.values():
+        for phase in regimen.phases:
+            for rhythm in phase.rhythms:
+                known("rhythm", rhythm, library.rhythms, "regimens/", f"{regimen.id}, {phase.id}")
+        for missed in regimen.missed:
+            for rhythm in (*missed.step_back, *missed.step_back.values()):
+                known("rhythm", rhythm, library.rhythms, "regimens/", missed.id)
     signed: set[str] = set()
     for policy in library.policy:
         if policy.id in signed:

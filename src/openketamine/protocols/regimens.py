@@ -1,12 +1,44 @@
-"""Plans: is a dose within policy, what is it in mg and mL, and on which days."""
+"""Doses: is one within policy, what is it in mg, mL, devices or lozenges, and what may come next.
+
+The days of a course are in `calendar`.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from .schema import Limit, Regimen
+from .library import Library
+from .schema import Device, Limit, Regimen
+
+
+def suited(
+    library: Library,
+    *,
+    route: str | None = None,
+    condition: str | None = None,
+    jurisdiction: str | None = None,
+    age_years: float | None = None,
+) -> list[Regimen]:
+    """The regimens for a route, a condition, a place and an age, in the library's order.
+
+    What is not given does not narrow the choice, so that a regimen for the old is still listed
+    while the age is unknown: unknown is not No.
+    """
+
+    def fits(regimen: Regimen) -> bool:
+        if age_years is not None:
+            if regimen.age_at_least is not None and age_years < regimen.age_at_least:
+                return False
+            if regimen.age_below is not None and age_years >= regimen.age_below:
+                return False
+        return (
+            (route is None or regimen.route == route)
+            and (condition is None or condition in regimen.conditions)
+            and (jurisdiction is None or regimen.applies_in(jurisdiction))
+        )
+
+    return [regimen for regimen in library.regimens.values() if fits(regimen)]
 
 
 @dataclass(frozen=True)
@@ -100,14 +132,12 @@ def dose_arithmetic(
     Raises:
         ValueError: a quantity is not above zero.
     """
-    for name, value in (
-        ("dose", dose_mg_per_kg),
-        ("weight", weight_kg),
-        ("concentration", concentration_mg_per_ml),
-        ("duration", duration_min),
-    ):
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"the {name} must be above zero, not {value:g}")
+    _above_zero(
+        dose=dose_mg_per_kg,
+        weight=weight_kg,
+        concentration=concentration_mg_per_ml,
+        duration=duration_min,
+    )
     dose = _rounded(_exact(dose_mg_per_kg) * _exact(weight_kg), "0.1")
     concentration, duration = _exact(concentration_mg_per_ml), _exact(duration_min)
     return DoseArithmetic(
@@ -138,19 +168,282 @@ def _rounded(value: Decimal, step: str) -> Decimal:
     return value.quantize(Decimal(step), rounding=ROUND_HALF_UP)
 
 
-def schedule(regimen: Regimen, *, first_on: date, sessions: int) -> list[date]:
-    """Proposed days of a course: two or three a week, never at a weekend, spread over its span.
+@dataclass(frozen=True)
+class Amount:
+    """A dose as it is drawn up, sprayed or counted out. What a route does not have is None."""
 
-    Sessions keep at least the whole days apart that the regimen's shortest course gives, so none
-    fall on consecutive days; a weekend pushes a session to the next working day.
+    dose_mg: float
+    steps: tuple[str, ...]
+    volume_ml: float | None = None
+    devices: int | None = None
+    sprays: int | None = None
+    salt_mg: float | None = None
+    at_least_min: float | None = None
+    units: tuple[tuple[float, int], ...] = ()  # (strength in mg, how many)
+
+
+def injection(*, dose_mg_per_kg: float, weight_kg: float, concentration_mg_per_ml: float) -> Amount:
+    """A dose by weight, drawn up or measured out at once: into a muscle, under the skin, by mouth.
+
+    Raises:
+        ValueError: a quantity is not above zero.
     """
-    gap = regimen.course.shortest_days / regimen.course.sessions
-    days: list[date] = []
-    for number in range(sessions):
-        day = first_on + timedelta(days=round(number * gap))
-        if days:
-            day = max(day, days[-1] + timedelta(days=int(gap)))
-        while day.weekday() >= 5:
-            day += timedelta(days=1)
-        days.append(day)
-    return days
+    _above_zero(dose=dose_mg_per_kg, weight=weight_kg, concentration=concentration_mg_per_ml)
+    by_weight = _exact(dose_mg_per_kg) * _exact(weight_kg)
+    dose = _rounded(by_weight, "0.1")
+    volume = dose / _exact(concentration_mg_per_ml)
+    shown = float(_rounded(volume, "0.01"))
+    return Amount(
+        dose_mg=float(dose),
+        volume_ml=shown,
+        steps=(
+            f"{dose_mg_per_kg:g} mg/kg × {weight_kg:g} kg = "
+            f"{_worked(by_weight, float(dose), 'mg')}",
+            f"{dose:f} mg ÷ {concentration_mg_per_ml:g} mg/mL = {_worked(volume, shown, 'mL')}",
+        ),
+    )
+
+
+def devices(device: Device, *, dose_mg: float) -> Amount:
+    """A dose in whole spray devices, with the least time that giving them takes.
+
+    Raises:
+        ValueError: it is not a whole number of devices.
+    """
+    _above_zero(dose=dose_mg)
+    exact = _exact(dose_mg) / _exact(device.content_mg)
+    count = int(exact)
+    if exact != count:
+        raise ValueError(
+            f"{dose_mg:g} mg is not a whole number of devices of {device.content_mg:g} mg"
+        )
+    volume, salt = _exact(device.volume_ml) * count, _exact(device.salt_mg) * count
+    minutes = device.rest_min * (count - 1)
+    each = "device" if count == 1 else "devices"
+    steps = [
+        f"{dose_mg:g} mg ÷ {device.content_mg:g} mg a device = {count} {each}",
+        f"{count} × {device.sprays} sprays = {count * device.sprays} sprays, one in each nostril "
+        "from each device",
+        f"{count} × {device.volume_ml:g} mL = {volume.normalize():f} mL",
+        f"{count} × {device.salt_mg:g} mg = {salt.normalize():f} mg of the hydrochloride",
+    ]
+    if count > 1:
+        steps.append(
+            f"{count - 1} × {device.rest_min:g} min of rest = at least {minutes:g} min from the "
+            "first device to the last"
+        )
+    return Amount(
+        dose_mg=dose_mg,
+        steps=tuple(steps),
+        volume_ml=float(volume),
+        devices=count,
+        sprays=count * device.sprays,
+        salt_mg=float(salt),
+        at_least_min=minutes,
+    )
+
+
+def counted(strengths_mg: Iterable[float], *, dose_mg: float) -> Amount:
+    """A dose in whole lozenges or tablets, in as few of them as can be.
+
+    Raises:
+        ValueError: no whole number of them makes up the dose; the message names the nearest.
+    """
+    _above_zero(dose=dose_mg)
+    strengths = sorted((_exact(s) for s in strengths_mg), reverse=True)
+    if not strengths:
+        raise ValueError("no strength is stated")
+    wanted = _exact(dose_mg)
+    fewest: dict[Decimal, tuple[Decimal, ...]] = {Decimal(0): ()}
+    # Everything that can be counted out, by size, up to one piece beyond the dose.
+    for _ in range(int(wanted / strengths[-1]) + 1):
+        for total, pieces in list(fewest.items()):
+            for strength in strengths:
+                more = total + strength
+                if more <= wanted + strengths[0] and (
+                    more not in fewest or len(fewest[more]) > len(pieces) + 1
+                ):
+                    fewest[more] = (*pieces, strength)
+    if wanted not in fewest:
+        below = max(t for t in fewest if t < wanted)
+        above = min(t for t in fewest if t > wanted)
+        near = f"{below.normalize():f} mg" if below else "nothing"
+        raise ValueError(
+            f"{dose_mg:g} mg cannot be made of whole pieces of "
+            f"{' and '.join(f'{s:g}' for s in strengths)} mg; the nearest are {near} and "
+            f"{above.normalize():f} mg"
+        )
+    pieces = fewest[wanted]
+    units = tuple((float(s), pieces.count(s)) for s in strengths if s in pieces)
+    return Amount(
+        dose_mg=dose_mg,
+        units=units,
+        steps=(
+            " + ".join(f"{count} × {strength:g} mg" for strength, count in units)
+            + f" = {dose_mg:g} mg",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class InfusionSum:
+    """A long infusion at a rate, with what it comes to in all."""
+
+    rate_mg_per_h: float
+    bolus_mg: float
+    total_mg: float
+    volume_ml: float
+    steps: tuple[str, ...]
+
+
+def infusion_at_rate(
+    *,
+    rate: float,
+    unit: str,
+    weight_kg: float | None,
+    duration_min: float,
+    concentration_mg_per_ml: float,
+    bolus_mg_per_kg: float = 0.0,
+) -> InfusionSum:
+    """A dose stated as a rate: by the hour, by weight or not, with a bolus or none.
+
+    Raises:
+        ValueError: a quantity is not above zero, or a weight is needed and not known.
+    """
+    _above_zero(rate=rate, duration=duration_min, concentration=concentration_mg_per_ml)
+    if bolus_mg_per_kg < 0 or not math.isfinite(bolus_mg_per_kg):
+        raise ValueError(f"the bolus must not be below zero: {bolus_mg_per_kg:g}")
+    by_weight = unit == "mg/kg/h"
+    if (by_weight or bolus_mg_per_kg) and weight_kg is None:
+        raise ValueError("the weight is unknown, and the dose is by weight")
+    steps: list[str] = []
+    weight = Decimal(0)
+    if weight_kg is not None:
+        _above_zero(weight=weight_kg)
+        weight = _exact(weight_kg)
+    exact_rate = _exact(rate) * weight if by_weight else _exact(rate)
+    per_hour = _rounded(exact_rate, "0.1")
+    if by_weight:
+        steps.append(
+            f"{rate:g} mg/kg/h × {weight_kg:g} kg = {_worked(exact_rate, float(per_hour), 'mg/h')}"
+        )
+    run = per_hour * _exact(duration_min) / 60
+    run_shown = _rounded(run, "0.1")
+    steps.append(
+        f"{per_hour:f} mg/h × {duration_min:g} min ÷ 60 = {_worked(run, float(run_shown), 'mg')}"
+    )
+    bolus = Decimal(0)
+    if bolus_mg_per_kg:
+        exact_bolus = _exact(bolus_mg_per_kg) * weight
+        bolus = _rounded(exact_bolus, "0.1")
+        steps.append(
+            f"{bolus_mg_per_kg:g} mg/kg × {weight_kg:g} kg = "
+            f"{_worked(exact_bolus, float(bolus), 'mg')} as a bolus"
+        )
+        steps.append(f"{bolus:f} mg + {run_shown:f} mg = {bolus + run_shown:f} mg in all")
+    total = bolus + run_shown
+    volume = total / _exact(concentration_mg_per_ml)
+    shown = float(_rounded(volume, "0.01"))
+    steps.append(
+        f"{total:f} mg ÷ {concentration_mg_per_ml:g} mg/mL = {_worked(volume, shown, 'mL')}"
+    )
+    return InfusionSum(float(per_hour), float(bolus), float(total), shown, tuple(steps))
+
+
+def check_rate(regimen: Regimen, worked: InfusionSum, *, duration_min: float) -> list[str]:
+    """What a long infusion falls short of, by the regimen's own figures, in words."""
+    dose = regimen.dose
+    if dose is None or dose.kind != "rate":
+        raise ValueError(f"{regimen.id} is not given at a rate")
+    found = []
+    if dose.total_at_least_mg is not None and worked.total_mg < dose.total_at_least_mg:
+        found.append(
+            f"{worked.total_mg:g} mg in all is less than the {dose.total_at_least_mg:g} mg of "
+            f"{regimen.name}."
+        )
+    if dose.longer_than_min is not None and duration_min <= dose.longer_than_min:
+        found.append(
+            f"{duration_min:g} min is not longer than the {dose.longer_than_min:g} min of "
+            f"{regimen.name}."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class NextDose:
+    """What may be given next, in the unit of the regimen. A prescriber decides.
+
+    `options` are single amounts; without them anything from `lowest` to `highest`. `proposed` is
+    None where the library proposes none.
+    """
+
+    unit: str
+    lowest: float
+    highest: float
+    options: tuple[float, ...]
+    proposed: float | None
+    reasons: tuple[str, ...]
+    questions: tuple[str, ...] = ()
+
+
+def next_dose(
+    regimen: Regimen, given: Sequence[float] = (), *, tolerated: bool | None = None
+) -> NextDose:
+    """The doses open at the next session. It never goes up by itself, and never past the highest.
+
+    Args:
+        given: the doses of the sessions so far, in the unit of the regimen, oldest first.
+        tolerated: whether the last was tolerated; None asks, and keeps the dose from rising.
+
+    Raises:
+        ValueError: the regimen has no dose.
+    """
+    dose = regimen.dose
+    if dose is None:
+        raise ValueError(f"{regimen.name} has no dose: {regimen.unset[0].reason}")
+    unit = dose.unit
+    if not given:
+        options = dose.first or dose.options
+        amount = dose.amount if dose.amount is not None else min(options, default=None)
+        if options and amount not in options:
+            amount = options[0]
+        low, high = (min(options), max(options)) if options else (dose.lowest, dose.highest)
+        if dose.step_most is not None and amount is not None:
+            low = high = amount
+        words = f"The first session: {regimen.statement}."
+        return NextDose(unit, low, high, options, amount, (words,))
+    last = given[-1]
+    asked = "Was the last dose tolerated?"
+    if tolerated is None:
+        ceiling, reason = last, f"Whether {last:g} {unit} was tolerated is not known: no rise."
+    elif not tolerated:
+        ceiling, reason = last, f"{last:g} {unit} was not tolerated: no rise."
+    elif dose.step_most is not None:
+        ceiling = float(min(_exact(last) + _exact(dose.step_most), _exact(dose.highest)))
+        reason = (
+            f"From {last:g} {unit} in a step of {dose.step_least:g} to {dose.step_most:g} {unit}, "
+            f"to {dose.highest:g} {unit} at most."
+        )
+    else:
+        ceiling, reason = dose.highest, f"{last:g} {unit} was tolerated; the prescriber chooses."
+    ceiling = min(ceiling, dose.highest)
+    options = tuple(option for option in dose.options if option <= ceiling)
+    low, high = (min(options), max(options)) if options else (dose.lowest, ceiling)
+    if dose.options and not options:
+        # Below every option, as after a device that failed: the least that there is.
+        low = high = min(dose.options)
+        options = (low,)
+    proposed = min(max(last, low), high)
+    if tolerated is False:
+        lower = [o for o in dose.options if o < last]
+        proposed = max(lower, default=proposed)
+        reason += " A lower dose or an end is the prescriber's decision."
+    return NextDose(
+        unit, low, high, options, proposed, (reason,), (asked,) if tolerated is None else ()
+    )
+
+
+def _above_zero(**quantities: float) -> None:
+    for name, value in quantities.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"the {name} must be above zero, not {value:g}")

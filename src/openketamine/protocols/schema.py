@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -207,16 +208,6 @@ class Vial(Sourced):
     note: str = ""
 
 
-class CoursePattern(Entry):
-    may_lapse = False
-
-    statement: str
-    sessions: int
-    shortest_days: int
-    longest_days: int
-    per_week: tuple[int, ...]
-
-
 class Guidance(Entry):
     """What the team follows; the software shows it and does not enforce it."""
 
@@ -224,23 +215,235 @@ class Guidance(Entry):
     statement: str
 
 
+class Device(Sourced):
+    """A nasal spray device: what one holds, and the rest after it."""
+
+    may_lapse = False
+
+    content_mg: float
+    salt_mg: float
+    volume_ml: float
+    sprays: int
+    rest_min: float
+    note: str = ""
+
+
+class DosePart(Strict):
+    """One part of a dose that is given in steps."""
+
+    dose_mg_per_kg: float
+    duration_min: float
+
+
+class Dose(Strict):
+    """How much at one session. The regimen's own statement says it in words, with the source.
+
+    `amount` is what is proposed; without it the prescriber chooses from `lowest` to `highest`, or
+    one of `options`. `first` narrows the choice at the first session.
+    """
+
+    kind: Literal["by weight", "devices", "fixed", "rate"]
+    unit: Literal["mg/kg", "mg", "mg/kg/h", "mg/h"]
+    amount: float | None = None
+    lowest: float
+    highest: float
+    options: tuple[float, ...] = ()
+    first: tuple[float, ...] = ()
+    step_least: float | None = None
+    step_most: float | None = None
+    duration_min: float | None = None
+    parts: tuple[DosePart, ...] = ()
+    bolus_at_most_mg_per_kg: float | None = None
+    total_at_least_mg: float | None = None
+    longer_than_min: float | None = None
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Dose":
+        units = {
+            "by weight": {"mg/kg"},
+            "devices": {"mg"},
+            "fixed": {"mg"},
+            "rate": {"mg/kg/h", "mg/h"},
+        }
+        if self.unit not in units[self.kind]:
+            raise ValueError(f"a dose {self.kind} is in {' or '.join(sorted(units[self.kind]))}")
+        amounts = (*self.options, *self.first)
+        amounts += () if self.amount is None else (self.amount,)
+        if not 0 < self.lowest <= self.highest:
+            raise ValueError("the lowest dose is above zero and not above the highest")
+        if stray := [a for a in amounts if not self.lowest <= a <= self.highest]:
+            raise ValueError(
+                f"{stray[0]:g} {self.unit} lies outside {self.lowest:g} to {self.highest:g}"
+            )
+        if (self.kind == "devices") != bool(self.options):
+            raise ValueError("options are for devices, and devices need them")
+        if (self.step_least is None) != (self.step_most is None):
+            raise ValueError("give both the smallest and the largest step")
+        if self.parts:
+            total = sum(part.dose_mg_per_kg for part in self.parts)
+            minutes = sum(part.duration_min for part in self.parts)
+            if self.amount is None or abs(total - self.amount) > 1e-9:
+                raise ValueError("the parts do not add up to the dose")
+            if self.duration_min is None or abs(minutes - self.duration_min) > 1e-9:
+                raise ValueError("the parts do not add up to the duration")
+        return self
+
+
+class Rhythm(Entry):
+    """How often sessions follow each other. Days count from the first of the period."""
+
+    may_lapse = False
+
+    id: str
+    statement: str
+    period_days: int = Field(ge=1)
+    on_days: tuple[int, ...]
+    least_gap_days: int = Field(ge=1)
+
+    @property
+    def per_week(self) -> int:
+        """The most sessions of a week, counted by the treatment or by the calendar."""
+        return max(len(self.on_days) * 7 // max(self.period_days, 1), 1)
+
+    @model_validator(mode="after")
+    def _days_of_the_period(self) -> "Rhythm":
+        days = self.on_days
+        if not days or days[0] != 0 or list(days) != sorted(set(days)):
+            raise ValueError("on_days begin with 0 and rise")
+        if days[-1] >= self.period_days:
+            raise ValueError("on_days lie within the period")
+        wrapped = [*days, self.period_days]
+        if min(b - a for a, b in pairwise(wrapped)) < self.least_gap_days:
+            raise ValueError("on_days lie closer together than the least gap")
+        return self
+
+
+class Phase(Entry):
+    """A stretch of a course: by weeks, by a number of sessions, or without an end."""
+
+    may_lapse = False
+
+    id: str
+    label: str
+    statement: str
+    rhythms: tuple[str, ...]  # the first is proposed; the prescriber may choose another
+    first_week: int | None = None
+    last_week: int | None = None
+    sessions: int | None = None
+    review: str = ""  # what is decided at its end
+
+    @model_validator(mode="after")
+    def _one_way_to_count(self) -> "Phase":
+        if not self.rhythms:
+            raise ValueError("a phase needs a rhythm")
+        if self.sessions is not None and (self.first_week or self.last_week):
+            raise ValueError("a phase is counted in weeks or in sessions, not both")
+        if self.last_week is not None and (self.first_week or 0) > self.last_week:
+            raise ValueError("the last week lies before the first")
+        if self.last_week is not None and self.first_week is None:
+            raise ValueError("a phase with a last week needs its first")
+        return self
+
+
+class MissedRule(Entry):
+    """What happens after a missed session. `worsened` None: whether or not symptoms worsened."""
+
+    may_lapse = False
+
+    id: str
+    statement: str
+    phases: tuple[str, ...]
+    worsened: bool | None = None
+    action: Literal["continue", "step back", "move"]
+    step_back: dict[str, str] = {}
+    for_weeks: int | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "MissedRule":
+        if (self.action == "step back") != bool(self.step_back) or bool(self.step_back) != bool(
+            self.for_weeks
+        ):
+            raise ValueError("a step back names the rhythms from and to, and for how many weeks")
+        return self
+
+
+class Unset(Strict):
+    """A figure that the library does not state, and why. The clinic must set it to use it."""
+
+    quantity: str
+    reason: str
+
+
 class Regimen(Entry):
+    """A way of giving ketamine for a condition. Without a dose it cannot be planned."""
+
     id: str
     name: str
     route: str
     conditions: tuple[str, ...]
-    drug: str
+    drug: Literal["racemic", "esketamine"]
     off_label: str
-    dose_mg_per_kg: float
-    duration_min: float
     statement: str
-    course: CoursePattern
-    limits: tuple[Limit, ...]
-    vials: tuple[Vial, ...]
+    age_at_least: float | None = None
+    age_below: float | None = None
+    setting: Literal["clinic", "inpatient", "home"] = "clinic"
+    dose: Dose | None = None
+    phases: tuple[Phase, ...] = ()
+    missed: tuple[MissedRule, ...] = ()
+    unset: tuple[Unset, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    vials: tuple[Vial, ...] = ()
+    device: Device | None = None
+    units_mg: tuple[float, ...] = ()  # lozenges or tablets of these strengths
+    stop: tuple[Guidance, ...] = ()
     guidance: tuple[Guidance, ...] = ()
 
+    @model_validator(mode="after")
+    def _unset_says_so(self) -> "Regimen":
+        named = {item.quantity for item in self.unset}
+        for quantity, missing in (("dose", self.dose is None), ("schedule", not self.phases)):
+            if missing != (quantity in named):
+                raise ValueError(f"a regimen has a {quantity}, or says under `unset` why not")
+        if self.dose and (self.dose.kind == "devices") != (self.device is not None):
+            raise ValueError("a dose in devices needs the device, and only such a dose")
+        timed = self.dose is None or self.dose.duration_min is not None or self.route != "IV"
+        if not timed and "duration" not in named:
+            raise ValueError("an infusion has a duration, or says under `unset` why not")
+        known = {phase.id for phase in self.phases}
+        if stray := [p for rule in self.missed for p in rule.phases if p not in known]:
+            raise ValueError(f"there is no phase {stray[0]!r}")
+        return self
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a plan can be made by it as it stands."""
+        return not any(item.quantity in {"dose", "schedule", "duration"} for item in self.unset)
+
+    @property
+    def dose_mg_per_kg(self) -> float | None:
+        """The proposed dose by weight; None where it is not by weight or the prescriber chooses."""
+        return self.dose.amount if self.dose and self.dose.unit == "mg/kg" else None
+
+    @property
+    def duration_min(self) -> float | None:
+        """Over how long one dose is given; None where it is given at once or not established."""
+        return self.dose.duration_min if self.dose else None
+
+    @property
+    def sessions(self) -> int | None:
+        """Sessions of the first phase that is counted in sessions."""
+        return next((p.sessions for p in self.phases if p.sessions is not None), None)
+
     def limit(self, quantity: str) -> Limit:
-        return next(limit for limit in self.limits if limit.quantity == quantity)
+        """The clinic's limits of a quantity.
+
+        Raises:
+            KeyError: none are stated.
+        """
+        for limit in self.limits:
+            if limit.quantity == quantity:
+                return limit
+        raise KeyError(f"{self.id} states no limits of {quantity}")
 
 
 class ForCondition(Strict):
@@ -291,7 +494,9 @@ class MeasurementPlan(Entry, LibraryFile):
 
 
 class RegimensFile(LibraryFile):
-    regimens: tuple[Regimen, ...]
+    rhythms: tuple[Rhythm, ...] = ()
+    regimens: tuple[Regimen, ...] = ()
+    guidance: tuple[Guidance, ...] = ()
 
 
 class ChecklistItem(Entry):

@@ -6,11 +6,14 @@ OPENKETAMINE_ORIGIN        where browsers reach the clinic, e.g. https://clinic.
 OPENKETAMINE_DEMO          1: the demonstration clinic, in a database of its own
 OPENKETAMINE_REGION        whose crisis lines patients are shown: US, CA, GB, AU (default: US)
 OPENKETAMINE_TIME_ZONE     the clinic's time zone (default: UTC)
+OPENKETAMINE_OPEN_DAYS     weekdays with sessions, e.g. mon,tue,thu (default: mon to fri)
+OPENKETAMINE_CLOSED_ON     days without sessions, e.g. 2026-12-25,2027-01-01 (default: none)
 OPENKETAMINE_DEBUG         1: Django's debug pages, for developers only
 """
 
 import os
 import secrets
+from datetime import date
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -198,6 +201,32 @@ LANGUAGES = [("en", "English"), ("es", "Español")]
 REGION = os.environ.get("OPENKETAMINE_REGION", "US")
 TIME_ZONE = os.environ.get("OPENKETAMINE_TIME_ZONE", "UTC")
 USE_TZ = True
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _open_days(text: str) -> frozenset[int]:
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if not names or (strangers := [name for name in names if name not in _WEEKDAYS]):
+        wrong = repr(strangers[0]) if names else "nothing"
+        raise ImproperlyConfigured(
+            f"OPENKETAMINE_OPEN_DAYS names {wrong}; write weekdays such as mon,tue,thu"
+        )
+    return frozenset(_WEEKDAYS.index(name) for name in names)
+
+
+def _closed_on(text: str) -> frozenset[date]:
+    try:
+        return frozenset(date.fromisoformat(day.strip()) for day in text.split(",") if day.strip())
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"OPENKETAMINE_CLOSED_ON: {error}; write days such as 2026-12-25,2027-01-01"
+        ) from error
+
+
+# On which days sessions are proposed.
+OPEN_WEEKDAYS = _open_days(os.environ.get("OPENKETAMINE_OPEN_DAYS", "mon,tue,wed,thu,fri"))
+CLOSED_ON = _closed_on(os.environ.get("OPENKETAMINE_CLOSED_ON", ""))
 USE_I18N = True
 
 STATIC_URL = "static/"

@@ -17,6 +17,7 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
+from openketamine.protocols import calendar
 
 from . import queries
 from .models import Consent, Plan, PlannedSession
@@ -140,9 +141,11 @@ def order_plan(
             "Weigh the patient first."
         )
     check_plausible(weight.kind, weight.value)
-    definition = library().regimens.get(regimen)
-    if definition is None or definition.route != course.route:
-        raise Refused(f"There is no regimen {regimen!r} for this route.", field="regimen")
+    definition = next((r for r in queries.plannable(course) if r.id == regimen), None)
+    if definition is None:
+        raise Refused(
+            f"There is no regimen {regimen!r} by which this course can be planned.", field="regimen"
+        )
     quantities: dict[str, float] = {
         "dose_mg_per_kg": dose_mg_per_kg,
         "duration_min": duration_min,
@@ -273,11 +276,20 @@ def _put_on_calendar(actor: User, plan: Plan) -> None:
     dropped.update(cancelled_at=clock.now(), cancel_reason=f"plan version {plan.version}")
     # What has begun keeps its number and counts towards the course.
     done = standing.aggregate(highest=Max("number"))["highest"] or 0
-    days = protocols.regimens.schedule(
-        library().regimens[plan.regimen],
-        first_on=plan.first_on,
-        sessions=max(plan.sessions - done, 0),
-    )
+    begun = [timezone.localtime(when).date() for when in standing.values_list("started_at", flat=1)]
+    try:
+        proposed = calendar.propose(
+            library(),
+            library().regimens[plan.regimen],
+            start=plan.first_on,
+            today=plan.first_on,
+            choices=calendar.Choices(sessions=len(begun) + max(plan.sessions - done, 0)),
+            open_days=queries.open_days(),
+            history=[calendar.PastSession(day, "done") for day in sorted(set(begun))],
+        )
+    except calendar.NoOpenDayError as error:
+        raise Refused(f"The calendar cannot be filled: {error}.") from error
+    days = [session.on for session in proposed.sessions]
     PlannedSession.objects.bulk_create(
         PlannedSession(
             plan=plan,
@@ -295,6 +307,7 @@ def _put_on_calendar(actor: User, plan: Plan) -> None:
         {
             "plan": plan.pk,
             "days": [day.isoformat() for day in days],
+            "because": [" ".join(session.reasons) for session in proposed.sessions],
             "instead_of": dropped_numbers,
         },
         person_id=course.person_id,

@@ -16,6 +16,7 @@ from openketamine.clinic.intake.queries import open_safety_reviews
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.policy.queries import current_approval, library
 from openketamine.clinic.record import clock
+from openketamine.protocols import regimens
 
 from . import queries, services
 from .forms import CancelForm, ConsentForm, MoveForm, OrderForm, VerifyForm, WithdrawForm
@@ -95,7 +96,20 @@ def withdraw_consent(request: HttpRequest, consent_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = _course(course_id)
-    regimen = next(r for r in library().regimens.values() if r.route == course.route)
+    offered = queries.plannable(course)
+    if not offered:
+        return render(
+            request,
+            "plans/no_regimen.html",
+            {
+                "course": course,
+                "person": course.person,
+                "others": regimens.suited(
+                    library(), route=course.route, condition=course.condition
+                ),
+            },
+        )
+    regimen = offered[0]
     current = queries.current_plan(course)
     may_order = request.user.role == Role.PRESCRIBER and course.stage in {
         Stage.PLANNING,
@@ -110,7 +124,7 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         initial={
             "dose_mg_per_kg": current.dose_mg_per_kg if current else regimen.dose_mg_per_kg,
             "duration_min": current.duration_min if current else regimen.duration_min,
-            "sessions": current.sessions if current else regimen.course.sessions,
+            "sessions": current.sessions if current else regimen.sessions,
             "concentration_mg_per_ml": current.concentration_mg_per_ml if current else 10.0,
             "first_on": clock.today(),
         },
