@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from openketamine import __version__
 
@@ -21,9 +22,17 @@ _REGISTRARS = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser, here and of every sub-command, that refuses in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(2)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="openketamine",
         description="The open-source system that a ketamine-therapy programme runs on.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openketamine.pharmacology.dosing import Dose, RateSegment
@@ -19,6 +19,7 @@ _RATE = re.compile(
     rf"^({_NUMBER})\s*(mg|ug|mcg|µg)(/kg)?/(h|min)@({_NUMBER})-({_NUMBER})\s*(min|h)?$"
 )
 _SPAN = re.compile(rf"^({_NUMBER})\s*(min|h)$")
+_SUCH_AS = {"--weight": "82", "--age": "43", "--height": "170"}
 _MG = {"mg": 1.0, "ug": 0.001, "mcg": 0.001, "µg": 0.001}
 _MIN = {"min": 1.0, "h": 60.0, None: 1.0}
 
@@ -28,7 +29,7 @@ def register(subparsers: Any) -> None:
     models = subparsers.add_parser(
         "models", help="list the pharmacology models with their source and certainty"
     )
-    models.add_argument("id", nargs="?", help="show one model in full")
+    models.add_argument("id", nargs="?", help="show one model in full; or check a file of your own")
     models.add_argument("--json", action="store_true", help="print JSON")
     models.set_defaults(run=_refusing(_models))
 
@@ -39,8 +40,8 @@ def register(subparsers: Any) -> None:
         epilog="Example: openketamine forecast --drug racemic --route iv --dose 0.5mg/kg "
         "--over 40min --weight 82 --age 43 --sex female",
     )
-    # One line that says what to write, in place of the whole usage.
-    forecast.error = _one_line
+    # A negative amount is a value to be refused in words, and not an unknown option.
+    forecast._negative_number_matcher = re.compile(r"-\.?\d")
     add = forecast.add_argument
     add("--drug", help="racemic, s-ketamine or esketamine")
     add("--route", help="iv, im, sc, nasal, sublingual or oral")
@@ -68,19 +69,22 @@ def register(subparsers: Any) -> None:
     forecast.set_defaults(run=_refusing(_forecast))
 
 
-def _one_line(message: str) -> NoReturn:
-    sys.stderr.write(f"openketamine forecast: {message}\n")
-    raise SystemExit(2)
-
-
 def _refusing(act: Any) -> Any:
     """Bad input is one line on standard error and exit status 2."""
 
     def run(arguments: argparse.Namespace) -> int:
         try:
             return int(act(arguments))
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             sys.stderr.write(f"openketamine {arguments.command}: {error}\n")
+            return 2
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            sys.stderr.write(
+                f"openketamine {arguments.command}: Cannot write {error.filename}: "
+                f"{error.strerror}.\n"
+            )
             return 2
 
     return run
@@ -88,16 +92,24 @@ def _refusing(act: Any) -> Any:
 
 def _models(arguments: argparse.Namespace) -> int:
     from openketamine.console import print_json
-    from openketamine.pharmacology.models import list_models, load_model
-    from openketamine.pharmacology.report import describe_model, print_model, print_models
+    from openketamine.pharmacology.models import list_models
+    from openketamine.pharmacology.report import (
+        describe_model,
+        describe_model_fully,
+        print_model,
+        print_models,
+    )
 
-    chosen = [load_model(arguments.id)] if arguments.id else list_models()
-    if arguments.json:
-        print_json([describe_model(model) for model in chosen])
-    elif arguments.id:
-        print_model(chosen[0])
+    if arguments.id:
+        model = _model(arguments.id)
+        if arguments.json:
+            print_json(describe_model_fully(model))
+        else:
+            print_model(model)
+    elif arguments.json:
+        print_json([describe_model(model) for model in list_models()])
     else:
-        print_models(chosen)
+        print_models(list_models())
     return 0
 
 
@@ -107,6 +119,8 @@ def _forecast(arguments: argparse.Namespace) -> int:
     from openketamine.console import print_json
     from openketamine.pharmacology.report import make_report, print_report, write_csv, write_png
 
+    if arguments.json == "-" and arguments.csv == "-":
+        raise ValueError("Only one of --json and --csv can go to standard output; name a file.")
     model, person, doses, route = _asked(arguments)
     report: Report = make_report(
         model,
@@ -115,7 +129,7 @@ def _forecast(arguments: argparse.Namespace) -> int:
         route=route,
         until_min=_span(arguments.until, "--until"),
         step_min=_span(arguments.step, "--step"),
-        people=_whole(arguments.people, "--people", 1, 1_000_000),
+        people=_whole(arguments.people, "--people", 1, 100_000),
         interval=_number(arguments.interval, "--interval", 1, 99.9) / 100,
         seed=_whole(arguments.seed, "--seed", 0, 2**32 - 1),
     )
@@ -151,7 +165,7 @@ def _asked(
     arguments: argparse.Namespace,
 ) -> tuple[Model, Person, list[Dose | RateSegment], str]:
     from openketamine.pharmacology.dosing import Dose, RateSegment
-    from openketamine.pharmacology.models import ROUTES, model_for
+    from openketamine.pharmacology.models import model_for
     from openketamine.pharmacology.people import Person
 
     for option, example in (
@@ -163,12 +177,12 @@ def _asked(
         if getattr(arguments, option) is None:
             raise ValueError(f"Say the {option}, such as {example}.")
     default = model_for(arguments.drug, arguments.route)
-    model = _own_model(arguments.model) if arguments.model else default
+    model = _model(arguments.model) if arguments.model else default
     route = str(arguments.route)
-    if route not in ROUTES or route not in model.routes:
+    if route not in model.routes:
         raise ValueError(
-            f"Model {model.id} has no route '{route}'. Use one of: {', '.join(model.routes)}; "
-            f"for {route} leave --model out."
+            f"Model {model.id} has no route '{route}'. Use --route {' or '.join(model.routes)}, or "
+            f"leave --model out for the usual model of {route}."
         )
     if arguments.drug not in model.drugs:
         raise ValueError(
@@ -187,6 +201,12 @@ def _asked(
         drugs=tuple(arguments.medicines),
     )
     over = 0.0 if arguments.over is None else _span(arguments.over, "--over")
+    if arguments.over is not None and not arguments.dose:
+        raise ValueError("--over is the duration of a --dose; a --rate says its own times.")
+    if over and route not in ("iv", "sc"):
+        raise ValueError(
+            f"Leave --over out: a dose by {route} is given at once (iv and sc are not)."
+        )
     doses: list[Dose | RateSegment] = []
     for text in arguments.dose:
         match = _DOSE.match(text)
@@ -197,6 +217,7 @@ def _asked(
             )
         amount, unit, per_kg, at, at_unit = match.groups()
         dose_mg = float(amount) * _MG[unit] * (person.weight_kg if per_kg else 1.0)
+        _whole_devices(model, route, dose_mg, float(at or 0) * _MIN[at_unit])
         doses.append(Dose(float(at or 0) * _MIN[at_unit], dose_mg, route, over))
     for text in arguments.rate:
         match = _RATE.match(text)
@@ -215,10 +236,29 @@ def _asked(
     return model, person, doses, route
 
 
-def _own_model(name: str) -> Model:
+def _whole_devices(model: Model, route: str, dose_mg: float, at_min: float) -> None:
+    """Refuse a dose that is more than one device of a spray but not a whole number of them."""
+    spray = next(way for name, way in model.routes_of_dose.items() if name == route)
+    if spray.device_mg is None or dose_mg <= spray.device_mg:
+        return
+    whole, left_mg = divmod(dose_mg, spray.device_mg)
+    if min(left_mg, spray.device_mg - left_mg) > 1e-6 * dose_mg:
+        parts = [f"{spray.device_mg:g}mg"] * int(whole) + [f"{left_mg:.6g}mg"]
+        written = " ".join(
+            f"--dose {part}@{at_min + i * spray.device_every_min:g}" for i, part in enumerate(parts)
+        )
+        raise ValueError(
+            f"{dose_mg:g} mg is not a whole number of {spray.device_mg:g} mg devices. Write each "
+            f"device as a dose of its own: {written}"
+        )
+
+
+def _model(name: str) -> Model:
+    """A model of the package by its id, or one of the user's own by its file."""
     from openketamine.pharmacology.models import load_model, read_model
 
-    return read_model(name) if name.endswith((".yaml", ".yml")) else load_model(name)
+    own = name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name
+    return read_model(name) if own else load_model(name)
 
 
 def _span(text: str, option: str) -> float:
@@ -233,7 +273,8 @@ def _number(text: str, option: str, low: float | None, high: float | None) -> fl
         value = float(text)
     except ValueError:
         raise ValueError(
-            f"Cannot read {option} {text}. Write a number alone, such as {option} 43."
+            f"Cannot read {option} {text}. Write a number alone, such as {option} "
+            f"{_SUCH_AS.get(option, '90')}."
         ) from None
     if low is not None and high is not None and not low <= value <= high:
         raise ValueError(f"{option} must be from {low:g} to {high:g}, not {text}.")

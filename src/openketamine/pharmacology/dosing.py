@@ -15,12 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from openketamine.pharmacology.expressions import evaluate
-from openketamine.pharmacology.models import ROUTES, Model
+from openketamine.pharmacology.models import ROUTES, Model, RouteOfDose
 from openketamine.pharmacology.people import Parameters
 
 Array = npt.NDArray[np.float64]
 
 _INFUSED = ("iv", "sc")
+# Well above what is ever given at once to an adult; beyond it a unit has been mistaken.
+_MOST_MG = 3000.0
+# Doses farther apart than this are of two sessions, and are numbered from 1 again.
+_SESSION_MIN = 240.0
+_MOST_MG_PER_H = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,11 @@ class Dose:
             raise ValueError("The time of a dose must be a number of minutes.")
         if not (math.isfinite(self.dose_mg) and self.dose_mg > 0):
             raise ValueError(f"A dose must be above 0 mg, not {self.dose_mg:g}.")
+        if self.dose_mg > _MOST_MG:
+            raise ValueError(
+                f"A dose of {self.dose_mg:g} mg is not possible here. Check its unit; the largest "
+                f"is {_MOST_MG:g} mg."
+            )
         if self.route not in ROUTES:
             raise ValueError(f"Unknown route '{self.route}'. Use one of: {', '.join(ROUTES)}.")
         if not (math.isfinite(self.duration_min) and self.duration_min >= 0):
@@ -76,6 +86,11 @@ class RateSegment:
             raise ValueError("Give the time at which the rate ends, in minutes.")
         if not (math.isfinite(self.rate_mg_per_h) and self.rate_mg_per_h >= 0):
             raise ValueError(f"A rate must be 0 mg/h or more, not {self.rate_mg_per_h:g}.")
+        if self.rate_mg_per_h > _MOST_MG_PER_H:
+            raise ValueError(
+                f"A rate of {self.rate_mg_per_h:g} mg/h is not possible here. Check its unit; the "
+                f"largest is {_MOST_MG_PER_H:g} mg/h."
+            )
         if self.route not in _INFUSED:
             raise ValueError(f"Only iv and sc doses are infused, not {self.route}.")
 
@@ -117,15 +132,47 @@ class _Collected:
     every: list[float] = field(default_factory=list)
 
 
-def _devices(dose: Dose, device_mg: float | None) -> Iterable[float]:
-    """A spray dose is given in devices; each counts as a dose of its own."""
-    if device_mg is None:
-        yield dose.dose_mg
+def _devices(dose: Dose, route: RouteOfDose) -> Iterable[tuple[float, float]]:
+    """Minutes after the dose's start and mg of each part that counts as a dose of its own."""
+    device_mg = route.device_mg
+    if device_mg is None or dose.dose_mg <= device_mg * (1 + 1e-9):
+        yield 0.0, dose.dose_mg
         return
-    left = dose.dose_mg
-    while left > 1e-9:
-        yield min(device_mg, left)
-        left -= device_mg
+    count = round(dose.dose_mg / device_mg)
+    if abs(count * device_mg - dose.dose_mg) > 1e-6 * dose.dose_mg:
+        whole = int(dose.dose_mg // device_mg)
+        left = dose.dose_mg - whole * device_mg
+        raise ValueError(
+            f"{dose.dose_mg:g} mg is not a whole number of {device_mg:g} mg devices. Give each "
+            f"device as a dose of its own: {whole} of {device_mg:g} mg and one of {left:g} mg."
+        )
+    for number in range(count):
+        yield number * route.device_every_min, device_mg
+
+
+def dose_warnings(model: Model, doses: Sequence[Dose | RateSegment]) -> tuple[str, ...]:
+    """What the reader of a forecast has to know of how these doses were taken."""
+    found = []
+    for dose in doses:
+        if isinstance(dose, RateSegment) or dose.route not in model.routes_of_dose:
+            continue
+        route = model.routes_of_dose[dose.route]
+        parts = list(_devices(dose, route))
+        if len(parts) > 1:
+            found.append(
+                f"{dose.dose_mg:g} mg is taken as {len(parts)} devices of {route.device_mg:g} mg, "
+                f"{route.device_every_min:g} min apart. For other times give each device as a dose "
+                "of its own."
+            )
+    if "dose_mg" in model.studied:
+        low, high = model.studied["dose_mg"]
+        total_mg = total_dose_mg(doses)
+        if not low <= total_mg <= high:
+            found.append(
+                f"{total_mg:.4g} mg is outside the doses studied ({low:g} to {high:g} mg); "
+                "the model is carried beyond its data."
+            )
+    return tuple(found)
 
 
 def elementary_inputs(
@@ -141,8 +188,9 @@ def elementary_inputs(
     named = parameters.named()
     unit = model.minutes_per_unit
     out = _Collected()
-    given: dict[str, int] = {}
-    for dose in sorted(doses, key=_start):
+    number: dict[str, int] = {}
+    last_min: dict[str, float] = {}
+    for dose in sorted(doses, key=begins_min):
         if dose.route not in model.routes_of_dose:
             raise ValueError(
                 f"Model {model.id} has no route '{dose.route}'. It covers: "
@@ -153,20 +201,20 @@ def elementary_inputs(
             if dose.rate_mg_per_h == 0:
                 continue
             length = dose.end_min - dose.start_min
-            parts: list[float] = [dose.rate_mg_per_h * length / 60.0]
+            parts = [(0.0, dose.rate_mg_per_h * length / 60.0)]
             start, duration, every = dose.start_min, length, 0.0
         else:
-            parts = list(_devices(dose, route.device_mg))
+            parts = list(_devices(dose, route))
             start, duration, every = dose.time_min, dose.duration_min, dose.every_min or 0.0
-        for amount_mg in parts:
-            given[dose.route] = given.get(dose.route, 0) + 1
-            values = named | {
-                "dose_mg": amount_mg,
-                "dose_number": float(given[dose.route]),
-            }
+        for after_min, amount_mg in parts:
+            if start + after_min - last_min.get(dose.route, -np.inf) > _SESSION_MIN:
+                number[dose.route] = 0
+            last_min[dose.route] = start + after_min
+            number[dose.route] += 1
+            values = named | {"dose_mg": amount_mg, "dose_number": float(number[dose.route])}
             for path in route.paths:
                 fraction = evaluate(path.fraction, values, people)
-                begin = np.full(people, start)
+                begin = np.full(people, start + after_min)
                 if path.lag is not None:
                     begin = begin + unit * evaluate(path.lag, values, people)
                 if path.over is not None:
@@ -193,8 +241,14 @@ def elementary_inputs(
     )
 
 
-def _start(dose: Dose | RateSegment) -> float:
+def begins_min(dose: Dose | RateSegment) -> float:
+    """When a dose or rate starts, minutes from the start of the session."""
     return dose.start_min if isinstance(dose, RateSegment) else dose.time_min
+
+
+def ends_min(dose: Dose | RateSegment) -> float:
+    """When all of a dose or rate has been given, minutes from the start of the session."""
+    return dose.end_min if isinstance(dose, RateSegment) else dose.time_min + dose.duration_min
 
 
 def total_dose_mg(doses: Sequence[Dose | RateSegment]) -> float:

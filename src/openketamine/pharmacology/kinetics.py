@@ -15,7 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from openketamine.pharmacology import kernels
-from openketamine.pharmacology.dosing import Dose, Inputs, RateSegment, elementary_inputs
+from openketamine.pharmacology.dosing import (
+    Dose,
+    Inputs,
+    RateSegment,
+    begins_min,
+    elementary_inputs,
+    ends_min,
+)
 from openketamine.pharmacology.expressions import evaluate
 from openketamine.pharmacology.models import Model
 from openketamine.pharmacology.people import Parameters, Person, sample_parameters
@@ -269,21 +276,55 @@ class Kinetics:
             for i, name in enumerate(self.analytes)
         }
 
+    def clearance_l_per_h(self, analyte: str) -> Array:
+        """Dose over area of an analyte whose own state a dose enters at once, L/h, shape (n,)."""
+        area, _ = self._moments(analyte)
+        return _NG_PER_ML / area
+
+    def steady_state_volume_l(self, analyte: str) -> Array:
+        """Clearance times mean residence time after an injection, L, shape (n,)."""
+        area, moment = self._moments(analyte)
+        volume: Array = _NG_PER_ML * moment / (area * area)
+        return volume
+
+    def _moments(self, analyte: str) -> tuple[Array, Array]:
+        """Area (ng*h/mL) and first moment (ng*h^2/mL) after 1 mg into the analyte's state."""
+        if analyte not in self.analytes:
+            raise ValueError(
+                f"Model {self.model.id} has no analyte '{analyte}'. It has: "
+                f"{', '.join(self.analytes)}."
+            )
+        i = self.analytes.index(analyte)
+        state = self._observed[i]
+        k = np.swapaxes(self._rate_matrices(), 1, 2)
+        seen = np.zeros((len(self), k.shape[1], 1))
+        seen[:, state, 0] = self._scale[i]
+        once = -np.linalg.solve(k, seen)
+        twice = -np.linalg.solve(k, once)
+        area = np.asarray(once[:, state, 0] / 60.0, dtype=np.float64)
+        return area, np.asarray(twice[:, state, 0] / 3600.0, dtype=np.float64)
+
     def _areas(self) -> Array:
         """Area (ng*h/mL) that one mg in each state makes, shape (n, a, m)."""
         people, states = len(self), len(self._structure.order)
-        s = self._structure
-        k = np.zeros((people, states, states))
-        for f in range(len(s.source)):
-            if s.loses[f]:
-                k[:, s.source[f], s.source[f]] -= self._rates[f]
-            if s.to[f] >= 0:
-                k[:, s.to[f], s.source[f]] += self._rates[f]
+        k = self._rate_matrices()
         seen = np.zeros((people, states, len(self.analytes)))
         for i, state in enumerate(self._observed):
             seen[:, state, i] = self._scale[i]
         area = -np.linalg.solve(np.swapaxes(k, 1, 2), seen)
         return np.swapaxes(area, 1, 2) / 60.0
+
+    def _rate_matrices(self) -> Array:
+        """Of dx/dt = k x for each person, shape (n, m, m)."""
+        s = self._structure
+        states = len(s.order)
+        k = np.zeros((len(self), states, states))
+        for f in range(len(s.source)):
+            if s.loses[f]:
+                k[:, s.source[f], s.source[f]] -= self._rates[f]
+            if s.to[f] >= 0:
+                k[:, s.to[f], s.source[f]] += self._rates[f]
+        return k
 
     def _given(self, inputs: Inputs, until_min: float) -> Array:
         """Amount put into each state by a time, shape (m, n)."""
@@ -505,12 +546,14 @@ def exposure(
 ) -> dict[str, Exposure]:
     """Peak, time of the peak and areas of each analyte, per person.
 
-    The peak is looked for every `step_min` over 24 h of the first dose (times count from the
-    session's start); the areas are exact.
+    The peak is looked for every `step_min` from the first dose to 8 h after the last, more coarsely
+    for another 16 h and where doses span days (times count from the session's start); the areas are
+    exact.
     """
-    begin = min(d.start_min if isinstance(d, RateSegment) else d.time_min for d in doses)
-    fine = np.arange(begin, begin + 480.0, step_min)
-    coarse = np.arange(begin + 480.0, begin + 1440.0 + 5, 10.0)
+    begin = min(begins_min(d) for d in doses)
+    last = max(ends_min(d) for d in doses) + 480.0
+    fine = np.arange(begin, last, max(step_min, (last - begin) / 5000.0))
+    coarse = np.arange(last, last + 960.0 + 5, 10.0)
     peak = {name: np.full(len(kinetics), -1.0) for name in kinetics.analytes}
     when = {name: np.zeros(len(kinetics)) for name in kinetics.analytes}
     for times in (fine, coarse):
@@ -520,6 +563,12 @@ def exposure(
             higher = top > peak[name]
             peak[name] = np.where(higher, top, peak[name])
             when[name] = np.where(higher, times[at], when[name])
+    # Once more at the very end of each infusion, where its peak is.
+    for at_min in sorted({ends_min(d) for d in doses}):
+        for name, conc in kinetics.at(doses, [at_min]).items():
+            higher = conc[:, 0] > peak[name]
+            peak[name] = np.where(higher, conc[:, 0], peak[name])
+            when[name] = np.where(higher, at_min, when[name])
     whole = kinetics.auc_inf(doses)
     day = kinetics.auc_until(doses, begin + 1440.0)
     return {

@@ -8,16 +8,18 @@ the solver knows a drug's name; a model of your own in the same format works as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from openketamine.pharmacology.expressions import names_in
+from openketamine.pharmacology.expressions import FUNCTIONS, evaluate, names_in
 
 Certainty = Literal["verified", "verified (abstract)", "verified (secondary)", "recalled", "DESIGN"]
 Drug = Literal["racemic", "s-ketamine", "esketamine"]
@@ -49,10 +51,24 @@ COVARIATES = (
 DOSE_NAMES = ("dose_mg", "dose_number")
 
 Expression = Annotated[str, Field(min_length=1)]
+_Place = tuple[str | int, ...]
+
+
+class _FieldError(ValueError):
+    """What is wrong with a model file, and at which field."""
+
+    def __init__(self, place: _Place, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+        self.reason = reason
+
+
+#: What a published figure may be a figure of (see `validation`).
+Metric = Literal["Cmax", "Tmax", "AUCinf", "AUC0-24", "F", "CL", "Vss", "half-life"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(_Part):
@@ -104,6 +120,16 @@ class Variability(_Part):
                 f"omega of {', '.join(self.parameters)} must be a lower triangle with "
                 f"{len(self.parameters)} row(s)"
             )
+        size = len(self.omega)
+        full = np.zeros((size, size))
+        for i, row in enumerate(self.omega):
+            full[i, : i + 1] = full[: i + 1, i] = row
+        # Variances that are zero, and covariances larger than the variances allow.
+        if np.linalg.eigvalsh(full).min() <= 0:
+            raise ValueError(
+                f"omega of {', '.join(self.parameters)} is not a covariance matrix: its variances "
+                "must be above 0 and its covariances smaller than they allow"
+            )
         return self
 
 
@@ -135,10 +161,17 @@ class Entry(_Part):
 
 
 class RouteOfDose(_Part):
-    """How a dose by one route enters the body."""
+    """How a dose by one route enters the body.
+
+    A spray that comes in devices says how much one holds (`device_mg`) and the rest between two
+    (`device_every_min`); each device then counts as a dose of its own. `scale_by_auc_ratio` says
+    which parameters take a published AUC ratio of another drug, so that the parent's AUC by this
+    route changes by just that ratio.
+    """
 
     paths: list[Entry] = Field(min_length=1)
     device_mg: float | None = Field(default=None, gt=0)
+    device_every_min: float = Field(default=0.0, ge=0)
     scale_by_auc_ratio: dict[str, Expression] = Field(default_factory=dict)
     note: str | None = None
 
@@ -162,13 +195,52 @@ class Analyte(_Part):
     meaning: str
 
 
-class Figure(_Part):
-    """A published figure the model is held against, on its page of the documentation."""
+class Given(_Part):
+    """One dose of a study."""
 
-    what: str
-    published: float
+    dose_mg: float | None = Field(default=None, gt=0)
+    dose_mg_per_kg: float | None = Field(default=None, gt=0)
+    route: Route
+    at_min: float = 0.0
+    over_min: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        if (self.dose_mg is None) == (self.dose_mg_per_kg is None):
+            raise ValueError("say either dose_mg or dose_mg_per_kg")
+        return self
+
+
+class Figure(_Part):
+    """A published figure that the model is held against in the documentation.
+
+    `calibrated` figures served to choose a value of the model, so that they prove nothing about it;
+    `model_based` ones are the paper's own model's, so that they prove only that it is carried over
+    rightly. A half-life is that of the decline between the two times of `between_min`.
+    """
+
+    study: str
+    people: str
+    metric: Metric
+    analyte: str
+    given: list[Given] = Field(default_factory=list)
+    published: float = Field(gt=0)
     unit: str
+    spread: str | None = None
+    between_min: tuple[float, float] | None = None
+    calibrated: bool = False
+    model_based: bool = False
     source: str
+    certainty: Certainty
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.metric not in ("CL", "Vss") and not self.given:
+            raise ValueError(f"a {self.metric} needs the doses that were given")
+        if (self.metric == "half-life") != (self.between_min is not None):
+            raise ValueError("between_min belongs to a half-life, and a half-life needs it")
+        return self
 
 
 class Model(_Part):
@@ -183,7 +255,8 @@ class Model(_Part):
     summary: str
     time_unit: Literal["h", "min"]
     reference: dict[str, float]
-    parameters: dict[str, Parameter]
+    studied: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    parameters: dict[str, Parameter] = Field(min_length=1)
     covariates: list[Relation] = Field(default_factory=list)
     variability: list[Variability] = Field(default_factory=list)
     states: list[str] = Field(min_length=1)
@@ -285,47 +358,137 @@ class Model(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for name in self.parameters:
+            if not name.isidentifier() or name in FUNCTIONS | set(COVARIATES) | set(DOSE_NAMES):
+                raise _FieldError(("parameters", name), f"a parameter cannot be called '{name}'")
+        for where, names in (("reference", self.reference), ("studied", self.studied)):
+            for name in names:
+                if name not in COVARIATES and (where, name) != ("studied", "dose_mg"):
+                    raise _FieldError(
+                        (where, name),
+                        f"'{name}' is not a covariate; use {', '.join(COVARIATES)}",
+                    )
+        twice = [n for n in self.all_states if self.all_states.count(n) > 1]
+        if twice:
+            raise _FieldError(("states",), f"'{twice[0]}' is there twice")
         states = set(self.all_states)
         parameters = set(self.parameters)
-        for flow in self.all_flows:
-            for name in (flow.from_, flow.to):
-                if name is not None and name not in states:
-                    raise ValueError(f"a flow names '{name}', which is not a state")
-            self._known(flow.rate, parameters)
-        for relation in self.covariates:
+        entered = states | {chain.name for chain in self.chains}
+        for i, flow in enumerate(self.flows):
+            if flow.from_ not in states:
+                raise _FieldError(("flows", i, "from"), f"'{flow.from_}' is not a state")
+            if flow.to is not None and flow.to not in entered:
+                raise _FieldError(("flows", i, "to"), f"'{flow.to}' is not a state")
+            if flow.to == flow.from_:
+                raise _FieldError(("flows", i, "to"), f"'{flow.to}' cannot flow into itself")
+            self._known(("flows", i, "rate"), flow.rate, parameters)
+        for i, chain in enumerate(self.chains):
+            if chain.to not in entered or chain.to == chain.name:
+                raise _FieldError(("chains", i, "to"), f"'{chain.to}' is not a state")
+            self._known(("chains", i, "rate"), chain.rate, parameters)
+            self._known(("chains", i, "fraction"), chain.fraction, parameters)
+        for i, relation in enumerate(self.covariates):
             if relation.parameter not in parameters:
-                raise ValueError(f"a covariate relation names '{relation.parameter}'")
-            self._known(relation.value, parameters | set(COVARIATES))
+                raise _FieldError(
+                    ("covariates", i, "parameter"), f"'{relation.parameter}' is not a parameter"
+                )
+            at = ("covariates", i, "value")
+            self._known(at, relation.value, parameters | set(COVARIATES))
             missing = names_in(relation.value) & set(COVARIATES) - set(self.reference)
             if missing:
-                raise ValueError(f"the reference person lacks {', '.join(sorted(missing))}")
-        for block in self.variability:
+                raise _FieldError(at, f"the reference person lacks {', '.join(sorted(missing))}")
+        for i, block in enumerate(self.variability):
             for name in block.parameters:
                 if name not in parameters:
-                    raise ValueError(f"variability names '{name}', which is not a parameter")
-        for route in self.routes_of_dose.values():
-            for path in route.paths:
-                if self.entry(path) not in states:
-                    raise ValueError(f"a dose enters '{path.to}', which is not a state")
-                self._known(path.fraction, parameters | set(DOSE_NAMES))
-                for extra in (path.over, path.lag):
+                    raise _FieldError(
+                        ("variability", i, "parameters"), f"'{name}' is not a parameter"
+                    )
+                if block.scale == "logit" and not 0 < self.parameters[name].value < 1:
+                    raise _FieldError(
+                        ("variability", i, "scale"),
+                        f"{name} is {self.parameters[name].value:g}; a logit needs 0 to 1",
+                    )
+        for where, route in self.routes_of_dose.items():
+            for i, path in enumerate(route.paths):
+                at_path = ("routes_of_dose", where, "paths", i)
+                if path.to not in entered:
+                    raise _FieldError((*at_path, "to"), f"'{path.to}' is not a state")
+                self._known((*at_path, "fraction"), path.fraction, parameters | set(DOSE_NAMES))
+                for key, extra in (("over", path.over), ("lag", path.lag)):
                     if extra is not None:
-                        self._known(extra, parameters)
+                        self._known((*at_path, key), extra, parameters)
             for name, text in route.scale_by_auc_ratio.items():
+                at_scale = ("routes_of_dose", where, "scale_by_auc_ratio", name)
                 if name not in parameters:
-                    raise ValueError(f"an interaction scales '{name}', which is not a parameter")
-                self._known(text, parameters | {"auc_ratio"})
-        for analyte in self.analytes.values():
+                    raise _FieldError(at_scale, f"'{name}' is not a parameter")
+                self._known(at_scale, text, parameters | {"auc_ratio"})
+        for name, analyte in self.analytes.items():
             if analyte.state not in states:
-                raise ValueError(f"an analyte names '{analyte.state}', which is not a state")
-            self._known(analyte.volume, parameters)
+                raise _FieldError(("analytes", name, "state"), f"'{analyte.state}' is not a state")
+            self._known(("analytes", name, "volume"), analyte.volume, parameters)
+        for i, figure in enumerate(self.figures):
+            if figure.analyte not in self.analytes:
+                raise _FieldError(
+                    ("figures", i, "analyte"), f"'{figure.analyte}' is not an analyte"
+                )
+            for given in figure.given:
+                if given.route not in self.routes_of_dose:
+                    raise _FieldError(("figures", i, "given"), f"there is no route '{given.route}'")
+        self._computable()
         return self
 
+    def _computable(self) -> None:
+        """Every expression gives a possible value for the reference person."""
+        values: dict[str, Any] = {n: p.value for n, p in self.parameters.items()}
+        values |= self.reference
+        for i, relation in enumerate(self.covariates):
+            value = _one(relation.value, values)
+            if not math.isfinite(value):
+                raise _FieldError(
+                    ("covariates", i, "value"), "gives no number for the reference person"
+                )
+            values[relation.parameter] = value
+        checks: list[tuple[_Place, str, float, float]] = []
+        for i, flow in enumerate(self.flows):
+            checks.append((("flows", i, "rate"), flow.rate, 0.0, math.inf))
+        for i, chain in enumerate(self.chains):
+            checks.append((("chains", i, "rate"), chain.rate, 0.0, math.inf))
+            checks.append((("chains", i, "fraction"), chain.fraction, 0.0, 1.0))
+        for where, route in self.routes_of_dose.items():
+            for i, path in enumerate(route.paths):
+                at = ("routes_of_dose", where, "paths", i)
+                checks.append(((*at, "fraction"), path.fraction, 0.0, 10.0))
+                for key, extra in (("over", path.over), ("lag", path.lag)):
+                    if extra is not None:
+                        checks.append(((*at, key), extra, 0.0, math.inf))
+            for name, text in route.scale_by_auc_ratio.items():
+                at_scale = ("routes_of_dose", where, "scale_by_auc_ratio", name)
+                checks.append((at_scale, text, -math.inf, math.inf))
+        for name, analyte in self.analytes.items():
+            checks.append((("analytes", name, "volume"), analyte.volume, 1e-9, math.inf))
+        known = values | {"dose_mg": 10.0, "dose_number": 1.0, "auc_ratio": 2.0}
+        for place, text, low, high in checks:
+            value = _one(text, known)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise _FieldError(
+                    place,
+                    f"'{text}' is {value:g} for the reference person, which cannot be",
+                )
+
     @staticmethod
-    def _known(text: str, allowed: set[str]) -> None:
-        unknown = names_in(text) - allowed
+    def _known(place: _Place, text: str, allowed: set[str]) -> None:
+        try:
+            unknown = names_in(text) - allowed
+        except ValueError as error:
+            raise _FieldError(place, str(error).rstrip(".")) from None
         if unknown:
-            raise ValueError(f"'{text}' uses {', '.join(sorted(unknown))}, which is not defined")
+            raise _FieldError(
+                place, f"'{text}' uses {', '.join(sorted(unknown))}, which is not defined"
+            )
+
+
+def _one(text: str, values: dict[str, Any]) -> float:
+    return float(evaluate(text, values, 1)[0])
 
 
 def _flow(from_: str | None, to: str | None, rate: str) -> Flow:
@@ -341,20 +504,78 @@ def read_model(path: Path | str) -> Model:
     """A model from a file of your own.
 
     Raises:
-        ValueError: the file does not follow the format; the message says where.
+        ValueError: the file cannot be read or does not follow the format; the message names the
+            file, the line, the field and the reason.
     """
-    return _parse(Path(path).read_text(encoding="utf-8"), str(path))
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"Cannot read the model file {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file in UTF-8.") from None
+    return _parse(text, str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that is there twice is an error, and not the last one wins."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"'{key.value}' is there twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _parse(text: str, where: str) -> Model:
     try:
-        return Model.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not YAML: {error}") from error
+        content = yaml.load(text, _Loader)  # noqa: S506 - derived from the safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f", line {mark.line + 1}" if mark else ""
+        raise ValueError(f"{where}{at}: {error.problem}.") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{where} is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{where} is not a model file: it must have fields such as 'id: my-model'."
+        )
+    try:
+        return Model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ValueError(f"{where}: {at}: {first['msg']}.") from error
+        cause = first.get("ctx", {}).get("error")
+        place: Sequence[str | int] = first["loc"]
+        reason = first["msg"].removeprefix("Value error, ")
+        if isinstance(cause, _FieldError):
+            place, reason = cause.place, cause.reason
+        field = ".".join(str(part) for part in place) or "the file"
+        line = _line_of(text, place)
+        raise ValueError(f"{where}, line {line}: {field}: {reason}.") from error
+
+
+def _line_of(text: str, place: Sequence[str | int]) -> int:
+    """The line of a field, or of the nearest one around it that is there."""
+    node = yaml.compose(text, yaml.SafeLoader)
+    line = 1
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                break
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,14 @@ from openketamine.pharmacology.models import COVARIATES, Certainty, Model, Varia
 
 Array = npt.NDArray[np.float64]
 
+# What a person is asked for, and the covariates that it gives.
+_ASKED = {
+    "Age": ("age_years",),
+    "Weight": ("weight_kg",),
+    "Height": ("height_cm",),
+    "Sex": ("female",),
+    "Ancestry": ("asian", "japanese"),
+}
 SEXES = ("female", "male")
 ANCESTRIES = ("asian", "japanese", "other")
 HEPATIC = ("none", "mild", "moderate", "severe")
@@ -126,13 +134,24 @@ def person_warnings(model: Model, person: Person, route: str) -> tuple[str, ...]
     found = []
     known = person.covariates()
     used = {name for r in model.covariates for name in names_in(r.value) if name in COVARIATES}
-    for name in sorted(used):
-        if known[name] is None:
-            found.append(
-                f"{name.replace('_', ' ').capitalize()} is not known; the model's reference "
-                f"({model.reference[name]:g}) is used."
+    for what, names in _ASKED.items():
+        missing = [name for name in names if name in used and known[name] is None]
+        if missing:
+            reference = ", ".join(
+                f"{name.replace('_', ' ')} {model.reference[name]:g}" for name in missing
             )
+            found.append(f"{what} is not known; the model's reference ({reference}) is used.")
     acting = interactions_of(person, route)
+    if person.ancestry is not None and not used & {"asian", "japanese"}:
+        found.append("Ancestry changes nothing: this model has no such covariate.")
+    for name, (low, high) in model.studied.items():
+        value = known.get(name)
+        if value is not None and not low <= value <= high:
+            what = name.rsplit("_", 1)[0].replace("_", " ").capitalize()
+            found.append(
+                f"{what} {value:g} is outside the people studied ({low:g} to {high:g}); "
+                "the model is carried beyond its data."
+            )
     for interaction in acting:
         found.append(
             f"{interaction.name.capitalize()}: published AUC ratio {interaction.auc_ratio:g} by "
@@ -146,8 +165,11 @@ def person_warnings(model: Model, person: Person, route: str) -> tuple[str, ...]
             found.append(f"{name}: not in the list of interactions; none is applied.")
     if person.hepatic == "severe":
         found.append(
-            "Severe hepatic impairment was not studied; esketamine is not recommended (label)."
+            "Severe hepatic impairment was not studied; esketamine is not recommended (label). "
+            "None is applied."
         )
+    if person.hepatic == "mild":
+        found.append("Mild hepatic impairment: no published ratio; none is applied.")
     if len(acting) > 1:
         found.append("The ratios of several interactions are multiplied, which is a guess.")
     return tuple(found)

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from openketamine.pharmacology.dosing import Dose, RateSegment, total_dose_mg
+from openketamine.pharmacology.dosing import Dose, RateSegment, dose_warnings, total_dose_mg
 from openketamine.pharmacology.kinetics import Exposure, Kinetics, exposure
 from openketamine.pharmacology.models import Model
 from openketamine.pharmacology.people import (
@@ -34,13 +34,33 @@ _METRICS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure read off the curves.
+
+    Attributes:
+        median: of the median person, whose every random effect is at its median. Published tables
+            of a model's predictions are of this person.
+        low, high: ends of the interval over the plausible versions of the person.
+        ensemble_median: the median over those versions. Random effects that bend the curve move it
+            a few percent off the median person's.
+        unit: of all of these.
+    """
+
+    median: float
+    low: float
+    high: float
+    ensemble_median: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a forecast says.
 
     Attributes:
         quantiles: the probabilities of each quantity's rows, such as (0.05, 0.25, 0.5, 0.75, 0.95).
         quantities: name -> (unit, shape (quantiles, t)).
-        analytes: name -> metric -> (typical, low, median, high).
+        analytes: name -> name of the metric -> what was read off.
     """
 
     model: Model
@@ -53,7 +73,7 @@ class Report:
     times_min: Array
     quantiles: tuple[float, ...]
     quantities: dict[str, tuple[str, Array]]
-    analytes: dict[str, dict[str, tuple[float, float, float, float]]]
+    analytes: dict[str, dict[str, Metric]]
 
     def as_json(self) -> dict[str, Any]:
         """For machines: ng/mL, min, ng*h/mL."""
@@ -80,12 +100,12 @@ class Report:
             "analytes": {
                 name: {
                     metric: {
-                        "median": median,
-                        "interval": [low, high],
-                        "typical": typical,
-                        "unit": _METRICS[metric][1],
+                        "median": found.median,
+                        "interval": [found.low, found.high],
+                        "ensemble_median": found.ensemble_median,
+                        "unit": found.unit,
                     }
-                    for metric, (typical, low, median, high) in metrics.items()
+                    for metric, found in metrics.items()
                 }
                 for name, metrics in self.analytes.items()
             },
@@ -109,6 +129,10 @@ def make_report(
     Raises:
         ValueError: the doses do not fit the model, or the times are too many.
     """
+    if step_min > until_min:
+        raise ValueError(
+            "The spacing of the times is longer than the forecast; use a shorter --step."
+        )
     count = int(np.floor(until_min / step_min + 1e-9)) + 1
     if count > 5000:
         raise ValueError(f"{count} times are too many to show; use a longer --step.")
@@ -132,11 +156,11 @@ def make_report(
     analytes = {}
     for name, found_parts in exposures.items():
         metrics = {}
-        for metric, (attribute, _) in _METRICS.items():
+        for metric, (attribute, unit) in _METRICS.items():
             values = np.concatenate([getattr(part, attribute) for part in found_parts])
-            low, median, high = np.quantile(values, [tail, 0.5, 1 - tail])
-            typical = float(getattr(usual[name], attribute)[0])
-            metrics[metric] = (typical, float(low), float(median), float(high))
+            low, middle, high = (float(v) for v in np.quantile(values, [tail, 0.5, 1 - tail]))
+            median = float(getattr(usual[name], attribute)[0])
+            metrics[metric] = Metric(median, low, high, middle, unit)
         analytes[name] = metrics
     return Report(
         model=model,
@@ -145,7 +169,11 @@ def make_report(
         dose_mg=total_dose_mg(doses),
         interval=interval,
         people=people,
-        warnings=(*model.warnings, *person_warnings(model, person, route)),
+        warnings=(
+            *dose_warnings(model, doses),
+            *person_warnings(model, person, route),
+            *model.warnings,
+        ),
         times_min=times,
         quantiles=quantiles,
         quantities=quantities,
@@ -162,10 +190,13 @@ def print_report(report: Report) -> None:
     model = report.model
     console.print(f"[bold]{model.title}[/bold]")
     console.print(
-        f"{report.dose_mg:.4g} mg by {report.route}; {model.matrix} plasma; "
-        f"{report.people} plausible versions of this person"
+        f"{report.dose_mg:.4g} mg by {report.route}; {_of(report.person)}; {model.matrix} plasma; "
+        f"{report.people} plausible versions of this person",
+        markup=False,
     )
-    console.print(f"{model.source.citation} ({model.id}); weakest value: {model.certainty}")
+    console.print(
+        f"{model.source.citation} ({model.id}); weakest value: {model.certainty}", markup=False
+    )
     percent = f"{100 * report.interval:g} %"
     table = Table(title=f"Concentration, ng/mL: median ({percent} interval)", title_justify="left")
     table.add_column("min", justify="right")
@@ -179,15 +210,15 @@ def print_report(report: Report) -> None:
         ]
         table.add_row(f"{report.times_min[i]:g}", *cells)
     console.print(table)
-    summary = Table(title=f"Median ({percent} interval)", title_justify="left")
+    summary = Table(title=f"Median person ({percent} interval)", title_justify="left")
     for heading in ("", "Cmax, ng/mL", "Tmax, min", "AUC to infinity, ng*h/mL", "AUC 0-24 h"):
         summary.add_column(heading, justify="right" if heading else "left")
     for name, metrics in report.analytes.items():
         summary.add_row(
             name,
             *(
-                f"{median:.3g} ({low:.3g}-{high:.3g})"
-                for _, low, median, high in (metrics[m] for m in _METRICS)
+                f"{_figure(found.median)} ({_figure(found.low)}-{_figure(found.high)})"
+                for found in (metrics[m] for m in _METRICS)
             ),
         )
     console.print(summary)
@@ -197,6 +228,21 @@ def print_report(report: Report) -> None:
         console.print(line, markup=False)
     for warning in report.warnings:
         console.print(f"! {warning}", markup=False)
+
+
+def _figure(value: float) -> str:
+    """Three significant digits, and never a power of ten."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _of(person: Person) -> str:
+    parts = [f"{person.age_years:g} years", f"{person.weight_kg:g} kg"]
+    if person.height_cm is not None:
+        parts.append(f"{person.height_cm:g} cm")
+    parts += [part for part in (person.sex, person.ancestry) if part is not None]
+    if person.hepatic not in (None, "none"):
+        parts.append(f"{person.hepatic} hepatic impairment")
+    return ", ".join([*parts, *(f"with {name}" for name in person.drugs)])
 
 
 def plot(
@@ -279,6 +325,30 @@ def describe_model(model: Model) -> dict[str, Any]:
         "certainty": model.certainty,
         "certainties": model.certainties,
         "warnings": list(model.warnings),
+    }
+
+
+def describe_model_fully(model: Model) -> dict[str, Any]:
+    """All that a model's file says and what follows from it, for machines."""
+    return {
+        **describe_model(model),
+        "summary": model.summary,
+        **model.model_dump(
+            mode="json",
+            include={
+                "time_unit",
+                "reference",
+                "studied",
+                "parameters",
+                "covariates",
+                "variability",
+                "analytes",
+                "routes_of_dose",
+                "figures",
+            },
+        ),
+        "states": list(model.all_states),
+        "flows": [flow.model_dump(by_alias=True) for flow in model.all_flows],
     }
 
 
