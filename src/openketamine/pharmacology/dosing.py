@@ -23,6 +23,8 @@ Array = npt.NDArray[np.float64]
 _INFUSED = ("iv", "sc")
 # Well above what is ever given at once to an adult; beyond it a unit has been mistaken.
 _MOST_MG = 3000.0
+# What lasts less is taken as given at once: as a rate it would only cost digits.
+_SHORTEST_MIN = 0.001
 # Doses farther apart than this are of two sessions, and are numbered from 1 again.
 _SESSION_MIN = 240.0
 _MOST_MG_PER_H = 10_000.0
@@ -228,7 +230,7 @@ def elementary_inputs(
                     over = np.full(people, duration)
                 out.target.append(states.index(model.entry(path)))
                 out.start.append(begin)
-                out.duration.append(over)
+                out.duration.append(np.where(over < _SHORTEST_MIN, 0.0, over))
                 out.amount.append(fraction * amount_mg)
                 out.every.append(every)
     shape = (len(out.target), people)

@@ -537,7 +537,9 @@ def simulate_modal(
                             out[a, person, at] = max(out[a, person, at], 0.0)
             if e + 1 < events:
                 for i in range(modes):
-                    z[i] = flow[i] / rate[i] + w[i] * math.exp(-rate[i] * (ends - begins))
+                    # Written so that a high rate over a short time cancels nothing.
+                    gone = -math.expm1(-rate[i] * (ends - begins))
+                    z[i] += (flow[i] / rate[i] - z[i]) * gone
 
 
 @compiled
