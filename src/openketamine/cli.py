@@ -17,6 +17,7 @@ from openketamine import __version__
 _REGISTRARS = (
     "openketamine.site.cli",
     "openketamine.exchange.fhir.cli",
+    "openketamine.exchange.hl7v2.cli",
     "openketamine.pharmacology.cli",
     "openketamine.protocols.cli",
 )

@@ -107,6 +107,7 @@ INSTALLED_APPS = [
     "openketamine.exchange.fhir",
     "openketamine.exchange.documents",
     "openketamine.clinic.outcomes",
+    "openketamine.clinic.devices",
     "openketamine.clinic.sessions",
     "openketamine.clinic.plans",
     "openketamine.clinic.intake",

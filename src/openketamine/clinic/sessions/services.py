@@ -629,6 +629,37 @@ def record_from_monitors(readings: Sequence[MonitorReading]) -> list[Event | Ref
     return outcomes
 
 
+@transaction.atomic
+def retract_readings(
+    actor: User, session: Session, events: Sequence[Event], *, reason: str
+) -> list[Event]:
+    """Take back readings that were never this patient's, each by a correction that names it.
+
+    Raises:
+        Refused: not a role that may, no reason, or one of them is no reading of this session.
+    """
+    _require_role(actor, BEDSIDE, "correct entries")
+    if not reason.strip():
+        raise Refused("A correction needs its reason.", field="reason")
+    for event in events:
+        if event.stream != session.stream or event.kind != "session.vitals_recorded":
+            raise Refused("There is no such reading in this session.")
+    return record.append_many(
+        [
+            record.Entry(
+                actor,
+                session.stream,
+                "session.corrected",
+                {"action": "retract", "reason": reason.strip()},
+                session.person_id,
+                None,
+                corrects=event,
+            )
+            for event in events
+        ]
+    )
+
+
 def _marks(protocol: MonitoringFile, reading: MonitorReading) -> dict[str, dict[str, str]]:
     """What of a monitor's reading cannot be true, or is doubted, each with kind and reason."""
     marks: dict[str, dict[str, str]] = {}

@@ -1,16 +1,24 @@
-"""Referrals by upload."""
+"""Referrals by upload, and vital signs from senders of Observations."""
 
 from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import RawPostDataException, UnreadablePostError
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from openketamine.clinic.accounts.access import allow
+from openketamine.clinic.accounts.access import allow, public
 from openketamine.clinic.accounts.models import Role
+from openketamine.clinic.devices import services as devices
+from openketamine.clinic.devices.models import DeviceToken
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.record import clock
 
+from . import observations
 from .bundle import MAX_BYTES
 from .referrals import ImportSummary, import_referral
 
@@ -66,3 +74,54 @@ def _import(request: HttpRequest, upload: UploadedFile) -> ImportSummary:
         reason = f"{size / 2**20:.0f} MiB is more than the {MAX_BYTES // 2**20} MiB allowed"
         return ImportSummary(name, "refused", place=name, reason=reason)
     return import_referral(request.user, upload.read(), name=name)
+
+
+@public  # no session of a browser: the sender shows its own token
+@csrf_exempt
+def observation(request: HttpRequest) -> HttpResponse:
+    """Take one vital-signs Observation, by the rules of the monitor feed.
+
+    201 stored; 200 known already; 202 taken and held, because it cannot be placed; 400, 401, 413,
+    422 and 503 with the reason. Every answer is an OperationOutcome.
+    """
+    if request.method != "POST":
+        return _outcome(405, "error", "not-supported", "Only POST is answered here.")
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    token = devices.token_of(secret.strip()) if scheme.lower() == "bearer" else None
+    if token is None:
+        answer = _outcome(401, "error", "login", "Show the token of a device that is let in.")
+        answer["WWW-Authenticate"] = 'Bearer realm="OpenKetamine devices"'
+        return answer
+    try:
+        if int(request.headers.get("Content-Length") or 0) > observations.MAX_BYTES:
+            return _outcome(413, "error", "too-long", f"At most {observations.MAX_BYTES} bytes.")
+        raw = request.read(observations.MAX_BYTES + 1)
+    except (ValueError, OSError, UnreadablePostError, RawPostDataException):
+        return _outcome(400, "error", "structure", "The request could not be read.")
+    if len(raw) > observations.MAX_BYTES:
+        return _outcome(413, "error", "too-long", f"At most {observations.MAX_BYTES} bytes.")
+    try:
+        delivery = observations.read(raw, token.device)
+        (receipt,) = devices.receive([delivery])
+    except observations.BadObservation as error:
+        return _outcome(422, "error", error.code, error.text, error.place)
+    except Refused as refusal:
+        return _outcome(422, "error", "business-rule", refusal.message)
+    except DatabaseError:
+        return _outcome(503, "error", "transient", "It cannot be stored now. Send it again.")
+    DeviceToken.objects.filter(pk=token.pk).update(last_used_at=clock.now())
+    if receipt.held:
+        return _outcome(202, "warning", "business-rule", f"Held: {receipt.held_because}")
+    if receipt.stored:
+        return _outcome(201, "information", "informational", "Stored.")
+    if receipt.repeated:
+        return _outcome(200, "information", "duplicate", "Stored already.")
+    return _outcome(202, "warning", "not-supported", "No value that is charted here; kept as seen.")
+
+
+def _outcome(status: int, severity: str, code: str, text: str, place: str = "") -> JsonResponse:
+    return JsonResponse(
+        observations.outcome(severity, code, text, place),
+        status=status,
+        content_type="application/fhir+json",
+    )

@@ -1,0 +1,183 @@
+"""Reads for the screen of devices, with a fixed number of queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max, Min, Prefetch
+
+from openketamine.clinic.record import clock
+from openketamine.clinic.sessions.models import OPEN, Chair, Session
+
+from .models import Assignment, Device, DeviceToken, HeldReading, Why
+from .skew import TOLERATED_S
+
+SILENT_AFTER = timedelta(minutes=3)
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Held:
+    """The readings of one device that wait for one reason."""
+
+    device: Device
+    why: Why
+    explanation: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    last_id: int
+
+    @property
+    def may_attach(self) -> bool:
+        return self.why != Why.WITHDRAWN
+
+
+@dataclass(frozen=True)
+class DeviceRow:
+    """One device as the screen shows it."""
+
+    device: Device
+    assignment: Assignment | None
+    session: Session | None
+    held: list[Held]
+    now: datetime
+
+    @property
+    def silent(self) -> bool:
+        heard = self.device.last_heard_at
+        return heard is None or self.now - heard > SILENT_AFTER
+
+    @property
+    def off(self) -> list[str]:
+        """What the last message had no reading of."""
+        return [label for label, (_, _, state) in self.device.latest.items() if state == "off"]
+
+    @property
+    def values(self) -> list[tuple[str, str, str]]:
+        """(label, value, unit) of the last message, as far as it could be read."""
+        return [
+            (label, value, unit)
+            for label, (value, unit, state) in self.device.latest.items()
+            if state == "value"
+        ]
+
+    @property
+    def clock(self) -> str:
+        """How far the device's clock is off, in words, and what is done about it."""
+        skew = self.device.skew_s
+        if skew is None:
+            return "not known yet: its times are held" if self.device.skew_pending else "not known"
+        if abs(skew) <= TOLERATED_S:
+            return "right"
+        return f"{words(skew)}: times are corrected"
+
+    @property
+    def clock_is_off(self) -> bool:
+        skew = self.device.skew_s
+        return (skew is None and bool(self.device.skew_pending)) or (
+            skew is not None and abs(skew) > TOLERATED_S
+        )
+
+    @property
+    def unconfirmed_number(self) -> bool:
+        """Whether the device names a patient in a way that keeps its readings from the chair."""
+        return self.session is not None and any(group.why == Why.CONFLICT for group in self.held)
+
+
+def words(skew_s: float) -> str:
+    """A clock's offset as people say it: "4 min 10 s slow"."""
+    left = round(abs(skew_s))
+    parts = []
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")):
+        if left >= size and len(parts) < 2:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return f"{' '.join(parts) or '0 s'} {'fast' if skew_s > 0 else 'slow'}"
+
+
+def held_groups(devices: Iterable[Device] | None = None) -> list[Held]:
+    """What is held, by device and reason, the latest first. Two queries."""
+    waiting = HeldReading.objects.filter(settled_at=None)
+    if devices is not None:
+        waiting = waiting.filter(device__in=devices)
+    groups = list(
+        waiting.values("device", "why").annotate(
+            count=Count("pk"), first=Min("at"), last=Max("at"), last_id=Max("pk")
+        )
+    )
+    latest = {
+        held.pk: held
+        for held in HeldReading.objects.filter(
+            pk__in=[group["last_id"] for group in groups]
+        ).select_related("device")
+    }
+    found = [
+        Held(
+            latest[group["last_id"]].device,
+            Why(group["why"]),
+            latest[group["last_id"]].explanation,
+            group["count"],
+            group["first"],
+            group["last"],
+            group["last_id"],
+        )
+        for group in groups
+    ]
+    return sorted(found, key=lambda group: group.last_at, reverse=True)
+
+
+def devices() -> list[DeviceRow]:
+    """Every device, those that need somebody first. Five queries."""
+    held: dict[int, list[Held]] = {}
+    for group in held_groups():
+        held.setdefault(group.device.pk, []).append(group)
+    standing = Assignment.objects.filter(until_at=None).select_related("chair")
+    found = Device.objects.order_by("-last_heard_at").prefetch_related(
+        Prefetch("assignments", standing, to_attr="standing")
+    )[:SHOWN]
+    sessions = {s.chair_id: s for s in open_sessions()}
+    now = clock.now()
+    rows = []
+    for device in found:
+        assignment = next(iter(device.standing), None)
+        session = sessions.get(assignment.chair_id) if assignment else None
+        rows.append(DeviceRow(device, assignment, session, held.get(device.pk, []), now))
+    return sorted(rows, key=lambda row: (not row.held, row.assignment is None, row.device.name))
+
+
+def open_sessions() -> list[Session]:
+    return list(
+        Session.objects.filter(phase__in=OPEN)
+        .select_related("person", "chair")
+        .order_by("chair__position", "chair__name")
+    )
+
+
+def sessions_around(held: Held) -> list[Session]:
+    """The sessions into which held readings may fall: those that ran while they were measured."""
+    return [
+        session
+        for session in Session.objects.filter(opened_at__lte=held.first_at)
+        .select_related("person", "chair")
+        .order_by("-opened_at")[:50]
+        if session.closed_at is None or session.closed_at >= held.last_at
+    ]
+
+
+def recent_sessions() -> list[Session]:
+    """Sessions from which readings may have to be taken back: open, or of the last day."""
+    since = clock.now() - timedelta(hours=24)
+    return list(
+        Session.objects.filter(opened_at__gte=since)
+        .select_related("person", "chair")
+        .order_by("-opened_at")[:100]
+    )
+
+
+def tokens() -> list[DeviceToken]:
+    return list(DeviceToken.objects.select_related("device", "made_by").order_by("-made_at")[:100])
+
+
+def chairs() -> list[Chair]:
+    return list(Chair.objects.all())

@@ -1,0 +1,296 @@
+"""The feed over a real line on this machine: answered means stored, and nobody brings it down."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+
+from openketamine.clinic.devices import services as devices
+from openketamine.clinic.devices.models import Device
+from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+from openketamine.clinic.record.models import Event, Source
+from openketamine.exchange.hl7v2 import intake
+from openketamine.exchange.hl7v2.listener import Limits, Listener, tls_context
+from openketamine.exchange.hl7v2.mllp import frame
+from openketamine.exchange.hl7v2.replay import Sender, code_of, oru
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextlib.contextmanager
+def listening(**options):
+    """A listener on a free port, on a loop of its own."""
+    listener = Listener(port=0, **options)
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+
+    async def begin():
+        await listener.start()
+        ready.set()
+
+    def run():
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(begin())
+        loop.run_forever()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield listener
+    finally:
+        listener._thread.submit(lambda: connection.close()).result(10)
+        asyncio.run_coroutine_threadsafe(listener.stop(), loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture
+def feed():
+    with listening(limits=Limits(message_bytes=20_000, frame_s=0.4, idle_s=5)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def line(feed):
+    with Sender("127.0.0.1", feed.port, attempts=1, timeout_s=10) as sender:
+        yield sender
+
+
+def message(number=1, *, device="MON", at=None, **values):
+    return oru(
+        values or {"SpO2": "98"}, device=device, control_id=str(number), at=at or clock.now()
+    )
+
+
+def stored():
+    events = Event.objects.filter(kind="session.vitals_recorded", source=Source.MONITOR)
+    return list(events.order_by("seq"))
+
+
+@pytest.fixture
+def chair_feed(line, running, nurse):
+    """The monitor MON stands at the chair of the running session."""
+    line.send(message(0))
+    devices.assign(nurse, Device.objects.get(identity="MON"), running.chair)
+    return line
+
+
+def test_it_works(chair_feed, running):
+    assert code_of(chair_feed.send(message(HR="72.5", SpO2="98", NBPSys="128", NBPDias="79"))) == (
+        "AA",
+        "",
+    )
+    (event,) = stored()
+    assert event.stream == running.stream
+    assert event.data["systolic_mmhg"] == 128.0
+    assert event.data["heart_rate_bpm"] == 72.5
+    assert record.verify().intact
+
+
+def test_a_message_that_is_held_is_taken_and_says_why(line):
+    assert code_of(line.send(message())) == ("AA", "The device is not assigned to a chair.")
+
+
+def test_a_message_sent_again_gets_the_same_answer_and_is_stored_once(chair_feed):
+    again = message(5)
+    assert code_of(chair_feed.send(again)) == code_of(chair_feed.send(again)) == ("AA", "")
+    assert len(stored()) == 1
+
+
+def test_what_is_refused_says_why_and_the_line_goes_on(line):
+    assert code_of(line.send(b"hello"))[0] == "AR"
+    code, text = code_of(line.send(message().replace(b"|2.6|", b"|2.9|")))
+    assert (code, "2.9" in text) == ("AR", True)
+    assert code_of(line.send(message()))[0] == "AA"
+
+
+def test_many_messages_at_once_share_commits_and_each_gets_its_own_answer(
+    chair_feed, feed, running
+):
+    Device.objects.get(identity="MON").assignments.update(from_at=running.opened_at)
+
+    def send(number):
+        with Sender("127.0.0.1", feed.port) as sender:
+            for n in range(10):
+                bad = n == 3
+                at = running.opened_at + timedelta(milliseconds=10 + 100 * number + n)
+                raw = b"MSH nonsense" if bad else message(f"{number}-{n}", at=at)
+                answers.append((bad, code_of(sender.send(raw))[0]))
+
+    answers = []
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sorted(answers) == [(False, "AA")] * 72 + [(True, "AR")] * 8
+    assert len(stored()) == 72
+    assert record.verify().intact
+
+
+def test_a_database_that_cannot_store_is_answered_with_ae_and_the_sender_tries_again(
+    chair_feed, monkeypatch
+):
+    def locked(_):
+        raise OperationalError("database is locked")
+
+    again = message(6)
+    with monkeypatch.context() as patch:
+        patch.setattr(intake.devices, "receive", locked)
+        code, text = code_of(chair_feed.send(again))
+    assert (code, "again" in text) == ("AE", True)
+    assert stored() == []
+    assert code_of(chair_feed.send(again))[0] == "AA"
+    assert len(stored()) == 1
+
+
+def test_one_message_that_trips_us_does_not_keep_the_others_out(chair_feed, monkeypatch):
+    receive = devices.receive
+
+    def trip(deliveries):
+        if any(d.control_id == "bad" for d in deliveries):
+            raise RuntimeError("a fault of ours")
+        return receive(deliveries)
+
+    monkeypatch.setattr(intake.devices, "receive", trip)
+    names = {"one": "97", "bad": "98", "two": "99"}
+    batch = [(message(name, SpO2=spo2), clock.now()) for name, spo2 in names.items()]
+    assert [answer.code for answer in intake.take(batch)] == ["AA", "AE", "AA"]
+    assert len(stored()) == 2
+
+
+def raw_line(feed):
+    return socket.create_connection(("127.0.0.1", feed.port), 10)
+
+
+def test_bytes_between_messages_and_a_frame_in_pieces_are_no_trouble(chair_feed, feed):
+    with raw_line(feed) as plain:
+        data = b"\r\nrubbish" + frame(message(7)) + b"\r\n" + frame(message(8))
+        for byte in range(0, len(data), 50):
+            plain.sendall(data[byte : byte + 50])
+        got = b""
+        while got.count(b"\x1c") < 2:
+            got += plain.recv(4096)
+    assert got.count(b"MSA|AA|") == 2
+
+
+def test_a_truncated_frame_stores_nothing_and_the_line_is_closed(chair_feed, feed):
+    with raw_line(feed) as plain:
+        plain.sendall(frame(message(9))[:-40])
+        assert plain.recv(100) == b""  # after frame_s
+    assert stored() == []
+    assert feed.counts["timeouts"] == 1
+
+
+def test_a_slow_sender_that_keeps_a_frame_open_for_ever_is_let_go(chair_feed, feed):
+    began = time.monotonic()
+    with raw_line(feed) as plain, contextlib.suppress(OSError):
+        for byte in frame(message(10)):
+            plain.sendall(bytes([byte]))
+            plain.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                if plain.recv(10) == b"":
+                    break
+    assert time.monotonic() - began < 5
+    assert stored() == []
+
+
+def test_a_message_beyond_the_limit_is_refused_and_the_line_closed(feed):
+    with raw_line(feed) as plain:
+        plain.sendall(b"\x0bMSH|" + b"x" * 30_000)
+        got = b""
+        while data := plain.recv(4096):
+            got += data
+    assert b"MSA|AR|" in got
+    assert feed.counts["bad frames"] == 1
+
+
+def test_more_lines_than_the_limit_are_turned_away():
+    with listening(limits=Limits(lines=2)) as feed:
+        kept = [raw_line(feed) for _ in range(2)]
+        for plain in kept:
+            plain.sendall(frame(b"hello"))
+            assert b"MSA|AR" in plain.recv(4096)
+        with raw_line(feed) as third, contextlib.suppress(ConnectionResetError):
+            assert third.recv(10) == b""
+        [plain.close() for plain in kept]
+        with Sender("127.0.0.1", feed.port) as sender:
+            assert code_of(sender.send(b"hello"))[0] == "AR"
+
+
+def test_a_sender_that_leaves_before_its_answer_does_no_harm(chair_feed, feed):
+    for number in range(20):
+        with raw_line(feed) as plain:
+            plain.sendall(frame(message(f"gone-{number}")))
+    assert code_of(chair_feed.send(message("here")))[0] == "AA"
+
+
+def test_when_it_is_stopped_it_answers_what_it_has_taken(running, nurse):
+    with listening() as feed:
+        with Sender("127.0.0.1", feed.port) as sender:
+            assert code_of(sender.send(message(1)))[0] == "AA"
+        port = feed.port
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), 2)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for this machine, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(cert)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("no openssl on this machine")
+    return str(cert), str(key)
+
+
+def test_over_tls_only_devices_with_a_certificate_get_in_where_that_is_asked(certificate):
+    cert, key = certificate
+    with listening(tls=tls_context(cert, key, cert)) as feed:
+        known = ssl.create_default_context(cafile=cert)
+        known.load_cert_chain(cert, key)
+        with Sender("127.0.0.1", feed.port, tls=known, attempts=1) as sender:
+            assert code_of(sender.send(message()))[0] == "AA"
+        unknown = ssl.create_default_context(cafile=cert)
+        with (
+            Sender("127.0.0.1", feed.port, tls=unknown, attempts=1, timeout_s=5) as sender,
+            pytest.raises(OSError, match=r".*"),
+        ):
+            sender.send(message())
+        with (
+            Sender("127.0.0.1", feed.port, attempts=1, timeout_s=5) as sender,
+            pytest.raises(OSError, match=r".*"),
+        ):
+            sender.send(message())
+
+
+def test_a_night_of_real_numerics_goes_in_whole(chair_feed, running, shared_data):
+    """The first hours of a recorded night, into the past of a session that began before it."""
+    from openketamine.exchange.hl7v2.replay import read_rows, replay
+
+    rows = read_rows(shared_data / "vitals" / "icu_numerics_60f.csv")[:60]
+    began = clock.now() - timedelta(hours=4)
+    type(running).objects.filter(pk=running.pk).update(opened_at=began)
+    Device.objects.get(identity="MON").assignments.update(from_at=began)
+    counts = replay(
+        rows, chair_feed.send, device="MON", speed=1e9, as_now=False, sleep=lambda _: None
+    )
+    assert counts == {"AA": 60}
+    dropouts = sum(not float(row.values["SpO2"] or 0) for row in rows)
+    assert dropouts > 10
+    assert sum("spo2_percent" in event.data for event in stored()) == 60 - dropouts
+    assert not any(0.0 in event.data.values() for event in stored())
