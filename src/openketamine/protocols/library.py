@@ -196,6 +196,8 @@ def load(overlay: Path | Overlay | None = None, *, base: Path | None = None) -> 
     Raises:
         ProtocolError: a file is broken; the message is `file:line: reason`.
     """
+    if base is None and not overlay:
+        return _own()
     texts = _own_texts() if base is None else _in_folder(base, lambda: _texts(base))
     if not isinstance(overlay, Path):
         return _in_folder(base, lambda: _load(texts, overlay or None))
@@ -217,6 +219,11 @@ def _in_folder(folder: Path | None, act: Callable[[], T]) -> T:
         if folder is None or not (folder / error.file).is_file():
             raise
         raise ProtocolError(str(folder / error.file), error.line, error.reason) from error
+
+
+@cache
+def _own() -> Library:
+    return _load(_own_texts(), None)
 
 
 @lru_cache(maxsize=16)
