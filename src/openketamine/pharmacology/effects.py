@@ -125,6 +125,7 @@ class Effects(_Part):
             "their intervals are widened for it.",
             "Effects of other medicines taken that day (such as clonidine or benzodiazepines) are "
             "not forecast.",
+            "Readiness to go home is a forecast; a person releases, by the clinic's own criteria.",
         )
 
 
