@@ -61,15 +61,9 @@ class Spread(_Part):
 
 
 class HeldAgainst(_Part):
-    """A published figure; `fitted` where the relation was fitted to it, else it is a check.
-
-    `measure` names how `effect_checks` works it out; `within` is what it has to lie in, where the
-    relation claims to reproduce the figure.
-    """
+    """A published figure; `fitted` where the relation was fitted to it, else it is a check."""
 
     what: str
-    measure: str
-    within: tuple[float, float] | None = None
     published: float
     unit: str
     source: str
@@ -125,7 +119,6 @@ class Effects(_Part):
             "their intervals are widened for it.",
             "Effects of other medicines taken that day (such as clonidine or benzodiazepines) are "
             "not forecast.",
-            "Readiness to go home is a forecast; a person releases, by the clinic's own criteria.",
         )
 
 

@@ -142,7 +142,6 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "openketamine.clinic.accounts.access.AccessMiddleware",
-    "openketamine.clinic.policy.queries.GoverningMiddleware",
     "openketamine.site.failures.DatabaseFailureMiddleware",
 ]
 
@@ -230,6 +229,7 @@ def _closed_on(text: str) -> frozenset[date]:
 OPEN_WEEKDAYS = _open_days(os.environ.get("OPENKETAMINE_OPEN_DAYS", "mon,tue,wed,thu,fri"))
 CLOSED_ON = _closed_on(os.environ.get("OPENKETAMINE_CLOSED_ON", ""))
 USE_I18N = True
+LOCALE_PATHS = [Path(__file__).parent / "locale"]
 
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True

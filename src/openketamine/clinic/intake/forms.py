@@ -32,6 +32,7 @@ class QuestionnaireForm(forms.Form):
                 required=False,
                 widget=forms.NumberInput({"step": "any" if instrument.scoring == "mean" else 1}),
             )
+            self.fields["total"].is_answer = True  # type: ignore[attr-defined]
         flagged = {rule.item for rule in instrument.red_flags}
         for number, item in enumerate(instrument.items, start=1):
             if not only_total or item.id in flagged:

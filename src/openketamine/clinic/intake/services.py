@@ -1,7 +1,7 @@
 """The acts of intake: ask, review what alarms, judge, sign."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.people.services import assign_team, move_to
-from openketamine.clinic.policy.queries import library, stamp
+from openketamine.clinic.policy.queries import library
 from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
@@ -58,6 +58,7 @@ def record_response(
     session_number: int | None = None,
     source: Source = Source.HAND,
     language: str = "en",
+    finished: bool = True,
 ) -> InstrumentResponse:
     """Keep a filled-in questionnaire. An alarming answer opens a safety review at once.
 
@@ -69,6 +70,7 @@ def record_response(
         total: what the clinic's own licensed form came to, in place of its answers; `answers` are
             then those that can alarm.
         language: in which the questions were put.
+        finished: False while the patient may still change an answer: only the alarm is kept.
 
     Raises:
         Refused: the instrument or occasion is unknown, an answer is missing or impossible, or a
@@ -87,6 +89,7 @@ def record_response(
         )
     except ValueError as error:
         raise Refused(str(error)) from error
+    complete = score.complete and finished
     if score.unanswered and not score.red_flags:
         count = len(score.unanswered)
         raise Refused(
@@ -97,7 +100,9 @@ def record_response(
     occasions = {o.id: o for o in library().measurements.occasions}
     if occasion not in occasions and occasion != VISIT:
         raise Refused(f"There is no occasion {occasion!r}: one of {', '.join(occasions)}.")
-    result = score.in_words(definition)
+    if not complete:
+        score = replace(score, total=None, band=None, subscores={})
+    result = score.in_words(definition) if complete else "not complete"
     event = record.append(
         actor,
         course.stream,
@@ -110,11 +115,11 @@ def record_response(
             "total_entered": total is not None,
             "band": score.band,
             "subscores": dict(score.subscores),
-            "result": result if score.complete else f"{result}, an answer alarmed",
+            "result": result if complete else f"{result}, an answer alarmed",
             "language": language,
             "occasion": occasion,
             "session_number": session_number,
-            **stamp(),
+            "library": library().version,
         },
         person_id=course.person_id,
         occurred_at=taken_at,
@@ -125,7 +130,7 @@ def record_response(
         course=course,
         instrument=instrument,
         answers=dict(answers),
-        complete=score.complete,
+        complete=complete,
         total=score.total,
         band=score.band or "",
         subscores=dict(score.subscores),
@@ -231,7 +236,7 @@ def record_history(actor: User, course: Course, answers: Mapping[str, Any]) -> M
         actor,
         course.stream,
         "intake.history_taken",
-        {"answers": clean, **stamp()},
+        {"answers": clean, "library": library().version},
         person_id=course.person_id,
     )
     _enter_screening(actor, course)
@@ -297,7 +302,7 @@ def decide_finding(
             "finding": asdict(finding),
             "decision": decision,
             "reason": reason.strip(),
-            **stamp(),
+            "library": library().version,
         },
         person_id=course.person_id,
     )
@@ -353,7 +358,8 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
             "note": note.strip(),
             "facts": screening.facts,
             "findings": screening.findings,
-            **stamp(),
+            "library": current.version,
+            "library_digest": current.digest,
         },
         person_id=course.person_id,
     )

@@ -16,7 +16,7 @@ from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.people.models import Course, Stage
-from openketamine.clinic.policy.queries import current_approval, library
+from openketamine.clinic.policy.queries import library
 
 from . import queries, services
 from .forms import (
@@ -105,7 +105,6 @@ def _show_screening(
             "signed": signed,
             "form": form or SignScreeningForm(),
             "library": library(),
-            "approval": current_approval(),
             "reviews": queries.open_safety_reviews(course),
         },
         status=status,
@@ -151,7 +150,13 @@ def questionnaires(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     return render(
         request,
         "intake/questionnaires.html",
-        {"course": course, "person": course.person, "planned": planned, "others": others},
+        {
+            "course": course,
+            "person": course.person,
+            "planned": planned,
+            "others": others,
+            "reviews": queries.open_safety_reviews(course),
+        },
     )
 
 

@@ -149,6 +149,7 @@ def _record(request: FormRequest, *, language: str, sent: bool = False) -> Instr
         session_number=request.session_number,
         source=Source.PATIENT,
         language=language if language in instrument.translations else "en",
+        finished=sent,
     )
 
 
