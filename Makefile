@@ -27,6 +27,7 @@ format: setup-dev ## Put the code into its house style
 
 docs: setup-dev ## Write the generated pages of the documentation anew
 	$(BIN)/python docs/generate_models.py
+	$(BIN)/python docs/generate_effects.py
 	$(BIN)/python docs/generate_protocols.py
 
 requirements: ## Compile the pinned, hashed requirements (needs uv)

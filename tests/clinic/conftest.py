@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.intake import services as intake
 from openketamine.clinic.people import services as people
@@ -95,14 +96,14 @@ NO_HISTORY = {
     else "none"
     if name == "hepatic_impairment"
     else False
-    for _, _, questions in library().history_sections()
+    for _, _, questions in protocols.load().history_sections()
     for name in [fact.id for fact in questions]
 } | {"failed_adequate_trials": 3}
 
 PHQ9 = {f"q{n}": 2 for n in range(1, 9)} | {"q9": 0}
 GAD7 = {f"q{n}": 1 for n in range(1, 8)}
 CHECK = {
-    "confirmed": {item.item: True for item in library().monitoring["IV"].presession},
+    "confirmed": {item.item: True for item in protocols.load().monitoring["IV"].presession},
     "weight_kg": 82.0,
     "vitals": {
         "systolic_mmhg": 128,
@@ -114,7 +115,7 @@ CHECK = {
     "escort_relation": "sister",
     "medicines_today": "sertraline 100 mg at 7",
 }
-HOME = {c.fact: True for c in library().discharge["IV"].criteria if c.question}
+HOME = {c.fact: True for c in protocols.load().discharge["IV"].criteria if c.question}
 
 
 @pytest.fixture

@@ -67,9 +67,9 @@ def test_it_says_what_to_expect_before_the_start():
         assert np.isfinite(quantity.values).all(), name
     assert 12 < median(forecast, "systolic_mmhg", 40) - 128 < 20
     marks = forecast.milestones()
-    order = [marks[name].median_min for name in ("onset", "peak", "wearing_off")]
+    order = [mark.median_min for mark in marks.values()]
+    assert list(marks) == ["onset", "peak", "wearing_off", "recovered", "ready_to_go_home"]
     assert order == sorted(order)
-    assert marks["recovered"].median_min <= marks["ready_to_go_home"].median_min
     assert 38 <= marks["peak"].median_min <= 43
 
 
@@ -155,6 +155,20 @@ def test_a_pause_is_followed_and_what_was_learned_is_kept():
     assert median(paused, "systolic_mmhg", 54) > 150
     stopped = begun().update([RateSegment(0, 16, 61.5)], readings)
     assert median(stopped, "systolic_mmhg", 54) < median(paused, "systolic_mmhg", 54) - 8
+
+
+def test_a_forecast_of_days_has_a_coarser_grid_and_the_same_curves():
+    long, usual = begun(horizon_min=4320), begun()
+    for name in ("ketamine", "systolic_mmhg", "p_dissociation"):
+        assert median(long, name, 40) == pytest.approx(median(usual, name, 40), rel=0.05)
+    assert 0 < median(long, "norketamine", 1440) < median(long, "norketamine", 480)
+
+
+def test_the_rise_is_the_drugs_part_of_a_vital_sign():
+    rises = begun().rises([0, 40, 240])
+    assert rises["systolic_mmhg"].values[2, 0] == 0
+    assert rises["systolic_mmhg"].mean[1] == pytest.approx(16, abs=1.5)
+    assert abs(rises["systolic_mmhg"].values[2, 2]) < 3
 
 
 def test_a_faster_rate_raises_what_is_ahead_and_not_what_was():

@@ -112,6 +112,75 @@ def test_json_holds_what_another_program_needs() -> None:
     )
 
 
+def test_json_holds_effects_milestones_and_chances() -> None:
+    said = ["--pressure", "128/79", "--pulse", "72"]
+    found = forecast(*INFUSION, *PERSON, *said)
+    quantities = found["quantities"]
+    units = {name: quantity["unit"] for name, quantity in quantities.items()}
+    assert units == {
+        "ketamine": "ng/mL",
+        "norketamine": "ng/mL",
+        "effect_site": "ng/mL",
+        "systolic_mmhg": "mmHg",
+        "diastolic_mmhg": "mmHg",
+        "heart_rate_bpm": "/min",
+        "p_dissociation": "probability",
+        "p_strong_dissociation": "probability",
+        "p_sedation": "probability",
+        "p_nausea": "probability",
+        "p_clear": "probability",
+        "systolic_rise_mmhg": "mmHg",
+        "diastolic_rise_mmhg": "mmHg",
+        "heart_rate_rise_bpm": "/min",
+    }
+    for quantity in quantities.values():
+        rows = list(quantity["quantiles"].values())
+        assert len(rows) == 5
+        assert all(len(row) == len(found["times_min"]) for row in rows)
+    assert 12 < quantities["systolic_rise_mmhg"]["quantiles"]["0.5"][8] < 20
+    assert list(found["milestones"]) == [
+        "onset",
+        "peak",
+        "wearing_off",
+        "recovered",
+        "ready_to_go_home",
+    ]
+    low, high = found["milestones"]["ready_to_go_home"]["interval_min"]
+    assert low <= found["milestones"]["ready_to_go_home"]["median_min"] <= high
+    assert 0.3 < found["chances"]["dissociation"] < 0.9
+    assert found["peaks"]["systolic_mmhg"]["median"] > 130
+    assert any("Fitted to published figures" in warning for warning in found["warnings"])
+    assert not any("No baseline" in warning for warning in found["warnings"])
+
+
+def test_without_a_baseline_it_says_whose_pressure_it_shows() -> None:
+    found = forecast(*INFUSION, *PERSON)
+    assert any("No baseline" in warning for warning in found["warnings"])
+
+
+def test_beyond_a_week_concentrations_are_shown_alone() -> None:
+    found = forecast(*INFUSION, *PERSON, "--until", "200h", "--step", "1h")
+    assert set(found["quantities"]) == {"ketamine", "norketamine"}
+    assert "milestones" not in found
+    assert any("at most a week" in warning for warning in found["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--pressure", "128"], "Cannot read --pressure 128. Write systolic and diastolic"),
+        (["--pressure", "79/128"], "A pressure of 79/128 is not possible"),
+        (["--pulse", "fast"], "Cannot read --pulse fast. Write a number alone"),
+        (["--pulse", "7"], "--pulse must be from 20 to 250"),
+    ],
+)
+def test_an_impossible_baseline_is_one_line(wrong: list[str], says: str) -> None:
+    done = run("forecast", *INFUSION, *PERSON, *wrong)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+
+
 def test_the_median_of_the_spray_is_its_published_table() -> None:
     doses = [["--dose", f"28mg@{5 * i}"] for i in range(3)]
     for devices, cmax, auc in ((1, 43.8, 147.3), (2, 72.5, 254.7), (3, 101.0, 362.2)):

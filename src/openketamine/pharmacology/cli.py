@@ -19,7 +19,7 @@ _RATE = re.compile(
     rf"^({_NUMBER})\s*(mg|ug|mcg|µg)(/kg)?/(h|min)@({_NUMBER})-({_NUMBER})\s*(min|h)?$"
 )
 _SPAN = re.compile(rf"^({_NUMBER})\s*(min|h)$")
-_SUCH_AS = {"--weight": "82", "--age": "43", "--height": "170"}
+_SUCH_AS = {"--weight": "82", "--age": "43", "--height": "170", "--pulse": "72"}
 _MG = {"mg": 1.0, "ug": 0.001, "mcg": 0.001, "µg": 0.001}
 _MIN = {"min": 1.0, "h": 60.0, None: 1.0}
 
@@ -35,7 +35,7 @@ def register(subparsers: Any) -> None:
 
     forecast = subparsers.add_parser(
         "forecast",
-        help="forecast the concentrations of a session for one person",
+        help="forecast a session for one person: concentrations and effects",
         description="Forecast a session: what is given, to whom, and what to expect.",
         epilog="Example: openketamine forecast --drug racemic --route iv --dose 0.5mg/kg "
         "--over 40min --weight 82 --age 43 --sex female",
@@ -55,6 +55,8 @@ def register(subparsers: Any) -> None:
     add("--height", help="cm")
     add("--sex", help="female or male")
     add("--ancestry", help="asian, japanese or other, where a model has that covariate")
+    add("--pressure", help="before the dose, such as 128/79 (mmHg)")
+    add("--pulse", help="before the dose, beats per minute")
     add("--hepatic", help="impairment of the liver: none, mild, moderate or severe")
     add("--with", dest="medicines", action="append", default=[], help="another medicine; repeat")
     add("--model", help="a model's id, or a model file of your own (see `openketamine models`)")
@@ -132,6 +134,7 @@ def _forecast(arguments: argparse.Namespace) -> int:
         people=_whole(arguments.people, "--people", 1, 100_000),
         interval=_number(arguments.interval, "--interval", 1, 99.9) / 100,
         seed=_whole(arguments.seed, "--seed", 0, 2**32 - 1),
+        baseline=_baseline(arguments),
     )
     quiet = False
     if arguments.csv:
@@ -259,6 +262,28 @@ def _model(name: str) -> Model:
 
     own = name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name
     return read_model(name) if own else load_model(name)
+
+
+def _baseline(arguments: argparse.Namespace) -> dict[str, float]:
+    """Vital signs before the dose, as far as they were said."""
+    found: dict[str, float] = {}
+    if arguments.pressure is not None:
+        match = re.match(r"^(\d{2,3})/(\d{2,3})$", arguments.pressure)
+        if match is None:
+            raise ValueError(
+                f"Cannot read --pressure {arguments.pressure}. Write systolic and diastolic, "
+                "such as 128/79."
+            )
+        systolic, diastolic = (float(part) for part in match.groups())
+        if not 30 <= diastolic < systolic <= 300:
+            raise ValueError(
+                f"A pressure of {arguments.pressure} is not possible. Write systolic and "
+                "diastolic, such as 128/79."
+            )
+        found |= {"systolic_mmhg": systolic, "diastolic_mmhg": diastolic}
+    if arguments.pulse is not None:
+        found["heart_rate_bpm"] = _number(arguments.pulse, "--pulse", 20, 250)
+    return found
 
 
 def _span(text: str, option: str) -> float:

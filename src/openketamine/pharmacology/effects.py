@@ -61,9 +61,15 @@ class Spread(_Part):
 
 
 class HeldAgainst(_Part):
-    """A published figure; `fitted` where the relation was fitted to it, else it is a check."""
+    """A published figure; `fitted` where the relation was fitted to it, else it is a check.
+
+    `measure` names how `effect_checks` works it out; `within` is what it has to lie in, where the
+    relation claims to reproduce the figure.
+    """
 
     what: str
+    measure: str
+    within: tuple[float, float] | None = None
     published: float
     unit: str
     source: str
@@ -119,6 +125,7 @@ class Effects(_Part):
             "their intervals are widened for it.",
             "Effects of other medicines taken that day (such as clonidine or benzodiazepines) are "
             "not forecast.",
+            "Readiness to go home is a forecast; a person releases, by the clinic's own criteria.",
         )
 
 

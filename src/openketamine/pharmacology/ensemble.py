@@ -56,6 +56,8 @@ _DEGENERATE = 0.3
 _FORGET = 0.1
 # An assay that has nothing to do with the model's residual error.
 _STRAY_ASSAY = (0.05, 6.0)
+# Points of the grid, at most about so many.
+_GRID_POINTS = 900
 # Doses given longer ago than this count from then on.
 _LOOK_BACK_MIN = 1440.0
 _FORMAT = 1
@@ -285,6 +287,7 @@ class Ensemble:
         self._start: Versions | None = None
         self.doses: tuple[Dose | RateSegment, ...] = ()
         self.grid_min: Array = np.empty(0)
+        self.step_min = 1.0
         self.taken: list[Reading] = []
         self.artefact: list[float] = []
         self.moves = 0
@@ -294,9 +297,11 @@ class Ensemble:
         """Back to before any reading; curves are worked out anew if the doses or grid differ."""
         begins = min(d.start_min if isinstance(d, RateSegment) else d.time_min for d in doses)
         first = math.floor(max(min(begins, 0.0), -_LOOK_BACK_MIN))
-        grid = np.arange(first, math.ceil(horizon_min) + 1, dtype=np.float64)
+        # Minute by minute over a session; coarser where somebody looks days ahead.
+        step = max(1, math.ceil((horizon_min - first) / _GRID_POINTS))
+        grid = first + step * np.arange(math.ceil((horizon_min - first) / step) + 1.0)
         if self._start is None or tuple(doses) != self.doses or len(grid) != len(self.grid_min):
-            self.doses, self.grid_min = tuple(doses), grid
+            self.doses, self.grid_min, self.step_min = tuple(doses), grid, float(step)
             if self._kinetics is None:
                 self._kinetics = self._kinetics_of(self.prior.spread(self._drawn))
             self._start = self._curves(self._drawn, self._kinetics)
@@ -329,7 +334,7 @@ class Ensemble:
 
     def at(self, curve: Singles, time_min: float) -> Singles:
         """A curve of the grid at any time, straight between its points; 0 before it, shape (n,)."""
-        place = time_min - self.grid_min[0]
+        place = (time_min - self.grid_min[0]) / self.step_min
         if place < 0:
             return np.zeros(curve.shape[1], dtype=np.float32)
         low = min(int(place), curve.shape[0] - 1)
@@ -386,7 +391,9 @@ class Ensemble:
             kinetics = self._kinetics_of(effects)
         conc = kinetics.at(self.doses, self.grid_min)
         own = members(self.effects, effects[:, -len(EFFECT_NORMALS) :])
-        site = effect_site(self.effects, self.model, conc[self.model.parent], 1.0, own.pace)
+        site = effect_site(
+            self.effects, self.model, conc[self.model.parent], self.step_min, own.pace
+        )
         shape = rise_shape(self.effects, site)
         return Versions(
             normals=normals,

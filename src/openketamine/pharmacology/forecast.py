@@ -41,6 +41,10 @@ Singles = npt.NDArray[np.float32]
 PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _UNITS = {"systolic_mmhg": "mmHg", "diastolic_mmhg": "mmHg", "heart_rate_bpm": "/min"}
 _STEP_MIN = 5.0
+# Of the peak of the effect site, gone when it is wearing off.
+_WORN_OFF = 0.25
+#: How far ahead a forecast can look.
+LONGEST_MIN = 10_080.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class Forecast:
                 of routes that the model covers.
             n: plausible versions of the person, 64 to 65535.
             carried: what `carry_over` returned after an earlier session.
-            horizon_min: how far ahead to look, at most two days; grows with the readings.
+            horizon_min: how far ahead to look, at most a week; grows with the readings.
 
         Raises:
             ValueError: no dose, a route the model lacks, an impossible baseline, or `carried` is
@@ -174,8 +178,8 @@ class Forecast:
         """
         if not 64 <= n <= 65_535:
             raise ValueError(f"Ask for 64 to 65535 versions of the person, not {n}.")
-        if not (math.isfinite(horizon_min) and 1 <= horizon_min <= 2880):
-            raise ValueError("The horizon of a forecast is from 1 to 2880 minutes.")
+        if not (math.isfinite(horizon_min) and 1 <= horizon_min <= LONGEST_MIN):
+            raise ValueError(f"The horizon of a forecast is from 1 to {LONGEST_MIN:g} minutes.")
         _check(model, planned_doses)
         unknown = sorted(set(baseline) - set(SIGNALS))
         if unknown:
@@ -307,15 +311,38 @@ class Forecast:
             sheet.times, tuple(float(p) for p in wanted), {name: found[name] for name in names}
         )
 
+    def rises(
+        self,
+        times_min: npt.ArrayLike | None = None,
+        *,
+        probabilities: Sequence[float] = PROBABILITIES,
+    ) -> dict[str, Quantity]:
+        """How far the drug raises each vital sign: the part of it that follows the effect site."""
+        sheet = self._sheet(times_min)
+        found = {}
+        for k, name in enumerate(SIGNALS):
+            moments = self._moments(k)
+            gain = moments[2] + np.sqrt(np.maximum(moments[5], 0)) * self._normals(k, 3)[2]
+            rise = sheet.shape * gain
+            order = np.argsort(rise, axis=1)
+            reached = np.cumsum(self._weight[order], axis=1)
+            rows = np.empty((len(probabilities), len(sheet.times)))
+            for q, probability in enumerate(probabilities):
+                at = (reached < probability * reached[:, -1:]).sum(axis=1).clip(0, len(gain) - 1)
+                column = np.take_along_axis(order, at[:, None], axis=1)
+                rows[q] = np.take_along_axis(rise, column, axis=1)[:, 0]
+            found[name] = Quantity(_UNITS[name], rows, rise @ self._weight)
+        return found
+
     def milestones(
         self, *, interval: float = 0.9, earliest_home_min: float = 0.0
     ) -> dict[str, Milestone]:
         """When to expect onset, peak, wearing_off, recovered and ready_to_go_home.
 
-        onset: the effect is first felt; peak: of the effect site; wearing_off: half of that peak
-        is gone; recovered: below the thresholds of dissociation and sedation for good, all doses
-        given; ready_to_go_home: recovered, and pressure back near its resting level for good, and
-        not before `earliest_home_min`. A forecast, never a release: a person releases.
+        onset: the effect is first felt; peak: of the effect site; wearing_off: a quarter of that
+        peak is gone; recovered: wearing off, and below the thresholds of dissociation and sedation
+        for good, all doses given; ready_to_go_home: recovered, and pressure back near its resting
+        level for good, and not before `earliest_home_min`. A forecast: a person releases.
 
         Args:
             interval: width of the interval; 0.9 for 5 to 95 %.
@@ -335,14 +362,14 @@ class Forecast:
             )
             settled = np.maximum(settled, rows)
         given = max(_finish(dose) for dose in ensemble.doses)
-        recovered = np.maximum(ahead[marks[3]], given)
+        recovered = np.maximum(np.maximum(ahead[marks[3]], ahead[marks[2]]), given)
         home = np.maximum(np.maximum(recovered, ahead[settled]), earliest_home_min)
         happens = {
             "onset": (ahead[marks[0]], marks[0] >= 0),
             "peak": (ahead[marks[1]], np.ones(ensemble.n, dtype=bool)),
             "wearing_off": (ahead[marks[2]], marks[2] < last),
-            "recovered": (recovered, marks[3] < last),
-            "ready_to_go_home": (home, np.maximum(marks[3], settled) < last),
+            "recovered": (recovered, marks[2:].max(axis=0) < last),
+            "ready_to_go_home": (home, np.maximum(marks[2:].max(axis=0), settled) < last),
         }
         return {
             name: _milestone(times, known, self._weight, interval)
@@ -554,7 +581,9 @@ class Forecast:
             felt = ensemble.effects["going home"].value("onset_share") * dissociated
             site = versions.site * np.float32(ensemble.model.s_fraction)
             self._marks = np.empty((4, ensemble.n), dtype=np.int64)
-            kernels.landmarks(site, felt, np.minimum(dissociated, sedated), self._marks)
+            kernels.landmarks(
+                site, felt, np.minimum(dissociated, sedated), 1 - _WORN_OFF, self._marks
+            )
         return self._marks
 
 
@@ -595,3 +624,69 @@ def _milestone(
         return Milestone(chance, None, None, None)
     low, middle, high = interval_of(times[happens], weights[happens], interval)
     return Milestone(min(chance, 1.0), middle, low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What to expect of a session besides concentrations in plasma.
+
+    Attributes:
+        quantities: name -> (unit, shape (quantiles, t)): effect site, vital signs and their rise,
+            and probabilities.
+        milestones, peaks, chances: of `Forecast`.
+        warnings: of the effects alone.
+    """
+
+    quantities: dict[str, tuple[str, Array]]
+    milestones: dict[str, Milestone]
+    peaks: dict[str, Peak]
+    chances: dict[str, float]
+    warnings: tuple[str, ...]
+
+
+def outlook(
+    model: Model,
+    person: Person,
+    doses: Sequence[Dose | RateSegment],
+    times_min: Array,
+    *,
+    baseline: Mapping[str, float | None],
+    quantiles: Sequence[float],
+    interval: float,
+    people: int,
+    seed: int,
+) -> Outlook:
+    """The effects of a session before it begins, for a report.
+
+    Args:
+        times_min: shape (t,), from 0 and up to `LONGEST_MIN`.
+        quantiles: rising; the rows of each quantity.
+        people: versions of the person; at least 64 and at most 8,192 are used.
+    """
+    forecast = Forecast.start(
+        model,
+        person,
+        baseline,
+        doses,
+        seed=seed,
+        n=min(max(people, 64), 8192),
+        horizon_min=max(float(times_min[-1]), 240.0),
+    )
+    curves = forecast.quantiles(times_min, probabilities=quantiles).quantities
+    rises = forecast.rises(times_min, probabilities=quantiles)
+    quantities = {
+        name: (found.unit, found.values)
+        for name, found in curves.items()
+        if name not in model.analytes
+    }
+    for name, found in rises.items():
+        stem, unit = name.rsplit("_", 1)
+        quantities[f"{stem}_rise_{unit}"] = (found.unit, found.values)
+    plain = (*model.warnings, *person_warnings(model, person, doses[0].route))
+    return Outlook(
+        quantities,
+        forecast.milestones(interval=interval),
+        forecast.peaks(interval=interval),
+        forecast.chances(),
+        tuple(warning for warning in forecast.warnings if warning not in plain),
+    )

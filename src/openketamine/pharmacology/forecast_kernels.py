@@ -434,13 +434,15 @@ def settles(
 
 
 @compiled
-def landmarks(site: Singles, felt: Array, clear: Array, out: npt.NDArray[np.int64]) -> None:
+def landmarks(
+    site: Singles, felt: Array, clear: Array, left: float, out: npt.NDArray[np.int64]
+) -> None:
     """Where each version's effect-site curve first and last passes its levels.
 
     Args:
         site: (t, n); felt, clear: (n,) levels.
         out: (4, n) written: first row above `felt` (-1 never), row of the peak, first row after it
-            at or below half the peak, first row from which it stays at or below `clear`.
+            at or below `left` of the peak, first row from which it stays at or below `clear`.
     """
     count, n = site.shape
     for i in range(n):
@@ -453,7 +455,7 @@ def landmarks(site: Singles, felt: Array, clear: Array, out: npt.NDArray[np.int6
             if out[0, i] < 0 and site[t, i] > felt[i]:
                 out[0, i] = t
         t = out[1, i]
-        while t < count and site[t, i] > 0.5 * top:
+        while t < count and site[t, i] > left * top:
             t += 1
         out[2, i] = t
         t = count

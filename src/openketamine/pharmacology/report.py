@@ -1,9 +1,9 @@
-"""A forecast of concentrations put together for a reader: table, plot, CSV, PNG, JSON."""
+"""A forecast put together for a reader: table, plot, CSV, PNG, JSON."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openketamine.pharmacology.dosing import Dose, RateSegment, dose_warnings, total_dose_mg
+from openketamine.pharmacology.forecast import LONGEST_MIN, Outlook, outlook
 from openketamine.pharmacology.kinetics import Exposure, Kinetics, exposure
 from openketamine.pharmacology.models import Model
 from openketamine.pharmacology.people import (
@@ -59,8 +60,9 @@ class Report:
 
     Attributes:
         quantiles: the probabilities of each quantity's rows, such as (0.05, 0.25, 0.5, 0.75, 0.95).
-        quantities: name -> (unit, shape (quantiles, t)).
+        quantities: name -> (unit, shape (quantiles, t)): the analytes, then the effects.
         analytes: name -> name of the metric -> what was read off.
+        effects: what to expect; None where the times reach farther than effects are forecast.
     """
 
     model: Model
@@ -74,6 +76,7 @@ class Report:
     quantiles: tuple[float, ...]
     quantities: dict[str, tuple[str, Array]]
     analytes: dict[str, dict[str, Metric]]
+    effects: Outlook | None
 
     def as_json(self) -> dict[str, Any]:
         """For machines: ng/mL, min, ng*h/mL."""
@@ -109,7 +112,31 @@ class Report:
                 }
                 for name, metrics in self.analytes.items()
             },
+            **({} if self.effects is None else _expected(self.effects)),
         }
+
+
+def _expected(effects: Outlook) -> dict[str, Any]:
+    return {
+        "milestones": {
+            name: {
+                "probability": found.probability,
+                "median_min": found.median_min,
+                "interval_min": [found.low_min, found.high_min],
+            }
+            for name, found in effects.milestones.items()
+        },
+        "peaks": {
+            name: {
+                "median": found.median,
+                "interval": [found.low, found.high],
+                "median_min": found.median_min,
+                "interval_min": [found.low_min, found.high_min],
+            }
+            for name, found in effects.peaks.items()
+        },
+        "chances": {name.replace(" ", "_"): chance for name, chance in effects.chances.items()},
+    }
 
 
 def make_report(
@@ -123,8 +150,12 @@ def make_report(
     people: int,
     interval: float,
     seed: int,
+    baseline: Mapping[str, float | None] | None = None,
 ) -> Report:
-    """Forecast the concentrations of a session and what is read off them.
+    """Forecast a session: concentrations, what is read off them, and effects.
+
+    Args:
+        baseline: vital signs before the dose, see `Forecast.start`.
 
     Raises:
         ValueError: the doses do not fit the model, or the times are too many.
@@ -162,6 +193,21 @@ def make_report(
             median = float(getattr(usual[name], attribute)[0])
             metrics[metric] = Metric(median, low, high, middle, unit)
         analytes[name] = metrics
+    effects = None
+    beyond = ("Effects are forecast for at most a week; shorten --until to see them.",)
+    if until_min <= LONGEST_MIN:
+        effects = outlook(
+            model,
+            person,
+            doses,
+            times,
+            baseline=baseline or {},
+            quantiles=quantiles,
+            interval=interval,
+            people=people,
+            seed=seed,
+        )
+        quantities |= effects.quantities
     return Report(
         model=model,
         person=person,
@@ -173,11 +219,13 @@ def make_report(
             *dose_warnings(model, doses),
             *person_warnings(model, person, route),
             *model.warnings,
+            *(beyond if effects is None else effects.warnings),
         ),
         times_min=times,
         quantiles=quantiles,
         quantities=quantities,
         analytes=analytes,
+        effects=effects,
     )
 
 
@@ -200,13 +248,13 @@ def print_report(report: Report) -> None:
     percent = f"{100 * report.interval:g} %"
     table = Table(title=f"Concentration, ng/mL: median ({percent} interval)", title_justify="left")
     table.add_column("min", justify="right")
-    for name in report.quantities:
+    for name in model.analytes:
         table.add_column(name, justify="right")
     every = max(1, round(len(report.times_min) / 12))
     for i in range(0, len(report.times_min), every):
         cells = [
             f"{rows[2, i]:.1f} ({rows[0, i]:.1f}-{rows[4, i]:.1f})"
-            for _, rows in report.quantities.values()
+            for _, rows in (report.quantities[name] for name in model.analytes)
         ]
         table.add_row(f"{report.times_min[i]:g}", *cells)
     console.print(table)
@@ -222,12 +270,39 @@ def print_report(report: Report) -> None:
             ),
         )
     console.print(summary)
+    if report.effects is not None:
+        console.print(_effects_table(report, report.effects, percent))
     name, (_, rows) = next(iter(report.quantities.items()))
     console.print(f"{name}, ng/mL: [bold]•[/bold] median, ░ {percent} interval")
     for line in plot(report.times_min, rows[0], rows[2], rows[4]):
         console.print(line, markup=False)
     for warning in report.warnings:
         console.print(f"! {warning}", markup=False)
+
+
+def _effects_table(report: Report, effects: Outlook, percent: str) -> Any:
+    from rich.table import Table
+
+    table = Table(title=f"What to expect: median ({percent} interval)", title_justify="left")
+    table.add_column("")
+    table.add_column("", justify="right")
+    for name, found in effects.milestones.items():
+        when = "hardly ever"
+        if found.median_min is not None:
+            when = f"{found.median_min:.0f} min ({found.low_min:.0f}-{found.high_min:.0f})"
+            if found.probability < 0.995:
+                when += f", if at all ({100 * found.probability:.0f} %)"
+        table.add_row(name.replace("_", " "), when)
+    for name in ("systolic_rise_mmhg", "diastolic_rise_mmhg", "heart_rate_rise_bpm"):
+        unit, rows = report.quantities[name]
+        at = int(rows[2].argmax())
+        table.add_row(
+            f"rise of {name.split('_rise')[0].replace('_', ' ')} at {report.times_min[at]:g} min",
+            f"{rows[2, at]:+.0f} {unit} ({rows[0, at]:+.0f} to {rows[4, at]:+.0f})",
+        )
+    for name, chance in effects.chances.items():
+        table.add_row(f"{name} at any time", f"{100 * chance:.0f} %")
+    return table
 
 
 def _figure(value: float) -> str:
@@ -292,9 +367,8 @@ def write_png(report: Report, path: Path) -> None:
         ) from None
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.subplots()
-    for (name, (_, rows)), colour in zip(
-        report.quantities.items(), ("#0b6e6e", "#5b6770", "#9aa5ab"), strict=False
-    ):
+    for name, colour in zip(report.model.analytes, ("#0b6e6e", "#5b6770", "#9aa5ab"), strict=False):
+        _, rows = report.quantities[name]
         axes.fill_between(report.times_min, rows[0], rows[4], color=colour, alpha=0.15, lw=0)
         axes.plot(report.times_min, rows[2], color=colour, label=name)
     axes.set_xlabel("Time, min")

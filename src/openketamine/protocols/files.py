@@ -161,6 +161,10 @@ def read(file: File, model: type[M]) -> M:
             place.append(last)
         path = ".".join(str(part) for part in place)
         where = _deepest(file.node, first["loc"])
+        if first["type"] == "extra_forbidden":  # the key, not what stands under it
+            above = _deepest(file.node, first["loc"][:-1])
+            keys = above.value if isinstance(above, yaml.MappingNode) else ()
+            where = next((key for key, _ in keys if key.value == str(last)), where)
         raise file.error(where, f"{path}: {reason}" if path else reason) from error
 
 

@@ -196,17 +196,22 @@ def load(overlay: Path | Overlay | None = None, *, base: Path | None = None) -> 
     Raises:
         ProtocolError: a file is broken; the message is `file:line: reason`.
     """
-    texts = _own_texts() if base is None else _in_folder(base, lambda: _texts(base))
-    if not isinstance(overlay, Path):
-        return _in_folder(base, lambda: _load(texts, overlay or None))
-    laid = _in_folder(overlay, lambda: Overlay.read(overlay))
+    if isinstance(overlay, Path):
+        return _load_folder(overlay, base)
+    if base is None:
+        return _load(_own_texts(), overlay) if overlay else _own()
+    return _in_folder(base, lambda: _load(_texts(base), overlay or None))
+
+
+def _load_folder(path: Path, base: Path | None) -> Library:
+    overlay = _in_folder(path, lambda: Overlay.read(path))
     try:
-        return _in_folder(base, lambda: _load(texts, laid or None))
+        return load(overlay, base=base)
     except ProtocolError as error:
-        if error.file not in dict(laid.files):
+        if error.file not in dict(overlay.files):
             raise
-        path = overlay if overlay.is_file() else overlay / error.file
-        raise ProtocolError(str(path), error.line, error.reason) from error
+        broken = path if path.is_file() else path / error.file
+        raise ProtocolError(str(broken), error.line, error.reason) from error
 
 
 def _in_folder(folder: Path | None, act: Callable[[], T]) -> T:
@@ -217,6 +222,11 @@ def _in_folder(folder: Path | None, act: Callable[[], T]) -> T:
         if folder is None or not (folder / error.file).is_file():
             raise
         raise ProtocolError(str(folder / error.file), error.line, error.reason) from error
+
+
+@cache
+def _own() -> Library:
+    return _load(_own_texts(), None)
 
 
 @lru_cache(maxsize=16)

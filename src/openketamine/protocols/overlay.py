@@ -50,6 +50,14 @@ class Overlay:
         found = sorted(path.rglob("*.yaml"))
         return cls(tuple((file.relative_to(path).as_posix(), _text(file)) for file in found))
 
+    def joined(self) -> str:
+        """All files as one text, each part saying which file of the library it is about."""
+        parts = []
+        for name, text in self.files:
+            stated = re.search(r"^overlays:", text, re.MULTILINE)
+            parts.append(text.strip() if stated else f"overlays: {name}\n{text.strip()}")
+        return "\n---\n".join(part.removeprefix("---\n") for part in parts) + "\n"
+
     @property
     def digest(self) -> str:
         """SHA-256 of names and texts."""

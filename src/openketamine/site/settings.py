@@ -142,6 +142,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "openketamine.clinic.accounts.access.AccessMiddleware",
+    "openketamine.clinic.policy.queries.GoverningMiddleware",
     "openketamine.site.failures.DatabaseFailureMiddleware",
 ]
 

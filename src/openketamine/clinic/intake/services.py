@@ -12,7 +12,7 @@ from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.people.services import assign_team, move_to
-from openketamine.clinic.policy.queries import library
+from openketamine.clinic.policy.queries import library, stamp
 from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
@@ -119,7 +119,7 @@ def record_response(
             "language": language,
             "occasion": occasion,
             "session_number": session_number,
-            "library": library().version,
+            **stamp(),
         },
         person_id=course.person_id,
         occurred_at=taken_at,
@@ -236,7 +236,7 @@ def record_history(actor: User, course: Course, answers: Mapping[str, Any]) -> M
         actor,
         course.stream,
         "intake.history_taken",
-        {"answers": clean, "library": library().version},
+        {"answers": clean, **stamp()},
         person_id=course.person_id,
     )
     _enter_screening(actor, course)
@@ -302,7 +302,7 @@ def decide_finding(
             "finding": asdict(finding),
             "decision": decision,
             "reason": reason.strip(),
-            "library": library().version,
+            **stamp(),
         },
         person_id=course.person_id,
     )
@@ -358,8 +358,7 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
             "note": note.strip(),
             "facts": screening.facts,
             "findings": screening.findings,
-            "library": current.version,
-            "library_digest": current.digest,
+            **stamp(),
         },
         person_id=course.person_id,
     )

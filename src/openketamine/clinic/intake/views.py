@@ -16,7 +16,7 @@ from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.people.models import Course, Stage
-from openketamine.clinic.policy.queries import library
+from openketamine.clinic.policy.queries import current_approval, library
 
 from . import queries, services
 from .forms import (
@@ -105,6 +105,7 @@ def _show_screening(
             "signed": signed,
             "form": form or SignScreeningForm(),
             "library": library(),
+            "approval": current_approval(),
             "reviews": queries.open_safety_reviews(course),
         },
         status=status,

@@ -6,6 +6,7 @@ from django.db import models
 
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.record import clock
 
 
@@ -43,6 +44,8 @@ class Session(models.Model):
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="sessions")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="sessions")
     chair = models.ForeignKey(Chair, on_delete=models.PROTECT, related_name="sessions")
+    # The signed policy that governs it to its end: one that is signed meanwhile governs the next.
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="sessions")
     phase = models.CharField(max_length=12, choices=Phase.choices, default=Phase.CHECK)
     opened_at = models.DateTimeField(default=clock.now)
     closed_at = models.DateTimeField(null=True)

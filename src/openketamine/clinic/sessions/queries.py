@@ -4,6 +4,7 @@ import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.shortcuts import get_object_or_404
@@ -12,10 +13,10 @@ from django.utils import timezone
 from openketamine.clinic.intake.models import SafetyReview
 from openketamine.clinic.people.models import Allergy
 from openketamine.clinic.plans.models import Consent, PlannedSession
-from openketamine.clinic.policy.queries import library
+from openketamine.clinic.policy.queries import library_under, stamp
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
-from openketamine.protocols import discharge
+from openketamine.protocols import Library, discharge
 from openketamine.protocols.schema import MonitoringFile
 
 from . import alerts
@@ -37,8 +38,15 @@ def session_for_screen(session_id: uuid.UUID) -> Session:
     allergies = Prefetch("person__allergys", Allergy.objects.order_by("display"))
     return get_object_or_404(
         Session.objects.select_related(
-            "person", "course", "chair", "planned__plan"
-        ).prefetch_related(allergies),
+            "person",
+            "course",
+            "chair",
+            "planned__plan",
+            "approval__approved_by",
+            "approval__overlay",
+        )
+        .defer("approval__entries", "approval__overlay__text")
+        .prefetch_related(allergies),
         pk=session_id,
     )
 
@@ -58,14 +66,24 @@ def free_chairs() -> list[Chair]:
     return list(Chair.objects.filter(~Exists(taken)))
 
 
+def library_of(session: Session) -> Library:
+    """The protocols that govern this session: those signed when it was opened, as of that day."""
+    return library_under(session.approval_id, timezone.localdate(session.opened_at))
+
+
+def stamp_of(session: Session) -> dict[str, Any]:
+    """What governs its findings, to be kept with them."""
+    return stamp(session.approval_id)
+
+
 def protocol_of(session: Session) -> MonitoringFile:
     """The monitoring protocol of this session's route."""
-    return library().monitoring[session.course.route]
+    return library_of(session).monitoring[session.course.route]
 
 
 def alerts_of(session: Session, timeline: Timeline, now: datetime) -> list[alerts.Alert]:
     """Every alert of a session that stands now."""
-    return alerts.alerts(timeline, protocol_of(session), library().alarms, now)
+    return alerts.alerts(timeline, protocol_of(session), library_of(session).alarms, now)
 
 
 @dataclass(frozen=True)
@@ -200,7 +218,7 @@ def assess_discharge(
     session: Session, timeline: Timeline, answers: dict[str, bool], now: datetime
 ) -> discharge.DischargeAssessment:
     """How each criterion stands: figures from the record, the rest from the person who asks."""
-    protocol = library().discharge[session.course.route]
+    protocol = library_of(session).discharge[session.course.route]
     asked = {c.fact for c in protocol.criteria if c.question}
     stated = {name: value for name, value in answers.items() if name in asked}
     return discharge.assess(protocol, {**stated, **discharge_facts(timeline, now)})

@@ -9,7 +9,6 @@ from django.conf import settings
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.intake.queries import open_safety_reviews
-from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record.models import Source
 from openketamine.protocols import discharge, monitoring
 from openketamine.protocols.schema import MonitoringFile
@@ -191,7 +190,7 @@ def next_vitals_at(timeline: Timeline, protocol: MonitoringFile) -> datetime | N
 
 def home_not_before(session: Session, timeline: Timeline, now: datetime) -> datetime | None:
     """The earliest moment at which the clinic's policy lets the patient go. Not a forecast."""
-    criteria = library().discharge[session.course.route].criteria
+    criteria = queries.library_of(session).discharge[session.course.route].criteria
     wait = next((c.at_least for c in criteria if c.fact == "minutes_since_end"), None)
     if wait is None:
         return None

@@ -20,6 +20,7 @@ from openketamine.clinic.people.models import Course, MeasurementKind, Stage
 from openketamine.clinic.people.services import check_plausible, move_to, record_measurement
 from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
@@ -150,13 +151,15 @@ def _require_open(session: Session, written_for: datetime | None = None) -> Sess
     return session
 
 
-def _require_treatable(course: Course) -> None:
-    require_signed_policy()
+def _require_treatable(course: Course) -> Approval:
+    """The signature under which this course may be treated now."""
+    approval = require_signed_policy()
     require_no_open_safety_review(course)
     if plans.consent_in_force(course) is None:
         raise Refused("No consent is in force. Without it nothing can be given.")
     if plans.plan_in_force(course) is None:
         raise Refused("The plan is not in force: a second person has to check the dose first.")
+    return approval
 
 
 def _require_same_plan(session: Session) -> None:
@@ -196,7 +199,7 @@ def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
     _require_role(actor, BEDSIDE, "open sessions")
     record.lock()
     planned = PlannedSession.objects.select_related("course", "person", "plan").get(pk=planned.pk)
-    _require_treatable(planned.course)
+    approval = _require_treatable(planned.course)
     if planned.cancelled_at or planned.done_at or hasattr(planned, "session"):
         raise Refused("This session was opened or cancelled already.")
     if (taken := Session.objects.filter(chair=chair, closed_at=None).first()) is not None:
@@ -204,7 +207,11 @@ def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
     if Session.objects.filter(person=planned.person, closed_at=None).exists():
         raise Refused("Another session of this patient is still open. Close it first.")
     session = Session.objects.create(
-        planned=planned, course=planned.course, person=planned.person, chair=chair
+        planned=planned,
+        course=planned.course,
+        person=planned.person,
+        chair=chair,
+        approval=approval,
     )
     planned.started_at = session.opened_at
     planned.save(update_fields=["started_at"])
@@ -224,8 +231,7 @@ def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
             "duration_min": plan.duration_min,
             "rate_mg_per_h": plan.rate_mg_per_h,
             "concentration_mg_per_ml": plan.concentration_mg_per_ml,
-            "policy": library().policy_digest,
-            "library": library().version,
+            **queries.stamp_of(session),
         },
     )
     return session
@@ -286,7 +292,7 @@ def complete_check(
         if name not in readings:
             raise Refused("The baseline needs pressure, heart rate and SpO2.", field=name)
     plan = session.planned.plan
-    limit = library().regimens[plan.regimen].limit("dose_mg_per_kg")
+    limit = queries.library_of(session).regimens[plan.regimen].limit("dose_mg_per_kg")
     per_kg = plan.dose_mg / weight_kg
     if not limit.minimum <= round(per_kg, 2) <= limit.maximum:
         raise Refused(
@@ -320,7 +326,7 @@ def complete_check(
 
 def _pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
     """The pre-dose pressure rule that these readings trip, in words, or nothing."""
-    for file in library().eligibility:
+    for file in queries.library_of(session).eligibility:
         for rule in file.rules:
             if rule.ref == "PR-1" and session.course.route in file.routes:
                 holds, _ = evaluate(rule.when, readings)
@@ -466,7 +472,7 @@ def change_rate(
     plan = session.planned.plan
     if not rate_mg_per_h > 0:
         raise Refused("A rate is above zero. To hold the pump, pause it.", field="rate_mg_per_h")
-    shortest_min = library().regimens[plan.regimen].limit("duration_min").minimum
+    shortest_min = queries.library_of(session).regimens[plan.regimen].limit("duration_min").minimum
     fastest = round(plan.dose_mg / shortest_min * 60, 1)
     if rate_mg_per_h > max(fastest, plan.rate_mg_per_h):
         raise Refused(
@@ -853,6 +859,7 @@ def acknowledge_alert(
             "priority": alert.priority,
             "statement": alert.statement,
             "reason": reason.strip(),
+            **queries.stamp_of(session),
         },
         client_id=client_id,
     )
@@ -875,7 +882,7 @@ def call_emergency(
     """
     _require_role(actor, ENTRY, "call emergencies")
     session = _require_open(session)
-    labels = {item.id: item.label for item in library().alarms.emergency.signs}
+    labels = {item.id: item.label for item in queries.library_of(session).alarms.emergency.signs}
     if sign not in labels:
         raise Refused("Choose a sign from the list.", field="sign")
     return _append(
@@ -1065,6 +1072,7 @@ def discharge(
             "escort_name": escort_name.strip(),
             "given_mg": round(timeline.given_mg(now), 2),
             "note": note.strip(),
+            **queries.stamp_of(session),
         },
         client_id=client_id,
     )

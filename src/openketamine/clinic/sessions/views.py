@@ -19,7 +19,7 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.intake.queries import all_open_safety_reviews
 from openketamine.clinic.plans.models import PlannedSession
-from openketamine.clinic.policy.queries import current_approval, library
+from openketamine.clinic.policy.queries import current_approval
 from openketamine.clinic.record import clock
 
 from . import forms, live, queries, screen, services
@@ -177,7 +177,7 @@ def session_discharge(request: HttpRequest, session_id: uuid.UUID) -> HttpRespon
     check = queries.timeline_of(found).check
     form = forms.DischargeForm(
         request.POST or None,
-        protocol=library().discharge[found.course.route],
+        protocol=queries.library_of(found).discharge[found.course.route],
         initial={"escort_name": check["escort"]["name"] if check else ""},
     )
     if request.method == "POST" and _done(

@@ -12,12 +12,11 @@ from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.plans.models import Consent
 from openketamine.clinic.plans.services import arithmetic
-from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions.models import Session
-from openketamine.clinic.sessions.queries import timeline_of
+from openketamine.clinic.sessions.queries import protocol_of, timeline_of
 from openketamine.clinic.sessions.wording import describe
 
 from .render import PdfUnavailable, pdf
@@ -90,9 +89,7 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             "given_ml": round(given_mg / plan.concentration_mg_per_ml, 2),
             "wasted_mg": round(max(timeline.programmed_mg - given_mg, 0.0), 1),
             "confirmed": [
-                item.question
-                for item in library().monitoring[session.course.route].presession
-                if item.item in confirmed
+                item.question for item in protocol_of(session).presession if item.item in confirmed
             ],
             # Each event as it was first entered, beside what the corrections make of it.
             "entries": [
@@ -106,9 +103,7 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             ],
             "sketch": vitals_sketch(timeline),
             "consent": session.course.consents.order_by("-signed_at").first(),
-            "approval": Approval.objects.filter(digest=timeline.opened.get("policy"))
-            .select_related("approved_by")
-            .first(),
+            "approval": session.approval,
         },
         name=f"session-{session.person.mrn}-{session.planned.number}",
     )

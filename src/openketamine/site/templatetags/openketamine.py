@@ -7,9 +7,12 @@ from typing import Any
 from django import template
 from django.forms.boundfield import BoundField
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from openketamine.clinic.policy import queries as policy
+from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.record import clock
 
 register = template.Library()
@@ -113,14 +116,39 @@ def sparkline(values: Sequence[float], label: str) -> SafeString:
 
 
 @register.simple_tag
-def authority(item: Any, source: str = "") -> SafeString:
-    """Under which authority a statement stands: never a proposal dressed as a guideline."""
+def authority(item: Any, source: str = "", approval: Approval | None = None) -> SafeString:
+    """Under which authority a statement stands: never a proposal dressed as a guideline.
+
+    With an approval, clinic policy says who approved it, and when.
+    """
+    signed = f", {_approved(approval)}" if approval and item.authority == "clinic policy" else ""
     return format_html(
-        '<span class="authority">{} · {}{}</span>',
+        '<span class="authority">{}{} · {}{}</span>',
         item.authority,
+        signed,
         {"DESIGN": "proposal, not published"}.get(item.certainty, item.certainty),
         format_html(" · {}", source) if source else "",
     )
+
+
+def _approved(approval: Approval) -> str:
+    day = date_format(timezone.localtime(approval.approved_at), "j F Y")
+    version = f"version {approval.overlay.number} " if approval.overlay else ""
+    return f"{version}approved by {approval.approved_by} on {day}"
+
+
+@register.simple_tag
+def policy_in_force(approval: Approval | None = None) -> SafeString:
+    """On whose signature the clinic's own figures stand: that of a session, or today's."""
+    approval = approval or policy.current_approval()
+    signed = _approved(approval) if approval else "not signed"
+    return format_html('<p class="authority">Clinic policy, {}.</p>', signed)
+
+
+@register.simple_tag
+def policy_state(version: Any, now: Any, waiting: Any) -> str:
+    """Where a version of the clinic's own text stands."""
+    return policy.state_of(version, now, waiting)
 
 
 @register.filter

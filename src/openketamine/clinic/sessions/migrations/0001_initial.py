@@ -13,6 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('people', '0001_initial'),
         ('plans', '0001_initial'),
+        ('policy', '0001_initial'),
     ]
 
     operations = [
@@ -34,6 +35,7 @@ class Migration(migrations.Migration):
                 ('phase', models.CharField(choices=[('check', 'Check'), ('ready', 'Ready to start'), ('infusion', 'Infusion'), ('paused', 'Paused'), ('recovery', 'Recovery'), ('discharged', 'Discharged'), ('cancelled', 'Cancelled')], default='check', max_length=12)),
                 ('opened_at', models.DateTimeField(default=openketamine.clinic.record.clock.now)),
                 ('closed_at', models.DateTimeField(null=True)),
+                ('approval', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='policy.approval')),
                 ('chair', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='treatment_sessions.chair')),
                 ('course', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='people.course')),
                 ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='people.person')),
