@@ -29,6 +29,7 @@ class Patient:
     person: Person
     normals: np.ndarray
     pace: float
+    resting: np.ndarray
     gain: np.ndarray
 
     @classmethod
@@ -44,6 +45,8 @@ class Patient:
             person,
             rng.standard_normal((1, len(random_effects(model)))),
             float(np.exp(spread * rng.standard_normal())),
+            # Clinics take people near the usual; narrower than what the forecast allows for.
+            rng.multivariate_normal(vital.resting_mean, 0.5 * vital.resting_person_cov),
             rng.multivariate_normal(vital.gain_mean, vital.gain_person_cov),
         )
 
@@ -83,8 +86,7 @@ def session(
     site = effect_site(effects, patient.model, plasma, 1.0, patient.pace)
     shape = rise_shape(effects, site)[0]
     gain = rng.multivariate_normal(patient.gain, vital.gain_occasion_cov)
-    # Clinics take people near the usual; narrower than what the forecast allows for.
-    resting = rng.multivariate_normal(vital.resting_mean, vital.resting_cov * 0.5)
+    resting = rng.multivariate_normal(patient.resting, vital.resting_occasion_cov)
     keep = np.exp(-1.0 / vital.wandering_min)
     wandering = np.empty((3, len(times)))
     now = rng.multivariate_normal(np.zeros(3), vital.wandering_cov)

@@ -275,7 +275,8 @@ class Signals:
         gain_mean: rise at the reference, shape (3,).
         gain_person_cov, gain_occasion_cov: of the gains, shape (3, 3); the person's holds what is
             not known of all people, too.
-        resting_mean, resting_cov: of the resting level, shape (3,) and (3, 3).
+        resting_mean: resting level, shape (3,).
+        resting_person_cov, resting_occasion_cov: between people and from day to day, shape (3, 3).
         wandering_cov: stationary covariance of the wandering, shape (3, 3).
         wandering_min: its time constant.
         reading_sd: error of a sound reading, shape (3,).
@@ -285,10 +286,16 @@ class Signals:
     gain_person_cov: Array
     gain_occasion_cov: Array
     resting_mean: Array
-    resting_cov: Array
+    resting_person_cov: Array
+    resting_occasion_cov: Array
     wandering_cov: Array
     wandering_min: float
     reading_sd: Array
+
+    @property
+    def resting_cov(self) -> Array:
+        """Of the resting level of somebody not seen before, shape (3, 3)."""
+        return self.resting_person_cov + self.resting_occasion_cov
 
 
 def signals(effects: Effects) -> Signals:
@@ -312,7 +319,8 @@ def signals(effects: Effects) -> Signals:
         resting_mean=np.array(
             [r.value(f"resting_{u}") for r, u in zip(relations, units, strict=True)]
         ),
-        resting_cov=covariance(sds("occasion", "resting level")),
+        resting_person_cov=covariance(sds("person", "resting level")),
+        resting_occasion_cov=covariance(sds("occasion", "resting level")),
         wandering_cov=covariance(sds("moment", "wandering")),
         wandering_min=relations[0].value("wandering_min"),
         reading_sd=sds("moment", "reading"),

@@ -47,6 +47,8 @@ Singles = npt.NDArray[np.float32]
 #: Scores that staff record and a forecast learns from.
 SCORES = ("dissociation_0_10", "sedation_moaas", "nausea_0_10")
 
+# What is usual in a person besides random effects; the last six numbers of each Gaussian.
+_USUAL = (*(f"resting {name}" for name in SIGNALS), *(f"gain {name}" for name in SIGNALS))
 _MOVES = 2
 # How far a move goes: 0 stays, 1 draws anew from the prior.
 _MOVE = 0.35
@@ -87,7 +89,8 @@ class Prior:
         names: of every column of the standard normals.
         lasting: columns that stay from day to day.
         mean, factor: of those learned before, shape (k,) and (k, k); `learned` are their columns.
-        gain_mean, gain_slope, gain_cov: the gains given those, shape (3,), (3, k), (3, 3).
+        usual_mean, usual_slope, usual_cov: the person's resting levels and gains (rows as
+            `_USUAL`) given those, shape (6,), (6, k), (6, 6).
         sessions: how many have been learned from.
     """
 
@@ -96,9 +99,9 @@ class Prior:
     learned: npt.NDArray[np.int64]
     mean: Array
     factor: Array
-    gain_mean: Array
-    gain_slope: Array
-    gain_cov: Array
+    usual_mean: Array
+    usual_slope: Array
+    usual_cov: Array
     sessions: int
 
     def spread(self, normals: Array) -> Array:
@@ -109,10 +112,10 @@ class Prior:
         effects[:, self.learned] = self.mean + normals[:, self.learned] @ self.factor.T
         return effects
 
-    def gains(self, effects: Array) -> Array:
-        """Mean of the person's gains given the other random effects, shape (3, n)."""
+    def usual(self, effects: Array) -> Array:
+        """Mean of resting levels and gains given the other random effects, shape (6, n)."""
         off = effects[:, self.learned] - self.mean
-        result: Array = self.gain_mean[:, None] + self.gain_slope @ off.T
+        result: Array = self.usual_mean[:, None] + self.usual_slope @ off.T
         return result
 
 
@@ -127,15 +130,16 @@ def prior_of(model: Model, effects: Effects, carried: Mapping[str, Any] | None) 
     names = tuple(name for name, _ in named)
     lasting = np.array([i for i, (_, level) in enumerate(named) if level != "occasion"], np.int64)
     vital = signals(effects)
+    usual_cov = _both(vital.resting_person_cov, vital.gain_person_cov)
     plain = Prior(
         names=names,
         lasting=lasting,
         learned=np.empty(0, np.int64),
         mean=np.empty(0),
         factor=np.empty((0, 0)),
-        gain_mean=vital.gain_mean,
-        gain_slope=np.empty((3, 0)),
-        gain_cov=vital.gain_person_cov,
+        usual_mean=np.concatenate([vital.resting_mean, vital.gain_mean]),
+        usual_slope=np.empty((len(_USUAL), 0)),
+        usual_cov=usual_cov,
         sessions=0,
     )
     if carried is None:
@@ -150,7 +154,7 @@ def prior_of(model: Model, effects: Effects, carried: Mapping[str, Any] | None) 
             and cov.shape == (len(known), len(known))
             and np.isfinite(mean).all()
             and np.isfinite(cov).all()
-            and known[-3:] == [f"gain {name}" for name in SIGNALS]
+            and known[-len(_USUAL) :] == list(_USUAL)
         )
         sessions = int(carried["sessions"])
     except (KeyError, TypeError, ValueError):
@@ -160,29 +164,36 @@ def prior_of(model: Model, effects: Effects, carried: Mapping[str, Any] | None) 
             "What was carried over from an earlier session cannot be read. Start without it, or "
             "carry it over anew."
         )
-    kept = [i for i, name in enumerate(known[:-3]) if name in names]
+    u = len(_USUAL)
+    kept = [i for i, name in enumerate(known[:-u]) if name in names]
     columns = np.array([names.index(known[i]) for i in kept], dtype=np.int64)
     k = len(kept)
-    chosen = [*kept, *range(len(known) - 3, len(known))]
-    before = np.zeros((k + 3, k + 3))
-    before[:k, :k] = np.eye(k)
-    before[k:, k:] = vital.gain_person_cov
+    chosen = [*kept, *range(len(known) - u, len(known))]
+    before = _both(np.eye(k), usual_cov)
     now = (1 - _FORGET) * cov[np.ix_(chosen, chosen)] + _FORGET * before
     now = 0.5 * (now + now.T)
     values, vectors = np.linalg.eigh(now)
     now = (vectors * np.maximum(values, 1e-6)) @ vectors.T
-    slope = np.linalg.solve(now[:k, :k], now[:k, k:]).T if k else np.empty((3, 0))
+    slope = np.linalg.solve(now[:k, :k], now[:k, k:]).T if k else np.empty((u, 0))
     return Prior(
         names=names,
         lasting=lasting,
         learned=columns,
         mean=mean[kept],
         factor=np.linalg.cholesky(now[:k, :k]) if k else np.empty((0, 0)),
-        gain_mean=mean[-3:],
-        gain_slope=slope,
-        gain_cov=now[k:, k:] - slope @ now[:k, k:],
+        usual_mean=mean[-u:],
+        usual_slope=slope,
+        usual_cov=now[k:, k:] - slope @ now[:k, k:],
         sessions=sessions,
     )
+
+
+def _both(first: Array, second: Array) -> Array:
+    """Covariance of two things that do not go together."""
+    one = len(first)
+    whole = np.zeros((one + len(second), one + len(second)))
+    whole[:one, :one], whole[one:, one:] = first, second
+    return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +206,7 @@ class Versions:
         plasma: of each analyte, ng/mL, (t, n).
         site: effect site of all of the parent, ng/mL, (t, n).
         shape: the curve that gains multiply, (t, n).
-        gains: mean of the person's gains, (3, n).
+        usual: mean of the person's resting levels and gains before any reading, (6, n).
     """
 
     normals: Array
@@ -203,7 +214,7 @@ class Versions:
     plasma: tuple[Singles, ...]
     site: Singles
     shape: Singles
-    gains: Array
+    usual: Array
 
     def take(self, rows: npt.NDArray[np.int64]) -> Versions:
         """These versions, repeats allowed."""
@@ -213,7 +224,7 @@ class Versions:
             tuple(np.ascontiguousarray(p[:, rows]) for p in self.plasma),
             np.ascontiguousarray(self.site[:, rows]),
             np.ascontiguousarray(self.shape[:, rows]),
-            np.ascontiguousarray(self.gains[:, rows]),
+            np.ascontiguousarray(self.usual[:, rows]),
         )
 
     def replaced(self, by: Versions, where: npt.NDArray[np.bool_]) -> Versions:
@@ -224,7 +235,7 @@ class Versions:
             tuple(np.where(where, b, a) for a, b in zip(self.plasma, by.plasma, strict=True)),
             np.where(where, by.site, self.site),
             np.where(where, by.shape, self.shape),
-            np.where(where, by.gains, self.gains),
+            np.where(where, by.usual, self.usual),
         )
 
 
@@ -345,17 +356,22 @@ class Ensemble:
             between = between + part * (curve[high] - between)
         return between
 
-    def person_gains(self) -> tuple[Array, Array]:
-        """The part of the gains that is the person's: mean (3, n) and covariance (n, 3, 3)."""
-        person, today = self.prior.gain_cov, self.signals.gain_occasion_cov
+    def person_usual(self) -> tuple[Array, Array]:
+        """The person's part of resting levels and gains: mean (6, n), covariance (n, 6, 6).
+
+        What was learned of today's is the person's and the day's in proportion to their spread.
+        """
+        person = self.prior.usual_cov
+        today = _both(self.signals.resting_occasion_cov, self.signals.gain_occasion_cov)
         share = person @ np.linalg.inv(person + today)
-        before = self.state.versions.gains
-        mean = before + share @ (self.state.mean[6:] - before)
-        cov = np.empty((self.n, 3, 3))
-        for a in range(3):
-            for b in range(3):
-                high, low = 6 + max(a, b), 6 + min(a, b)
-                cov[:, a, b] = self.state.cov[high * (high + 1) // 2 + low]
+        before = self.state.versions.usual
+        mean = before + share @ (self.state.mean[3:] - before)
+        u = len(_USUAL)
+        cov = np.empty((self.n, u, u))
+        for a in range(u):
+            for b in range(a + 1):
+                high, low = 3 + a, 3 + b
+                cov[:, a, b] = cov[:, b, a] = self.state.cov[high * (high + 1) // 2 + low]
         return mean, (person - share @ person) + share @ cov @ share.T
 
     def summary(self) -> dict[str, Any]:
@@ -363,20 +379,18 @@ class Ensemble:
         weights = self.weights()
         lasting = self.prior.lasting
         effects = self.prior.spread(self.state.versions.normals)[:, lasting]
-        gain_mean, gain_cov = self.person_gains()
-        everything = np.hstack([effects, gain_mean.T])
+        usual_mean, usual_cov = self.person_usual()
+        everything = np.hstack([effects, usual_mean.T])
         mean = weights @ everything
         off = everything - mean
         cov = (off * weights[:, None]).T @ off
-        cov[-3:, -3:] += np.einsum("n,nij->ij", weights, gain_cov)
+        u = len(_USUAL)
+        cov[-u:, -u:] += np.einsum("n,nij->ij", weights, usual_cov)
         return {
             "format": _FORMAT,
             "effects": self.effects.id,
             "sessions": self.prior.sessions + 1,
-            "names": [
-                *(self.prior.names[i] for i in lasting),
-                *(f"gain {name}" for name in SIGNALS),
-            ],
+            "names": [*(self.prior.names[i] for i in lasting), *_USUAL],
             "mean": mean.tolist(),
             "covariance": cov.tolist(),
         }
@@ -403,20 +417,20 @@ class Ensemble:
             ),
             site=np.ascontiguousarray(site.T, dtype=np.float32),
             shape=np.ascontiguousarray(shape.T, dtype=np.float32),
-            gains=self.prior.gains(effects),
+            usual=self.prior.usual(effects),
         )
 
     def _fresh(self, versions: Versions) -> State:
         """Versions before any reading."""
         vital = self.signals
         mean = np.zeros((kernels.STATES, self.n))
-        mean[3:6] = vital.resting_mean[:, None]
-        mean[6:9] = versions.gains
+        mean[3:] = versions.usual
         full = np.zeros((kernels.STATES, kernels.STATES))
         full[:3, :3] = vital.wandering_cov
         np.fill_diagonal(full[:3, :3], self.wandering_var)
-        full[3:6, 3:6] = vital.resting_cov
-        full[6:, 6:] = self.prior.gain_cov + vital.gain_occasion_cov
+        full[3:, 3:] = self.prior.usual_cov + _both(
+            vital.resting_occasion_cov, vital.gain_occasion_cov
+        )
         lower = full[np.tril_indices(kernels.STATES)]
         cov = np.repeat(lower[:, None], self.n, axis=1)
         return State(versions, mean, cov, np.zeros(self.n), np.zeros(self.n))

@@ -429,8 +429,8 @@ class Forecast:
         """What this session taught of the person, for `Forecast.start` of the next.
 
         Mean and covariance of the person's own random effects (kinetics, thresholds) and of the
-        gains of the vital signs, as JSON. What belongs to the day is left out. Where the next
-        session uses another model, effects are taken over and kinetics are not.
+        usual resting level and gain of each vital sign, as JSON. What belongs to the day is left
+        out. Where the next session uses another model, effects are taken over and kinetics are not.
         """
         return self._ensemble.summary()
 
@@ -508,7 +508,8 @@ class Forecast:
             chance = symptom_probability(
                 site.astype(np.float64), versions.thresholds[row], float(ensemble.moment_sd[row])
             )
-            chances[_chance(symptom)] = chance
+            # Less than one in a million is none: such rows need not be ranked.
+            chances[_chance(symptom)] = np.where(chance < 1e-6, 0.0, chance)
         clear = (1 - chances["p_dissociation"]) * (1 - chances["p_sedation"])
         curves: list[tuple[str, str, Singles]] = [
             (name, "ng/mL", self._at(curve, times))
