@@ -37,6 +37,7 @@ def pages(library: protocols.Library) -> dict[str, str]:
     for rules in library.discharge.values():
         made[f"discharge-{rules.route.lower()}.md"] = _discharge(library, rules)
     made["instruments.md"] = _instruments(library)
+    made["discharge-scores.md"] = _scores(library)
     for instrument in library.instruments.values():
         made[f"instrument-{instrument.id}.md"] = _instrument(library, instrument)
     for document in library.documents.values():
@@ -301,14 +302,31 @@ What all courses share.
 
 def _session(library: protocols.Library, plan: schema.MonitoringFile) -> str:
     text = f"# The session: {plan.route}\n\nReviewed {plan.reviewed_on:%d %B %Y}.\n"
+    if plan.shares:
+        text += f"\n{plan.shares.statement}. {_origin(library, plan.shares)}\n"
     checks = [
         (item.id, f"{item.question}. {item.note}".rstrip(), _origin(library, item))
         for item in plan.presession
     ]
     text += "\n## Before the drug\n\n" + _table(("id", "check", "source"), checks)
-    due = [(rule.statement, _origin(library, rule)) for rule in plan.schedule]
-    due.append((plan.late_after_min.statement, _origin(library, plan.late_after_min)))
-    text += "\n## Observations\n\n" + _table(("rule", "source"), due)
+    if plan.before:
+        gates = [(gate.id, gate.statement, _origin(library, gate)) for gate in plan.before]
+        text += "\n## What a reading before the drug asks the prescriber\n\n"
+        text += _table(("id", "reading", "source"), gates)
+    due = [
+        (
+            rule.phase,
+            f"every {rule.every_min:g} min"
+            if rule.every_min
+            else ", ".join(f"{at:g}" for at in rule.at_min) + " min",
+            rule.statement,
+            _origin(library, rule),
+        )
+        for rule in plan.schedule
+    ]
+    late = plan.late_after_min
+    due.append(("all", f"{late.value:g} min late", late.statement, _origin(library, late)))
+    text += "\n## Observations\n\n" + _table(("phase", "when", "what", "source"), due)
     limits = [(t.id, t.priority, t.statement, _origin(library, t)) for t in plan.thresholds]
     text += f"""
 ## Alert thresholds
@@ -321,6 +339,10 @@ No authority publishes these. Amber: {plan.responses["amber"]} Red: {plan.respon
 Shown to the team; the software does not enforce it.
 
 """
+    for branch in plan.branches:
+        signs = "With any of these signs" if branch.symptoms else "Without"
+        text += f"**{branch.id}. High pressure. {signs}: {branch.statement.lower()}.** "
+        text += "; ".join(branch.steps) + f". {_origin(library, branch)}\n\n"
     advice = [(item.id, item.statement, _origin(library, item)) for item in plan.guidance]
     text += _table(("id", "first actions", "source"), advice)
     ranges = [
@@ -361,12 +383,38 @@ whom it reaches while nobody answers. No authority publishes these figures.
 
 def _discharge(library: protocols.Library, file: schema.DischargeFile) -> str:
     rows = [(c.id, c.statement, c.ref or "", _origin(library, c)) for c in file.criteria]
-    return f"""# Discharge: {file.route}
+    text = f"""# Discharge: {file.route}
 
 Reviewed {file.reviewed_on:%d %B %Y}. Every criterion must be met; one that is unknown is not met.
-The criteria never discharge anybody: a person decides.
+The criteria never discharge anybody: a person decides, and no clock stands alone.
 
 {_table(("id", "criterion", "rows", "source"), rows)}"""
+    after = [
+        (
+            rule.id,
+            rule.statement,
+            rule.until
+            + ("" if rule.contact_within_h is None else f", within {rule.contact_within_h:g} h"),
+            _origin(library, rule),
+        )
+        for rule in file.aftercare
+    ]
+    return text + "\n## After-care\n\n" + _table(("id", "rule", "until", "source"), after)
+
+
+def _scores(library: protocols.Library) -> str:
+    text = """# Scores of fitness to leave
+
+In our own words. A score is one more thing to look at: no total and no clock discharges anybody.
+"""
+    for form in library.scores.values():
+        text += f"\n## {form.name}\n\n{form.statement}. {_origin(library, form)}\n\n"
+        rows = [
+            (item.label, "; ".join(f"{o.points}: {o.label}" for o in item.options))
+            for item in form.items
+        ]
+        text += _table(("item", "points"), rows)
+    return text
 
 
 def _instrument(library: protocols.Library, item: schema.InstrumentFile) -> str:

@@ -75,6 +75,8 @@ _KINDS: dict[type[BaseModel], str] = {
     schema.FactDefinition: "fact",
     schema.CodeLists: "codes",
     schema.MissedRule: "missed session",
+    schema.Branch: "what to do",
+    schema.AfterCareRule: "after-care",
     schema.ChecklistItem: "pre-session check",
     schema.ObservationRule: "observation",
     schema.LateRule: "observation",
@@ -189,6 +191,8 @@ def _key(found: _Found) -> str:
             return f"measure-{item.id}"
         case schema.SideEffect() | schema.Medicine():
             return f"{area}-{item.id}"
+        case schema.Shares():
+            return f"{area}-shares-{found.name.partition('/')[0]}"
         case schema.Rhythm():
             return f"rhythm-{item.id}"
         case schema.Phase():
@@ -236,7 +240,13 @@ def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
             return f"{item.finding}: {item.statement}"
         case schema.ChecklistItem():
             return f"Before the drug: {item.question}"
+        case schema.Shares():
+            answers = found.file.responses if hasattr(found.file, "responses") else {}
+            words = [f"{priority}: {answer}" for priority, answer in answers.items()]
+            return " ".join([f"{item.statement}.", *words])
         case schema.Threshold():
+            if item in getattr(found.file, "before", ()):
+                return f"Before the drug: {item.statement}: the prescriber decides"
             answer = found.file.responses[item.priority]
             return f"{item.statement} ({item.priority}): {answer}"
         case schema.AlarmRule():

@@ -50,6 +50,7 @@ class Library:
     monitoring: Mapping[str, schema.MonitoringFile]
     alarms: schema.AlarmsFile
     discharge: Mapping[str, schema.DischargeFile]
+    scores: Mapping[str, schema.DischargeScore]
     instruments: Mapping[str, schema.InstrumentFile]
     documents: Mapping[str, schema.Document]
     contacts: Mapping[str, tuple[schema.Contact, ...]]
@@ -254,7 +255,7 @@ def _assemble(
         return tuple(part for part in parts.values() if isinstance(part, model))
 
     (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
-    (alarms,) = every(schema.AlarmsFile)
+    (alarms,), (scores,) = every(schema.AlarmsFile), every(schema.ScoresFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
     courses = every(schema.RegimensFile)
     return Library(
@@ -267,9 +268,10 @@ def _assemble(
         rhythms={r.id: r for file in courses for r in file.rhythms},
         practice=tuple(g for file in courses for g in file.guidance),
         measurements=measurements,
-        monitoring={file.route: file for file in every(schema.MonitoringFile)},
+        monitoring=_resolved(every(schema.MonitoringFile)),
         alarms=alarms,
-        discharge={file.route: file for file in every(schema.DischargeFile)},
+        discharge=_resolved(every(schema.DischargeFile)),
+        scores={score.id: score for score in scores.scores},
         instruments={file.id: file for file in every(schema.InstrumentFile)},
         documents={d.id: d for file in education for d in file.documents},
         contacts={region: c for file in education for region, c in file.contacts.items()},
@@ -278,6 +280,20 @@ def _assemble(
         departures=departures,
         whole=whole,
     )
+
+
+R = TypeVar("R", schema.MonitoringFile, schema.DischargeFile)
+
+
+def _resolved(files: tuple[R, ...]) -> dict[str, R]:
+    """By route, each with what it shares filled in; that a shared route exists is checked later."""
+    by_route = {file.route: file for file in files}
+    return {
+        route: file.on_top_of(by_route[file.shares.route])
+        if file.shares and file.shares.route in by_route
+        else file
+        for route, file in by_route.items()
+    }
 
 
 @lru_cache(maxsize=8)
@@ -354,6 +370,28 @@ def _refuse_repeated_ids(files: Iterable[File]) -> None:
         walk(file, file.node, (), ())
 
 
+def _check_shares(
+    files: Mapping[str, R], folder: str, known: Callable[[str, str, Iterable[str], str, str], None]
+) -> None:
+    """A shared route exists and shares nothing itself, and what is left out of it is there."""
+    lenders = {route: file for route, file in files.items() if file.shares is None}
+    for route, file in files.items():
+        if file.shares is None:
+            continue
+        known("route of its own", file.shares.route, lenders, folder, route)
+        lender = lenders[file.shares.route]
+        members = [
+            member
+            for name in type(lender).model_fields
+            if isinstance(value := getattr(lender, name), tuple)
+            for member in value
+        ]
+        ids = {str(getattr(member, "id", "")) for member in members}
+        ids |= {str(getattr(member, "item", "")) for member in members}
+        for left_out in file.shares.without:
+            known("entry", left_out, ids, folder, route)
+
+
 def _check_references(library: Library, files: Mapping[str, File]) -> None:
     """Names that point nowhere."""
 
@@ -386,6 +424,8 @@ def _check_references(library: Library, files: Mapping[str, File]) -> None:
             known("fact", entry.fact, library.facts, "facts.yaml", "concepts")
             if library.facts[entry.fact].kind != "boolean":
                 refuse(entry.fact, "facts.yaml", f"a code can only state a yes: {entry.fact}")
+    _check_shares(library.monitoring, "monitoring/", known)
+    _check_shares(library.discharge, "discharge/", known)
     bounded = {item.quantity for plan in library.monitoring.values() for item in plan.plausible}
     for item in library.alarms.settling:
         known("quantity", item.quantity, bounded, "alarms.yaml", item.id)

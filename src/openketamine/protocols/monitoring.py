@@ -1,10 +1,10 @@
 """During the session: is a reading possible, does it cross a limit, is an observation late."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .schema import MonitoringFile, ObservationRule, Plausible
+from .schema import Branch, MonitoringFile, ObservationRule, Plausible, Threshold
 
 Priority = Literal["amber", "red"]
 
@@ -92,3 +92,144 @@ def late_by_min(protocol: MonitoringFile, phase: str, since_last_min: float) -> 
         return 0.0
     overdue = since_last_min - interval
     return overdue if overdue > protocol.late_after_min.value else 0.0
+
+
+def before_dose(
+    protocol: MonitoringFile, reading: Mapping[str, float | None]
+) -> tuple[list[Threshold], list[str]]:
+    """What a reading before the dose asks the prescriber to decide, and what is not known.
+
+    Nothing here cancels a session: a person decides. An unknown quantity never passes.
+    """
+    crossed = []
+    unknown: dict[str, None] = {}
+    for threshold in protocol.before:
+        value = reading.get(threshold.quantity)
+        if value is None:
+            unknown[threshold.quantity] = None
+        elif threshold.is_crossed(value, None):
+            crossed.append(threshold)
+    return crossed, list(unknown)
+
+
+@dataclass(frozen=True)
+class BranchAnswer:
+    """What to do about a reading. While it is not known whether there are symptoms, a question."""
+
+    branch: Branch | None
+    question: str = ""
+
+
+def branch_for(
+    protocol: MonitoringFile, quantity: str, *, symptoms: bool | None
+) -> BranchAnswer | None:
+    """The branch for a reading that crossed a limit; None where the protocol has none for it."""
+    branches = [branch for branch in protocol.branches if quantity in branch.quantities]
+    if not branches:
+        return None
+    with_signs = next(branch for branch in branches if branch.symptoms)
+    if symptoms is None:
+        return BranchAnswer(None, f"Look first: {with_signs.statement}?")
+    return BranchAnswer(next(branch for branch in branches if branch.symptoms is symptoms))
+
+
+State = Literal["next", "due", "late", "missed"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An observation not made yet, wholly or in part. Minutes count from the phase's start.
+
+    Attributes:
+        quantities: those that are still wanting.
+        state: `next` is to come, `due` is within the grace, `late` is past it, `missed` cannot be
+            made up any more because the one after it is due.
+    """
+
+    at_min: float
+    quantities: tuple[str, ...]
+    state: State
+    late_by_min: float
+    statement: str
+    authority: str
+    certainty: str
+
+
+def due(
+    protocol: MonitoringFile,
+    phase: str,
+    *,
+    now_min: float,
+    done: Mapping[str, Sequence[float]],
+) -> list[Observation]:
+    """What is wanting in a phase, in the order of time, and of each rule the next that is to come.
+
+    A reading counts for the time to come where it was taken up to the grace early, and otherwise
+    for the time that has passed. So the check at 40 minutes stays due whatever was read at 30.
+
+    Args:
+        now_min: minutes since the phase began.
+        done: when each quantity was read, in minutes since the phase began.
+    """
+    grace = protocol.late_after_min.value
+    found: list[Observation] = []
+    for rule in protocol.schedule:
+        if rule.phase == phase:
+            slots = _fixed(rule, grace, done) if rule.at_min else _repeated(rule, done)
+            found += _wanting(rule, slots, grace, now_min)
+    return sorted(found, key=lambda observation: observation.at_min)
+
+
+_Slot = tuple[float, tuple[str, ...], float | None]  # when, what is wanting, when it is too late
+
+
+def _fixed(
+    rule: ObservationRule, grace: float, done: Mapping[str, Sequence[float]]
+) -> Iterator[_Slot]:
+    times = rule.at_min
+    opens = [
+        at - min(grace, (at - times[index - 1]) / 2 if index else grace)
+        for index, at in enumerate(times)
+    ]
+    for index, at in enumerate(times):
+        closes = opens[index + 1] if index + 1 < len(times) else None
+        wanting = tuple(
+            quantity
+            for quantity in rule.quantities
+            if not any(
+                opens[index] <= when and (closes is None or when < closes)
+                for when in done.get(quantity, ())
+            )
+        )
+        if wanting:
+            yield at, wanting, closes
+
+
+def _repeated(rule: ObservationRule, done: Mapping[str, Sequence[float]]) -> Iterator[_Slot]:
+    assert rule.every_min is not None
+    next_at = {
+        quantity: max(done.get(quantity, ()), default=0.0) + rule.every_min
+        for quantity in rule.quantities
+    }
+    at = min(next_at.values())
+    yield at, tuple(q for q, when in next_at.items() if when <= at + 1), None
+
+
+def _wanting(
+    rule: ObservationRule, slots: Iterator[_Slot], grace: float, now_min: float
+) -> Iterator[Observation]:
+    for at, quantities, closes in slots:
+        if closes is not None and now_min >= closes:
+            state: State = "missed"
+        elif now_min > at + grace:
+            state = "late"
+        elif now_min >= at:
+            state = "due"
+        else:
+            state = "next"
+        late = max(now_min - at, 0.0) if state in {"late", "missed"} else 0.0
+        yield Observation(
+            at, quantities, state, late, rule.statement, rule.authority, rule.certainty
+        )
+        if state == "next":
+            return

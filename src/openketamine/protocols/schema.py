@@ -506,11 +506,49 @@ class ChecklistItem(Entry):
     note: str = ""
 
 
+class Shares(Entry):
+    """A route that holds by another's rules, but for those named in `without`."""
+
+    may_lapse = False
+
+    route: str
+    statement: str
+    without: tuple[str, ...] = ()
+
+
 class ObservationRule(Entry):
-    phase: Literal["infusion", "recovery"]
-    every_min: float
+    """What is observed in a phase: at an interval, or at minutes from where the phase begins.
+
+    The phase `observation` begins with the first dose, for routes whose dose is given at once;
+    `before` is the check before it.
+    """
+
+    id: str = ""
+    phase: Literal["before", "infusion", "recovery", "observation"]
+    every_min: float | None = None
+    at_min: tuple[float, ...] = ()
     statement: str
     quantities: tuple[str, ...] = ("systolic_mmhg", "heart_rate_bpm", "spo2_percent")
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> "ObservationRule":
+        if (self.every_min is None) == (not self.at_min):
+            raise ValueError("give every_min or at_min, and not both")
+        if self.every_min is not None and not self.every_min > 0:
+            raise ValueError("every_min is above zero")
+        if list(self.at_min) != sorted(set(self.at_min)) or min(self.at_min, default=0) < 0:
+            raise ValueError("at_min rise from 0 on")
+        return self
+
+
+class Branch(Entry):
+    """What to do about a reading, with alarming symptoms or without them."""
+
+    id: str
+    quantities: tuple[str, ...]
+    symptoms: bool
+    statement: str
+    steps: tuple[str, ...] = Field(min_length=1)
 
 
 class LateRule(Entry):
@@ -592,16 +630,52 @@ class Medicines(Entry):
 
 
 class MonitoringFile(LibraryFile):
+    """A session by one route. What a file that shares does not state holds as for the other."""
+
     route: str
+    shares: Shares | None = None
     presession: tuple[ChecklistItem, ...]
+    before: tuple[Threshold, ...] = ()  # readings before the dose that ask for a decision
     schedule: tuple[ObservationRule, ...]
     late_after_min: LateRule
-    thresholds: tuple[Threshold, ...]
+    thresholds: tuple[Threshold, ...] = ()
     responses: dict[str, str]
-    plausible: tuple[Plausible, ...]
-    side_effects: SideEffects
-    medicines: Medicines
+    branches: tuple[Branch, ...] = ()
+    plausible: tuple[Plausible, ...] = ()
+    side_effects: SideEffects = SideEffects(
+        source="clinic", certainty="DESIGN", severities=(), items=()
+    )
+    medicines: Medicines = Medicines(
+        source="clinic", certainty="DESIGN", authority="clinic policy", items=()
+    )
     guidance: tuple[Guidance, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole_or_shared(self) -> "MonitoringFile":
+        if self.shares is None and not (self.thresholds and self.plausible and self.branches):
+            raise ValueError("state thresholds, branches and plausible values, or share a route's")
+        return self
+
+    def on_top_of(self, base: "MonitoringFile") -> "MonitoringFile":
+        """This file with what it shares filled in."""
+        without = set(self.shares.without) if self.shares else set()
+        own_checks = {check.item for check in self.presession}
+        lists = {
+            name: getattr(self, name) or getattr(base, name)
+            for name in ("thresholds", "branches", "plausible")
+        }
+        return self.model_copy(
+            update={
+                **lists,
+                "presession": (
+                    *(c for c in base.presession if c.item not in own_checks | without),
+                    *self.presession,
+                ),
+                "side_effects": self.side_effects if self.side_effects.items else base.side_effects,
+                "medicines": self.medicines if self.medicines.items else base.medicines,
+                "guidance": (*self.guidance, *(g for g in base.guidance if g.id not in without)),
+            }
+        )
 
 
 class AlarmRule(Entry):
@@ -746,9 +820,64 @@ class DischargeCriterion(Entry):
     must_be: bool | None = Field(default=None, alias="is")
 
 
+class AfterCareRule(Entry):
+    """What holds for the patient after leaving, and until when."""
+
+    id: str
+    statement: str
+    until: Literal["next day after sleep", "end of the day", "always"]
+    contact_within_h: float | None = None  # the clinic calls within so long
+
+
 class DischargeFile(LibraryFile):
+    """Going home by one route. A file that shares adds its own criteria to the other's."""
+
     route: str
+    shares: Shares | None = None
     criteria: tuple[DischargeCriterion, ...]
+    aftercare: tuple[AfterCareRule, ...] = ()
+
+    def on_top_of(self, base: "DischargeFile") -> "DischargeFile":
+        """This file with what it shares filled in: its own criterion of a fact goes first."""
+        without = set(self.shares.without) if self.shares else set()
+        own = {criterion.fact for criterion in self.criteria}
+        kept = (c for c in base.criteria if c.id not in without and c.fact not in own)
+        rules = (rule for rule in base.aftercare if rule.id not in without)
+        return self.model_copy(
+            update={
+                "criteria": (*self.criteria, *kept),
+                "aftercare": (*self.aftercare, *rules),
+            }
+        )
+
+
+class ScoreOption(Strict):
+    """An answer. `within_percent`: it is earned by a change from baseline of at most so much."""
+
+    points: int
+    label: str
+    within_percent: float | None = None
+
+
+class ScoreItem(Strict):
+    id: str
+    label: str
+    options: tuple[ScoreOption, ...] = Field(min_length=2)
+
+
+class DischargeScore(Entry):
+    """A published score of fitness to leave."""
+
+    id: str
+    name: str
+    statement: str
+    fit_at_least: int
+    judges_home: bool  # False: it judges leaving the recovery room, not going home
+    items: tuple[ScoreItem, ...]
+
+
+class ScoresFile(LibraryFile):
+    scores: tuple[DischargeScore, ...]
 
 
 class Option(Strict):
@@ -1117,6 +1246,7 @@ FILES: dict[str, type[BaseModel]] = {
     "regimens": RegimensFile,
     "measurements.yaml": MeasurementPlan,
     "monitoring": MonitoringFile,
+    "discharge-scores.yaml": ScoresFile,
     "alarms.yaml": AlarmsFile,
     "discharge": DischargeFile,
     "instruments": InstrumentFile,

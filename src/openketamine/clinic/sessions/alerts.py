@@ -289,7 +289,7 @@ def observations_due(timeline: Timeline, protocol: MonitoringFile) -> tuple[date
     """When the next vital signs are due, and which, in words. None where none are."""
     phase = _WATCHED.get(timeline.phase)
     rule = monitoring.schedule_of(protocol, phase) if phase else None
-    if rule is None or timeline.started_at is None:
+    if rule is None or rule.every_min is None or timeline.started_at is None:
         return None
     labels = {item.quantity: item.label for item in protocol.plausible}
     due: dict[str, datetime] = {}
