@@ -35,6 +35,17 @@ def test_the_effect_of_a_standard_infusion_is_one_at_its_end():
     assert physiology.effect([], 10, 60.0) == 0
 
 
+@pytest.mark.parametrize("day", range(24, 31))
+@pytest.mark.parametrize("hour", [0, 12, 23])
+def test_a_course_can_be_begun_so_that_it_stands_as_told_on_any_day(day, hour, db):
+    with clock.at(datetime(2026, 11, day, hour, 38, tzinfo=UTC)):
+        builder = clinic._Builder()
+        who = cast.characters(1, today=clock.today())[0]
+        for done in range(7):
+            for today in (True, False):
+                assert builder._first_day(who, done=done, today=today) <= clock.today()
+
+
 def test_a_demonstration_of_another_day_is_discarded(tmp_path, monkeypatch):
     (tmp_path / "demo.sqlite3").write_text("old")
     (tmp_path / "openketamine.sqlite3").write_text("a real clinic")
