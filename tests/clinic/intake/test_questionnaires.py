@@ -2,12 +2,13 @@
 
 import pytest
 
+from openketamine import protocols
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake import queries, services
 from openketamine.clinic.intake.models import InstrumentResponse, SafetyReview
 from openketamine.clinic.policy.queries import library
 
-INSTRUMENTS = library().instruments
+INSTRUMENTS = protocols.load().instruments
 ALARMING = [(name, rule) for name, item in sorted(INSTRUMENTS.items()) for rule in item.red_flags]
 
 
@@ -157,7 +158,7 @@ def test_every_instrument_can_be_found_from_the_patients_page(
     services.record_response(
         nurse, course, instrument="moaas", answers={"q1": 5}, occasion=services.VISIT
     )
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         text = client.get(f"/courses/{course.pk}/questionnaires/").content.decode()
     assert all(instrument.short_name in text for instrument in INSTRUMENTS.values())
     assert "5, alert" in text

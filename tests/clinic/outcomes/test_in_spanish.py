@@ -153,14 +153,14 @@ def test_the_compiled_catalogue_is_that_of_the_text():
                 assert translation.gettext(joined(said)) == joined(meant)
 
 
-def test_every_region_has_its_crisis_lines(settings):
+def test_every_region_has_its_crisis_lines(settings, db):
     for region, number in (("US", "988"), ("CA", "988"), ("GB", "116123"), ("AU", "131114")):
         settings.REGION = region
         assert contacts()[0].phone == number
         assert contacts("es")[1].label == "Servicios de emergencia"
 
 
-def test_a_region_without_crisis_lines_stops_the_start(settings):
+def test_a_region_without_crisis_lines_stops_the_start(settings, db):
     from openketamine.clinic.policy.queries import check_that_the_region_has_crisis_lines
 
     assert check_that_the_region_has_crisis_lines() == []

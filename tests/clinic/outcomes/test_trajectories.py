@@ -103,11 +103,11 @@ def test_the_page_shows_one_and_leads_to_the_others(
         measure(name, flat(name, 0))
         measure(name, flat(name, 0), days=3)
     address = f"/courses/{course.pk}/trajectory/?instrument=gad7"
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         page = client.get(address).content.decode()
     assert "GAD-7 over time" in page
     assert "?instrument=pcl5" in page
     for days in range(4, 9):
         measure("gad7", flat("gad7", 1), days=days)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         client.get(address)
