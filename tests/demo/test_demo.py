@@ -12,6 +12,7 @@ from openketamine.clinic.record import clock, services
 from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions.models import Phase, Session
 from openketamine.demo import cast, clinic, feed, physiology
+from openketamine.exchange.hl7v2 import intake
 
 SATURDAY_NIGHT = datetime(2026, 11, 28, 0, 7, tzinfo=UTC)
 
@@ -92,6 +93,8 @@ def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, setti
         assert Event.objects.count() == before
 
     with clock.at(moment + timedelta(seconds=20)):
-        assert feed.read_all(np.random.default_rng(1), {}) == 2
+        monitors = feed.Monitors(np.random.default_rng(1))
+        hear = lambda raw: intake.take([(raw, clock.now())])[0].reply  # noqa: E731
+        assert feed.read_all(monitors, hear) == 2
     reading = Event.objects.filter(stream=running.stream).last()
     assert (reading.kind, reading.source) == ("session.vitals_recorded", Source.MONITOR)

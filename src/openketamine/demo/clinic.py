@@ -71,13 +71,14 @@ def build(report: Callable[[str], None]) -> None:
     (settings.HOME / _MARKER).touch()
 
 
-def welcome(address: str) -> str:
+def welcome(address: str, feed_port: int) -> str:
     """What to tell whoever started the demonstration."""
     names = ", ".join(member.username for member in STAFF)
     return (
         f"\n  OpenKetamine, demonstration clinic: {address}\n"
         f"  Sign in as {names} or {PATIENT_USERNAME}\n"
         f"  Password of all of them: {settings.DEMO_PASSWORD}\n"
+        f"  Monitors are heard at 127.0.0.1:{feed_port} (HL7 v2 over MLLP)\n"
         "  Stop with Ctrl-C.\n"
     )
 
@@ -508,7 +509,16 @@ class _Builder:
 
 
 def read_monitor(who: Character, session: Session, rng: np.random.Generator) -> float:
-    """One reading of the demonstration monitor; returns the level of effect it stands for."""
+    """A reading in the demonstration's past; returns the level of effect it stands for."""
+    level, read = vitals_now(who, session, rng)
+    sessions.record_vitals(monitor_name(session), session, source=Source.MONITOR, **vars(read))
+    return level
+
+
+def vitals_now(
+    who: Character, session: Session, rng: np.random.Generator
+) -> tuple[float, physiology.Vitals]:
+    """What a monitor would measure now, and the level of effect that it stands for."""
     timeline = session_queries.timeline_of(session)
     now = clock.now()
     zero = timeline.started_at or now
@@ -525,9 +535,7 @@ def read_monitor(who: Character, session: Session, rng: np.random.Generator) -> 
         (now - zero).total_seconds() / 60,
         session.planned.plan.rate_mg_per_h,
     )
-    read = physiology.vitals(who, level, rng)
-    sessions.record_vitals(monitor_name(session), session, source=Source.MONITOR, **vars(read))
-    return level
+    return level, physiology.vitals(who, level, rng)
 
 
 def _until_empty(

@@ -23,6 +23,12 @@ def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+    serve.add_argument(
+        "--feed-port",
+        type=int,
+        default=2575,
+        help="with --demo: where its monitors are heard, or another that is free (%(default)s)",
+    )
     serve.set_defaults(run=run_serve)
 
     verify = subparsers.add_parser(
@@ -76,8 +82,8 @@ def run_serve(arguments: argparse.Namespace) -> int:
         from openketamine.demo import feed
 
         clinic.build(report=lambda line: print(line, flush=True))  # noqa: T201
-        feed.start()
-        print(clinic.welcome(address), flush=True)  # noqa: T201
+        feed_port = feed.start(arguments.feed_port)
+        print(clinic.welcome(address, feed_port), flush=True)  # noqa: T201
     else:
         print(f"OpenKetamine: {address}", flush=True)  # noqa: T201
     uvicorn.run(

@@ -8,7 +8,7 @@ from itertools import count
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from openketamine.clinic.devices import services as devices
 from openketamine.clinic.devices.delivery import Delivery
@@ -79,7 +79,6 @@ def _store(deliveries: list[Delivery]) -> list[tuple[NotTaken | None, str]]:
     if not deliveries:
         return []
     try:
-        close_old_connections()
         receipts = devices.receive(deliveries)
         return [(None, receipt.held_because) for receipt in receipts]
     except Refused as refusal:

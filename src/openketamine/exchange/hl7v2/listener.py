@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db import close_old_connections
+
 from openketamine.clinic.record import clock
 
 from . import ack, intake
@@ -159,7 +161,7 @@ class Listener:
                 batch.append(self._queue.get_nowait())
             work = [(item.raw, item.received_at) for item in batch]
             try:
-                answers = await loop.run_in_executor(self._thread, intake.take, work)
+                answers = await loop.run_in_executor(self._thread, _take, work)
             except Exception as error:  # `take` answers everything itself; nobody may wait for ever
                 log.exception("monitor messages could not be answered")
                 for item in batch:
@@ -172,6 +174,11 @@ class Listener:
                     item.answer.set_result(answer)
             for _ in batch:
                 self._queue.task_done()
+
+
+def _take(work: list[tuple[bytes, datetime]]) -> list[intake.Answer]:
+    close_old_connections()
+    return intake.take(work)
 
 
 def tls_context(cert: str, key: str, ca: str | None) -> ssl.SSLContext:
