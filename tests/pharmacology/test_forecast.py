@@ -298,7 +298,7 @@ def test_intervals_hold_over_simulated_patients_and_sessions():
             carried = forecast.update(INFUSION, done.readings).carry_over()
     for group, held in inside.items():
         assert 0.85 <= np.mean(held) <= 0.95, (group, np.mean(held), len(held))
-    assert np.mean(widths[1]) < 0.97 * np.mean(widths[0])
+    assert np.mean(widths[1]) < 0.93 * np.mean(widths[0])
 
 
 @given(
@@ -321,6 +321,27 @@ def test_no_readings_however_mad_break_the_weights(values):
     for name, quantity in forecast.quantiles([0, 40, 100]).quantities.items():
         assert np.isfinite(quantity.values).all(), name
         assert (np.diff(quantity.values, axis=0) >= 0).all(), name
+
+
+@given(
+    pump=st.lists(
+        st.tuples(st.floats(0, 20), st.floats(0.5, 40), st.floats(0, 400)), min_size=1, max_size=5
+    ),
+    systolic=st.floats(90, 190),
+)
+@settings(max_examples=25, deadline=None)
+def test_any_history_of_the_pump_has_a_forecast(pump, systolic):
+    doses, time = [], 0.0
+    for pause, length, rate in pump:
+        doses.append(RateSegment(time + pause, time + pause + length, rate))
+        time += pause + length
+    forecast = begun(n=64).update(doses, [Reading(15, "systolic_mmhg", systolic)])
+    for name, quantity in forecast.quantiles().quantities.items():
+        assert np.isfinite(quantity.values).all(), name
+    ready = forecast.milestones()["ready_to_go_home"]
+    assert ready.median_min is None or ready.median_min >= doses[-1].end_min
+    # What a pump that stopped for good has not given, nobody has.
+    assert forecast.quantiles().quantities["ketamine"].values.min() >= 0
 
 
 @given(limit=st.floats(60, 260), more=st.floats(0, 60), within=st.floats(1, 120))

@@ -1,5 +1,6 @@
 """Dose guidance: what it says of a target, and that it says it as information."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openketamine.cli import main
 from openketamine.pharmacology import Forecast, Person, RateSegment, Target, guide, load_model
 from openketamine.pharmacology.guidance import Option, _ranges
 
@@ -157,3 +159,47 @@ def test_a_target_that_cannot_be_is_refused(wrong, says):
 def test_a_route_the_model_lacks_is_refused():
     with pytest.raises(ValueError, match="no route 'oral'"):
         guided(Target(dissociation_at_least=0.3), route="oral")
+
+
+COMMAND = [
+    "guidance",
+    *["--drug", "racemic", "--route", "iv", "--weight", "80", "--age", "43"],
+    *["--pressure", "128/79", "--pulse", "72", "--over", "40min", "--people", "256"],
+    *["--dose", "0.3mg/kg", "--dose", "0.5mg/kg", "--dose", "1mg/kg"],
+]
+
+
+def test_the_command_prints_the_words_before_the_table(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([*COMMAND, "--dissociation-at-least", "50", "--systolic-limit", "170"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("not an order") < out.index("Forecast of each option")
+    assert "60 mg/h" in out
+    assert "above 170" in out
+
+
+def test_the_command_speaks_json(capsys):
+    assert main([*COMMAND, "--peak", "150-300", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [option["dose_mg"] for option in found["options"]] == [24, 40, 80]
+    assert [option["meets"] for option in found["options"]] == [False, True, False]
+    assert found["target"]["peak_low_ng_per_ml"] == 150
+    assert found["ranges"][0]["low_mg"] < 40 < found["ranges"][0]["high_mg"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "Say what the session should reach"),
+        (["--peak", "300"], "Write a range in ng/mL, such as 150-300"),
+        (["--dissociation-at-least", "150"], "from 0 to 100"),
+        (["--sedation-at-most", "few"], "Write a number alone"),
+        (["--sedation-at-most", "5", "--dose", "40"], "Write an amount and its unit"),
+    ],
+)
+def test_the_command_refuses_in_one_line(more, says, capsys):
+    assert main([*COMMAND, *more]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("openketamine guidance: ")
+    assert err.count("\n") == 1
+    assert says in err

@@ -25,7 +25,7 @@ _MIN = {"min": 1.0, "h": 60.0, None: 1.0}
 
 
 def register(subparsers: Any) -> None:
-    """Add `models` and `forecast`."""
+    """Add `models`, `forecast` and `guidance`."""
     models = subparsers.add_parser(
         "models", help="list the pharmacology models with their source and certainty"
     )
@@ -40,16 +40,54 @@ def register(subparsers: Any) -> None:
         epilog="Example: openketamine forecast --drug racemic --route iv --dose 0.5mg/kg "
         "--over 40min --weight 82 --age 43 --sex female",
     )
-    # A negative amount is a value to be refused in words, and not an unknown option.
-    forecast._negative_number_matcher = re.compile(r"-\.?\d")
+    _who(forecast)
     add = forecast.add_argument
-    add("--drug", help="racemic, s-ketamine or esketamine")
-    add("--route", help="iv, im, sc, nasal, sublingual or oral")
     add("--dose", action="append", default=[], help="such as 0.5mg/kg, 28mg@5 (at 5 min); repeat")
     add("--over", help="duration of each dose, such as 40min (iv and sc)")
     add(
         "--rate", action="append", default=[], help="such as 30mg/h@0-20 (from 0 to 20 min); repeat"
     )
+    add("--until", default="4h", help="how far to forecast (default 4h)")
+    add("--step", default="5min", help="spacing of the times (default 5min)")
+    add("--people", default="4096", help="plausible versions of the person (default 4096)")
+    add("--interval", default="90", help="width of the intervals in percent (default 90)")
+    add("--json", metavar="FILE", help="write JSON; - for standard output")
+    add("--csv", metavar="FILE", help="write the quantities as CSV; - for standard output")
+    add("--png", metavar="FILE", help="write a picture (needs matplotlib)")
+    forecast.set_defaults(run=_refusing(_forecast))
+
+    guidance = subparsers.add_parser(
+        "guidance",
+        help="show which doses are forecast to meet a target, as information and never as an order",
+        description="Dose guidance: what each dose would reach and cost. A prescriber decides.",
+        epilog="Example: openketamine guidance --drug racemic --route iv --weight 82 --age 43 "
+        "--pressure 128/79 --over 40min --dissociation-at-least 50 --systolic-limit 180 "
+        "--systolic-at-most 2",
+    )
+    _who(guidance)
+    add = guidance.add_argument
+    add("--dose", action="append", default=[], help="to look at, such as 0.5mg/kg; repeat")
+    add("--over", action="append", default=[], help="duration to look at, such as 40min; repeat")
+    add("--peak", help="range of the drug's peak in plasma, such as 150-300 (ng/mL)")
+    add("--peak-at-least", default="50", help="probability of that range in percent (default 50)")
+    add("--dissociation-at-least", help="probability in percent")
+    add("--dissociation-at-most", help="probability in percent")
+    add("--strong-dissociation-at-most", help="probability in percent")
+    add("--sedation-at-most", help="probability in percent")
+    add("--systolic-limit", help="mmHg, to be passed with at most the next probability")
+    add("--systolic-at-most", default="5", help="probability in percent (default 5)")
+    add("--people", default="1024", help="plausible versions of the person (default 1024)")
+    add("--json", action="store_true", help="print JSON")
+    guidance.set_defaults(run=_refusing(_guidance))
+
+
+def _who(parser: Any) -> None:
+    """Options for the drug and the person."""
+    # A negative amount is a value to be refused in words, and not an unknown option.
+    parser._negative_number_matcher = re.compile(r"-\.?\d")
+    add = parser.add_argument
+    add("--drug", help="racemic, s-ketamine or esketamine")
+    add("--route", help="iv, im, sc, nasal, sublingual or oral")
     add("--weight", help="kg")
     add("--age", help="years")
     add("--height", help="cm")
@@ -60,15 +98,7 @@ def register(subparsers: Any) -> None:
     add("--hepatic", help="impairment of the liver: none, mild, moderate or severe")
     add("--with", dest="medicines", action="append", default=[], help="another medicine; repeat")
     add("--model", help="a model's id, or a model file of your own (see `openketamine models`)")
-    add("--until", default="4h", help="how far to forecast (default 4h)")
-    add("--step", default="5min", help="spacing of the times (default 5min)")
-    add("--people", default="4096", help="plausible versions of the person (default 4096)")
-    add("--interval", default="90", help="width of the intervals in percent (default 90)")
     add("--seed", default="1", help="of the random draw (default 1)")
-    add("--json", metavar="FILE", help="write JSON; - for standard output")
-    add("--csv", metavar="FILE", help="write the quantities as CSV; - for standard output")
-    add("--png", metavar="FILE", help="write a picture (needs matplotlib)")
-    forecast.set_defaults(run=_refusing(_forecast))
 
 
 def _refusing(act: Any) -> Any:
@@ -154,6 +184,65 @@ def _forecast(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _guidance(arguments: argparse.Namespace) -> int:
+    from openketamine.console import print_json
+    from openketamine.pharmacology.guidance import Target, as_json, guide, print_guidance
+
+    model, person, route = _chosen(arguments)
+
+    def share(name: str) -> float | None:
+        text = getattr(arguments, name)
+        option = "--" + name.replace("_", "-")
+        return None if text is None else _number(text, option, 0, 100) / 100
+
+    low = high = None
+    if arguments.peak is not None:
+        match = re.match(rf"^({_NUMBER})-({_NUMBER})$", arguments.peak)
+        if match is None:
+            raise ValueError(
+                f"Cannot read --peak {arguments.peak}. Write a range in ng/mL, such as 150-300."
+            )
+        low, high = (float(part) for part in match.groups())
+    limit = arguments.systolic_limit
+    limit_mmhg = None if limit is None else _number(limit, "--systolic-limit", 60, 300)
+    found = guide(
+        model,
+        person,
+        _baseline(arguments),
+        Target(
+            peak_low_ng_per_ml=low,
+            peak_high_ng_per_ml=high,
+            peak_at_least=share("peak_at_least") or 0.0,
+            dissociation_at_least=share("dissociation_at_least"),
+            dissociation_at_most=share("dissociation_at_most"),
+            strong_dissociation_at_most=share("strong_dissociation_at_most"),
+            sedation_at_most=share("sedation_at_most"),
+            systolic_limit_mmhg=limit_mmhg,
+            systolic_at_most=share("systolic_at_most") or 0.0,
+        ),
+        route=route,
+        doses_mg=[_amount_mg(text, person) for text in arguments.dose] or None,
+        durations_min=[_span(text, "--over") for text in arguments.over] or None,
+        seed=_whole(arguments.seed, "--seed", 0, 2**32 - 1),
+        n=_whole(arguments.people, "--people", 64, 65_535),
+    )
+    if arguments.json:
+        print_json(as_json(found))
+    else:
+        print_guidance(found)
+    return 0
+
+
+def _amount_mg(text: str, person: Person) -> float:
+    match = _DOSE.match(text)
+    if match is None or match.group(4) is not None:
+        raise ValueError(
+            f"Cannot read the dose '{text}'. Write an amount and its unit, such as 0.5mg/kg."
+        )
+    amount, unit, per_kg, _, _ = match.groups()
+    return float(amount) * _MG[unit] * (person.weight_kg if per_kg else 1.0)
+
+
 def _to(name: str, write: Any) -> bool:
     """Write to a file, or to standard output for `-`; true for the latter."""
     if name == "-":
@@ -164,10 +253,8 @@ def _to(name: str, write: Any) -> bool:
     return False
 
 
-def _asked(
-    arguments: argparse.Namespace,
-) -> tuple[Model, Person, list[Dose | RateSegment], str]:
-    from openketamine.pharmacology.dosing import Dose, RateSegment
+def _chosen(arguments: argparse.Namespace) -> tuple[Model, Person, str]:
+    """The model, the person and the route that were named."""
     from openketamine.pharmacology.models import model_for
     from openketamine.pharmacology.people import Person
 
@@ -203,6 +290,15 @@ def _asked(
         hepatic=arguments.hepatic,
         drugs=tuple(arguments.medicines),
     )
+    return model, person, route
+
+
+def _asked(
+    arguments: argparse.Namespace,
+) -> tuple[Model, Person, list[Dose | RateSegment], str]:
+    from openketamine.pharmacology.dosing import Dose, RateSegment
+
+    model, person, route = _chosen(arguments)
     over = 0.0 if arguments.over is None else _span(arguments.over, "--over")
     if arguments.over is not None and not arguments.dose:
         raise ValueError("--over is the duration of a --dose; a --rate says its own times.")

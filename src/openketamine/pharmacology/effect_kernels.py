@@ -54,10 +54,13 @@ def site(
 
 @compiled
 def exceeds(level: Array, threshold: Array, sd: float, out: Array) -> None:
-    """Probability that a log-normal threshold is below each level."""
+    """Probability that a log-normal threshold is below each level; six sd off it is 0 or 1."""
+    far = math.exp(6.0 * sd)
     for i in range(level.shape[0]):
-        if level[i] > 0.0:
-            z = math.log(level[i] / threshold[i]) / sd
-            out[i] = 0.5 * math.erfc(-z / math.sqrt(2.0))
-        else:
+        ratio = level[i] / threshold[i]
+        if ratio * far <= 1.0:
             out[i] = 0.0
+        elif ratio >= far:
+            out[i] = 1.0
+        else:
+            out[i] = 0.5 * math.erfc(-math.log(ratio) / sd / math.sqrt(2.0))

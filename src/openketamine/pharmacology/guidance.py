@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -388,3 +388,56 @@ def _words(options: Sequence[Option], ranges: Sequence[DoseRange]) -> tuple[str,
         )
         words.append(f"{span}{over}{rate} is forecast to meet the target.")
     return tuple(words)
+
+
+def as_json(found: Guidance) -> dict[str, Any]:
+    """For machines; probabilities from 0 to 1."""
+    return {
+        "route": found.route,
+        "words": list(found.words),
+        "warnings": list(found.warnings),
+        "target": {k: v for k, v in asdict(found.target).items() if v is not None},
+        "ranges": [asdict(span) for span in found.ranges],
+        "options": [asdict(option) | {"meets": option.meets} for option in found.options],
+    }
+
+
+def print_guidance(found: Guidance) -> None:
+    """The words first, then the trade-off as a table, a row for each dose and duration."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    for sentence in found.words:
+        console.print(sentence, markup=False)
+    table = Table(title="Forecast of each option: median (90 % interval)", title_justify="left")
+    for heading in ("dose", "over", "rate", "peak, ng/mL", "dissociation", "strong", "sedation"):
+        table.add_column(heading, justify="right")
+    above = found.target.systolic_limit_mmhg
+    table.add_column("nausea", justify="right")
+    table.add_column("peak systolic", justify="right")
+    if above is not None:
+        table.add_column(f"above {above:g}", justify="right")
+    table.add_column("home, min", justify="right")
+    table.add_column("target")
+    for o in found.options:
+        cells = [
+            f"{o.dose_mg:.3g} mg",
+            f"{o.duration_min:g} min" if o.duration_min else "at once",
+            "" if o.rate_mg_per_h is None else f"{o.rate_mg_per_h:.3g} mg/h",
+            "{1:.0f} ({0:.0f}-{2:.0f})".format(*o.peak_ng_per_ml),
+            *(
+                f"{100 * chance:.0f} %"
+                for chance in (o.p_dissociation, o.p_strong_dissociation, o.p_sedation, o.p_nausea)
+            ),
+            "{1:.0f} ({0:.0f}-{2:.0f})".format(*o.systolic_peak_mmhg),
+        ]
+        if o.p_systolic_above is not None:
+            cells.append(f"{100 * o.p_systolic_above:.0f} %")
+        cells.append("" if o.ready_to_go_home_min is None else f"{o.ready_to_go_home_min:.0f}")
+        broken = [name.replace("_", " ") for name, margin in o.margins.items() if margin < 0]
+        cells.append("met" if o.meets else "not met: " + ", ".join(broken))
+        table.add_row(*cells)
+    console.print(table)
+    for warning in found.warnings:
+        console.print(f"! {warning}", markup=False)
