@@ -106,6 +106,7 @@ def test_every_version_can_be_read_beside_the_library_and_saved(as_director, in_
     page = as_director.get("/policy/versions/1/").content.decode()
     assert "<ins>150</ins>" in page
     assert "Signed" in page
+    assert "OpenKetamine version" not in page  # the footer names the program's version
     saved = as_director.get("/policy/versions/1/text/")
     assert saved.content.decode() == STRICTER
     assert saved["Content-Type"].startswith("text/plain")

@@ -26,7 +26,10 @@ class ProposalForm(forms.Form):
         widget=forms.ClearableFileInput(attrs={"accept": ".yaml,.yml,text/yaml,text/plain"}),
     )
     note = forms.CharField(
-        label="What is it for?", max_length=500, required=False, help_text="One sentence"
+        label="What is it for?",
+        max_length=500,
+        help_text="One sentence, for those who read the versions later",
+        error_messages={"required": "Say in a sentence what this version is for."},
     )
 
     def clean(self) -> dict[str, Any]:

@@ -35,14 +35,20 @@ def _shown(
             [
                 (
                     field.field.replace("_", " "),
-                    words.value(before.facts, field.field, field.before),
-                    words.value(after.facts, field.field, field.after),
+                    _said(before, field, field.before),
+                    _said(after, field, field.after),
                 )
                 for field in change.fields
             ],
         )
         for change in queries.differences(before, after)
     ]
+
+
+def _said(library: protocols.Library, field: catalogue.FieldChange, stated: Any) -> str:
+    if field.field == "source":
+        return library.sources.get(stated, stated or "–")
+    return words.value(library.facts, field.field, stated)
 
 
 @allow(Role.DIRECTOR)
@@ -94,6 +100,7 @@ def propose(request: HttpRequest) -> HttpResponse:
         form = ProposalForm(initial={"text": latest.text if latest else ""})
         return render(request, "policy/propose.html", {"form": form, "latest": latest})
     form = ProposalForm(request.POST, request.FILES)
+    form.fields["note"].required = "check" not in request.POST
     told: dict[str, Any] = {}
     if form.is_valid():
         text, note = form.cleaned_data["text"], form.cleaned_data["note"]
@@ -145,7 +152,7 @@ def version(request: HttpRequest, number: int) -> HttpResponse:
     return render(
         request,
         "policy/version.html",
-        {"version": found, "changes": changes, "fault": fault},
+        {"proposal": found, "changes": changes, "fault": fault},
     )
 
 
