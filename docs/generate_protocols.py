@@ -69,35 +69,11 @@ def _origin(library: protocols.Library, item: Any) -> str:
 
 
 def _front(library: protocols.Library) -> str:
-    return f"""# The clinical library
-
-What OpenKetamine knows about care is data: YAML files that a medical director can read, change and
-sign. The code only evaluates them. Each entry names its source and how far that source has been
-checked, and nothing that rests on memory or proposal is ever shown as a label or a guideline.
-
-| mark | meaning |
-| --- | --- |
-| verified | read in the source named, or in a faithful reproduction of it |
-| verified (older label) | read in a US label text of 2019 to 2021, not yet in the current one |
-| verified (secondary) | read in a summary, a payer's page, a drug guide or an abstract |
-| recalled | from memory, not checked: clinic policy, to be signed |
-| DESIGN | a proposal that no authority publishes: clinic policy, to be signed |
-
-The library holds {len(catalogue.entries(library))} entries. {len(library.policy)} of them are
-clinic policy: until the medical director has signed exactly these texts, no session starts
-([policy](policy.md)). Every row of the clinical reference that the library was written from is
-encoded, or listed with the reason why not ([coverage](coverage.md)).
-
-A clinic's own files lie in the folder `protocols` of its data folder and replace the library's file
-of the same name. `openketamine protocols check` refuses a broken file with file, line and reason;
-`openketamine protocols diff` shows what the clinic's files change. A change of policy needs a new
-signature. Every finding keeps the version and digest of the library that governed it. The form of
-the files is published as JSON Schema in [schema](schema/).
-
-Unknown is an answer of its own. A rule whose facts are not known asks for them and never passes; a
-code in a referral can state that a condition is there, and its absence states nothing.
-
-"""
+    """The page that explains the library; its words are kept beside this file."""
+    text = (Path(__file__).parent / "protocols_front.md").read_text(encoding="utf-8")
+    for name, number in (("entries", catalogue.entries(library)), ("policy", library.policy)):
+        text = text.replace(f"{{{name}}}", str(len(number)))
+    return text
 
 
 def _contents(made: dict[str, str]) -> str:

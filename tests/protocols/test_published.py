@@ -1,7 +1,9 @@
 """What is published of the library: pages, JSON Schemas, coverage. None may lag behind it."""
 
 import importlib.util
+import itertools
 import json
+import re
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -60,6 +62,67 @@ def test_no_entry_names_a_row_that_the_reference_does_not_have():
     rows = {row.row.id for row in catalogue.coverage(LIBRARY)}
     for entry in catalogue.entries(LIBRARY):
         assert set(entry.refs) <= rows, entry.id
+
+
+HEADING = re.compile(r"#{2,3} (S?[0-9]+(?:\.[0-9]+)?)\.? ")
+
+
+@pytest.fixture(scope="session")
+def reference(shared_data):
+    """The two clinical files from which the library was written, kept outside the project."""
+    folder = shared_data.parent / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"no clinical reference at {folder}")
+    return [
+        (folder / name).read_text(encoding="utf-8").splitlines()
+        for name in ("clinical.md", "clinical-2.md")
+    ]
+
+
+def rows_and_sections(reference):
+    """The ids of all rows, and the sections that state something without giving it an id."""
+    rows: list[str] = []
+    sections: dict[str, bool] = {}
+    for lines in reference:
+        section, has_ids = "", False
+        for before, line in itertools.pairwise(["", *lines]):
+            if found := HEADING.match(line):
+                section, has_ids = found[1], False
+                sections[section] = False
+            elif line.lower().startswith("| id |"):
+                has_ids = True
+            elif not line.startswith("|"):
+                has_ids = False
+            if has_ids and line.startswith("| ") and not line.lower().startswith("| id |"):
+                rows.append(line.split("|")[1].strip())
+                sections.pop(section, None)
+            elif section in sections and (
+                line.startswith(("| ", "- ", "1. ")) or (line and not before and "→" in line)
+            ):
+                sections[section] = True
+    return rows, {section for section, states in sections.items() if states}
+
+
+def test_every_row_of_the_reference_files_is_in_the_table(reference):
+    rows, _ = rows_and_sections(reference)
+    assert len(rows) == len(set(rows)) > 140
+    known = {row.row.id for row in catalogue.coverage(LIBRARY)}
+    assert [row for row in rows if row not in known] == []
+
+
+def test_every_section_without_rows_of_its_own_is_in_the_table_too(reference):
+    """Section 0 says how to read the others."""
+    _, sections = rows_and_sections(reference)
+    assert len(sections) > 15
+    known = {row.row.id for row in catalogue.coverage(LIBRARY)}
+    assert sections - known - {"0"} == set()
+
+
+def test_a_reason_for_leaving_a_row_out_says_more_than_that_it_is_left_out():
+    for row in catalogue.coverage(LIBRARY):
+        if row.row.left_out:
+            assert len(row.row.left_out.split()) >= 6, row.row.id
+            assert "not written yet" not in row.row.left_out, row.row.id
 
 
 def test_every_contraindication_precaution_and_discharge_row_is_encoded():

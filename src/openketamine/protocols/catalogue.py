@@ -9,10 +9,10 @@ from datetime import date, timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import BaseModel
 
 from . import schema
+from .files import parse, read
 
 if TYPE_CHECKING:
     from .library import Library
@@ -459,7 +459,7 @@ class Coverage:
 def coverage(library: Library) -> list[Coverage]:
     """Every row of the clinical reference with the entries that encode it."""
     text = (files("openketamine.protocols") / "coverage.yaml").read_text(encoding="utf-8")
-    rows = CoverageFile.model_validate(yaml.safe_load(text)).rows
+    rows = read(parse("coverage.yaml", "coverage.yaml", text), CoverageFile).rows
     encoded: dict[str, list[str]] = {}
     for entry in entries(library):
         for ref in entry.refs:

@@ -1008,6 +1008,7 @@ class InstrumentFile(Sourced, LibraryFile):
     id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     name: str
     short_name: str
+    ref: str | None = None
     licence: Licence
     completed_by: Literal["patient", "clinician"] = "patient"
     reviewed_on: date
