@@ -467,7 +467,8 @@ class Ensemble:
             state.loglik,
             self.at(state.versions.shape, reading.time_min),
             k,
-            value,
+            # Beyond this any value is as surely an artefact, and its square would overflow.
+            min(max(value, -1000.0), 1000.0),
             sound,
             sound * self._rough[1] ** 2,
             float(self.signals.wandering_cov[k, k]) * self._jump[1] ** 2,
@@ -501,7 +502,7 @@ class Ensemble:
         relative = math.hypot(residual.proportional, residual.log_sd)
         sd = np.hypot(relative * expected, residual.additive_ng_per_ml) + 0.1
         share, wide = _STRAY_ASSAY
-        square = ((value - expected) / sd) ** 2
+        square = (np.minimum(np.abs(value - expected), 1e9) / sd) ** 2
         usual = (1 - share) * np.exp(-0.5 * square) / sd
         # Never below a floor, however far off: such an assay says nothing.
         stray = share * np.exp(-0.5 * np.minimum(square / wide**2, 50.0)) / (wide * sd)

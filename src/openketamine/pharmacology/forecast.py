@@ -43,6 +43,10 @@ _UNITS = {"systolic_mmhg": "mmHg", "diastolic_mmhg": "mmHg", "heart_rate_bpm": "
 _STEP_MIN = 5.0
 # Of the peak of the effect site, gone when it is wearing off.
 _WORN_OFF = 0.25
+# Rows of standard normals drawn at a time.
+_NORMALS = 64
+# Sets of times whose curves are kept sorted.
+_SHEETS = 4
 #: How far ahead a forecast can look.
 LONGEST_MIN = 10_080.0
 
@@ -139,13 +143,14 @@ class Forecast:
         self.now_min = 0.0
         self._ensemble = ensemble
         self._baseline = baseline
+        self._asked = horizon_min
         self._horizon = horizon_min
         self._started = False
         self._weights: Array | None = None
         self._curves_made: dict[bytes, _Sheet] = {}
         self._marks: Rows | None = None
         self._for_versions: object = None
-        self._noise: dict[tuple[int, int], Singles] = {}
+        self._noise: dict[int, Singles] = {}
         self._error: dict[int, Singles] = {}
 
     @classmethod
@@ -170,7 +175,7 @@ class Forecast:
                 of routes that the model covers.
             n: plausible versions of the person, 64 to 65535.
             carried: what `carry_over` returned after an earlier session.
-            horizon_min: how far ahead to look, at most a week; grows with the readings.
+            horizon_min: how far ahead to look, at most a week; grows with doses and readings.
 
         Raises:
             ValueError: no dose, a route the model lacks, an impossible baseline, or `carried` is
@@ -237,9 +242,7 @@ class Forecast:
         items = self._in_order(readings)
         _check(ensemble.model, doses)
         latest = items[-1].time_min if items else 0.0
-        horizon = self._horizon
-        while latest > horizon - 30.0:
-            horizon += 60.0
+        horizon = self._reach(doses, latest)
         taken = len(ensemble.taken)
         if (
             not self._started
@@ -481,6 +484,16 @@ class Forecast:
         everything = [*self._baseline, *first.values()]
         return tuple(sorted(everything, key=lambda r: (r.time_min, known.index(r.quantity))))
 
+    def _reach(self, doses: Sequence[Dose | RateSegment], latest_min: float) -> float:
+        """How far to look: as was asked, past the doses and past the readings, in whole hours."""
+        if latest_min > LONGEST_MIN - 90:
+            raise ValueError(
+                f"A reading at {latest_min:g} min is beyond what a forecast covers. Give times in "
+                "minutes from the start of the session."
+            )
+        past = max(latest_min + 30, min(max(_finish(d) for d in doses) + 180, LONGEST_MIN - 60))
+        return self._asked + 60 * max(math.ceil((past - self._asked) / 60), 0)
+
     def _sheet(self, times_min: npt.ArrayLike | None) -> _Sheet:
         ensemble = self._ensemble
         if times_min is None:
@@ -496,6 +509,8 @@ class Forecast:
             )
         key = times.tobytes()
         if key not in self._curves_made:
+            if len(self._curves_made) >= _SHEETS:
+                self._curves_made.clear()
             self._curves_made[key] = self._made(times)
         return self._curves_made[key]
 
@@ -540,11 +555,13 @@ class Forecast:
 
     def _normals(self, signal: int, rows: int) -> Singles:
         """Standard normals of the versions for one vital sign, the same at every update."""
-        if (signal, rows) not in self._noise:
-            rng = np.random.default_rng([self._ensemble.seed, 2, signal, rows])
-            drawn = rng.standard_normal((rows, self._ensemble.n), dtype=np.float32)
-            self._noise[signal, rows] = drawn
-        return self._noise[signal, rows]
+        held = self._noise.get(signal)
+        if held is None or len(held) < rows:
+            rng = np.random.default_rng([self._ensemble.seed, 2, signal])
+            # More rows begin with the same ones.
+            size = (_NORMALS * math.ceil(rows / _NORMALS), self._ensemble.n)
+            held = self._noise[signal] = rng.standard_normal(size, dtype=np.float32)
+        return held[:rows]
 
     def _errors(self, signal: int, of_readings: bool) -> Singles:
         if not of_readings:
