@@ -230,14 +230,32 @@ def _own() -> Library:
     return _load(_own_texts(), None)
 
 
+@lru_cache(maxsize=256)
+def _parsed(name: str, text: str) -> File:
+    return parse(name, name, text)
+
+
+@lru_cache(maxsize=256)
+def _read_alone(name: str, text: str) -> BaseModel:
+    file = _parsed(name, text)
+    return read(file, _model_of(file))
+
+
 @lru_cache(maxsize=16)
 def _load(texts: tuple[tuple[str, str], ...], overlay: Overlay | None) -> Library:
-    files = {name: parse(name, name, text) for name, text in texts}
+    files = own = {name: _parsed(name, text) for name, text in texts}
     departures: list[Departure] = []
     if overlay:
         files, departures = lay_over(files, overlay)
     _refuse_repeated_ids(files.values())
-    parts = {name: read(file, _model_of(file)) for name, file in sorted(files.items())}
+    texts_by_name = dict(texts)
+    parts = {
+        # What no overlay touches is read once for all of them.
+        name: _read_alone(name, texts_by_name[name])
+        if file is own.get(name)
+        else read(file, _model_of(file))
+        for name, file in sorted(files.items())
+    }
     if missing := [name for name in schema.FILES if name.endswith(".yaml") and name not in parts]:
         raise ProtocolError(missing[0], 1, "a library needs this file")
     library = _assemble(parts, overlay.digest if overlay else "", tuple(departures))

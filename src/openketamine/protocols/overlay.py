@@ -447,10 +447,35 @@ def _retire(merge: _Merge, tree: yaml.MappingNode, retire: yaml.Node) -> yaml.Ma
                 wish, f"{name!r} stands in more than one list: say which with `in: …`"
             )
         ((sequence, member),) = found
-        sequence.value.remove(member)
+        tree = _without(merge, tree, sequence, member)
         said = _word(_get(member, "statement")) or _word(_get(member, "label"))
         merge.departures.append(Departure(merge.name, name, "retired", because, said))
     return tree
+
+
+def _without(
+    merge: _Merge, tree: yaml.MappingNode, sequence: yaml.SequenceNode, member: yaml.Node
+) -> yaml.MappingNode:
+    """A copy of the tree in which one list lacks one member; the library's own nodes stay whole."""
+
+    def copy(node: yaml.Node) -> yaml.Node:
+        if node is sequence:
+            kept: list[Any] = [each for each in node.value if each is not member]
+        elif isinstance(node, yaml.SequenceNode):
+            kept = [copy(each) for each in node.value]
+        elif isinstance(node, yaml.MappingNode):
+            kept = [(key, copy(value)) for key, value in node.value]
+        else:
+            return node
+        made = type(node)(node.tag, kept, node.start_mark, node.end_mark)
+        if id(node) in merge.origin:
+            merge.origin[id(made)] = merge.origin[id(node)]
+        merge.kept.append(made)
+        return made
+
+    made = copy(tree)
+    assert isinstance(made, yaml.MappingNode)
+    return made
 
 
 def _lists(tree: yaml.Node) -> Iterator[tuple[str, yaml.SequenceNode]]:
