@@ -537,12 +537,15 @@ form. A translation is carried only where its published wording could be compare
 
 def _document(library: protocols.Library, document: schema.Document) -> str:
     points = [point for section in document.sections for point in section.points]
-    level = reading.grade(point.text for point in points)
-    text = f"""# {document.title}
+    texts = [point.text for point in points]
+    if document.language == "es":
+        level = f"Reading ease (Szigriszt-Pazos) {reading.spanish_ease(texts):.0f}"
+    else:
+        level = f"Flesch-Kincaid grade {reading.grade(texts):.1f}"
+    text = f"""# {document.title} ({document.route}, {document.language})
 
-{document.kind.capitalize()}, {document.route}, version {document.version}. Flesch-Kincaid grade
-{level:.1f}, counted by rule. The small print below each sentence is its source; patients see the
-sentences.
+{document.kind.capitalize()}, version {document.version}. {level}, counted by rule. The small print
+below each sentence is its source; patients see the sentences.
 """
     for section in document.sections:
         text += f"\n## {section.title}\n\n"

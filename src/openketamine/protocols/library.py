@@ -141,15 +141,16 @@ class Library:
         """A measurement occasion by its id."""
         return next(o for o in self.measurements.occasions if o.id == occasion_id)
 
-    def document(self, kind: str, route: str) -> schema.Document:
-        """The one document of a kind for a route.
+    def document(self, kind: str, route: str, language: str = "en") -> schema.Document:
+        """The one document of a kind for a route, in a language, or in English where it is not.
 
         Raises:
             KeyError: the library has none.
         """
-        for document in self.documents.values():
-            if (document.kind, document.route) == (kind, route):
-                return document
+        for wanted in (language, "en"):
+            for document in self.documents.values():
+                if (document.kind, document.route, document.language) == (kind, route, wanted):
+                    return document
         raise KeyError(f"no {kind} document for {route}")
 
     def document_digest(self, document: schema.Document) -> str:

@@ -1193,6 +1193,7 @@ class Document(Strict):
     id: str
     kind: Literal["consent", "aftercare", "education"]
     route: str
+    language: str = "en"
     version: str
     title: str
     sections: tuple[DocumentSection, ...]
@@ -1219,7 +1220,7 @@ class Contact(Strict):
 
 class EducationFile(LibraryFile):
     documents: tuple[Document, ...]
-    contacts: dict[str, tuple[Contact, ...]]
+    contacts: dict[str, tuple[Contact, ...]] = {}
 
 
 # By the first of these that all its members have, a list is compared and overlaid by member.

@@ -114,7 +114,19 @@ def test_the_patients_own_page(client, form, patient_user):
     assert '<html lang="es"' in page
     assert "Mi página" in page
     assert "¿cómo se encuentra desde la sesión 1?" in page
-    assert '<section class="block" lang="en">' in page
+    assert '<section class="block" lang="es"><h2>Qué puede esperar' in page
+    assert '<section class="block" lang="es"><h2>Después de su sesión' in page
+    assert "English only" not in page
+
+
+def test_what_to_expect_is_that_of_the_patients_own_route(client, form, patient_user):
+    form.person.user = patient_user
+    form.person.save()
+    form.person.courses.update(route="IN_ESKETAMINE")
+    client.force_login(patient_user)
+    page = client.get("/me/").content.decode()
+    assert "One device holds two sprays" in page
+    assert "The drip runs" not in page
 
 
 def test_the_staffs_pages_stay_in_english(client, form, nurse):

@@ -1,5 +1,6 @@
 """Consent, order, double-check and calendar."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -175,3 +176,52 @@ def test_a_cancelled_session_keeps_its_reason(planned_course, nurse):
     services.cancel_planned(nurse, last, reason="On holiday.")
     last.refresh_from_db()
     assert last.cancel_reason == "On holiday."
+
+
+def test_the_calendar_keeps_clear_of_closed_days_and_says_why(
+    consented, prescriber, nurse, settings
+):
+    first = clock.today()
+    settings.OPEN_WEEKDAYS = frozenset(range(7))
+    settings.CLOSED_ON = frozenset({first, first + timedelta(days=3)})
+    plan = order(prescriber, consented)
+    services.verify_plan(nurse, plan, dose_mg=plan.dose_mg, volume_ml=plan.volume_ml)
+    days = [p.planned_for.date() for p in consented.planned_sessions.order_by("number")]
+    assert days[0] == first + timedelta(days=1)
+    assert not set(days) & settings.CLOSED_ON
+    event = Event.objects.filter(kind="plans.sessions_planned").latest("pk")
+    because = json.loads(event.body)["because"]
+    assert len(because) == len(days)
+    assert all("Three sessions a week" in words for words in because)
+
+
+def test_a_clinic_that_never_opens_plans_nothing_and_says_so(
+    consented, prescriber, nurse, settings
+):
+    settings.OPEN_WEEKDAYS = frozenset()
+    plan = order(prescriber, consented)
+    with pytest.raises(Refused, match="calendar cannot be filled"):
+        services.verify_plan(nurse, plan, dose_mg=plan.dose_mg, volume_ml=plan.volume_ml)
+    assert not consented.planned_sessions.exists()
+    plan.refresh_from_db()
+    assert not plan.is_verified
+
+
+def test_a_condition_has_the_regimen_that_fits_it(consented, prescriber):
+    consented.condition = "PTSD"
+    consented.save()
+    assert [r.id for r in queries.plannable(consented)] == ["ptsd-series"]
+    with pytest.raises(Refused, match="by which this course can be planned"):
+        order(prescriber, consented, regimen="iv-depression")
+    assert order(prescriber, consented, regimen="ptsd-series").regimen == "ptsd-series"
+
+
+def test_a_route_that_cannot_be_planned_shows_what_is_unset(client, consented, prescriber):
+    consented.route = "SL"
+    consented.save()
+    client.force_login(prescriber)
+    page = client.get(f"/courses/{consented.pk}/plan/")
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert "No regimen of the library can be planned here" in text
+    assert "No dose: The table of doses of the programme was not seen" in text

@@ -282,8 +282,10 @@ def _show_question(request: HttpRequest, form: FormRequest) -> HttpResponse:
 def my_page(request: HttpRequest) -> HttpResponse:
     """The patient's own page, and nobody else's."""
     person = getattr(request.user, "person", None)
-    with translation.override(language_for(request, person)):
+    language = language_for(request, person)
+    with translation.override(language):
         page = queries.patient_page(person) if person else None
+        route = page.course.route if page and page.course else "IV"
         return render(
             request,
             "outcomes/my_page.html",
@@ -291,7 +293,7 @@ def my_page(request: HttpRequest) -> HttpResponse:
                 **_patient_page(),
                 "page": page,
                 "forms": _rows(request, page.forms) if page else [],
-                "expect": library().document("education", "IV"),
-                "aftercare": library().document("aftercare", "IV"),
+                "expect": library().document("education", route, language),
+                "aftercare": library().document("aftercare", route, language),
             },
         )
