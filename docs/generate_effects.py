@@ -81,6 +81,8 @@ def _page() -> Iterator[str]:
         "- Effects of other medicines, of music and of setting on pressure.\n"
         "- The R-enantiomer's own effects on pressure: all ketamine is taken alike, which lets one "
         "gain serve the racemate by vein and esketamine by spray.\n"
+        "- Norketamine and other metabolites: they contributed nothing to the drug high (Simons "
+        "2022, part 2); by mouth, where they are most of what circulates, this is least certain.\n"
         "- Placebo responses: on placebo trials report dissociation in up to 9 %, nausea in up to "
         "14 % of people.\n"
     )
