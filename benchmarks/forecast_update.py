@@ -6,7 +6,7 @@
 every five minutes. Measured on one core after warm-up, with medians of many rounds, by the clock
 and by the processor's own count, which other programs disturb less and of which the ratio is:
 
-- one value: `update` with one new value and `quantiles` of all twelve quantities at 49 times;
+- one value: `update` with one new value and `quantiles` of all eleven quantities at 49 times;
 - one cuff: the same with the three values of a cuff reading;
 - new doses: `update` after a pause of the pump, which works the session out anew, and `quantiles`.
 
