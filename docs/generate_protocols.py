@@ -25,9 +25,12 @@ NOTE = (
 def pages(library: protocols.Library) -> dict[str, str]:
     """Every generated file: its name under docs/protocols and its text."""
     made = {"README.md": _front(library), "policy.md": _policy(library)}
-    for eligibility in library.eligibility:
-        name = "-".join(route.lower() for route in eligibility.routes)
-        made[f"eligibility-{name}.md"] = _eligibility(library, eligibility)
+    made["programmes.md"] = _programmes(library)
+    for name, part in library.parts.items():
+        if isinstance(part, schema.EligibilityFile | schema.JurisdictionFile):
+            made[f"{name.removesuffix('.yaml').replace('/', '-')}.md"] = _eligibility(library, part)
+    made["medicines.md"] = _medicines(library)
+    made["staging.md"] = _staging(library)
     for regimen in library.regimens.values():
         made[f"regimen-{regimen.id}.md"] = _regimen(library, regimen)
     made["practice.md"] = _practice(library)
@@ -101,37 +104,164 @@ They are a proposal, and in force only once the medical director has signed thes
     return text
 
 
-def _eligibility(library: protocols.Library, file: schema.EligibilityFile) -> str:
-    text = f"""# Eligibility: {", ".join(file.routes)}
+def _stances(library: protocols.Library, item: schema.ByRoute) -> str:
+    """How a rule stands, route by route."""
+    rows = []
+    for stance in item.stances:
+        finding = (
+            item.finding_of(stance) if isinstance(item, schema.EligibilityRule) else "must be known"
+        )
+        source = library.source(stance.source or item.source)
+        routes = ", ".join(item.routes_of(stance))
+        rows.append(
+            (routes, finding, stance.authority, stance.certainty, source, stance.note or "–")
+        )
+    return _table(("routes", "finding", "shown as", "certainty", "source", "note"), rows)
 
-Reviewed {file.reviewed_on:%d %B %Y}. A contraindication bars the treatment unless the prescriber
-overrides it with a reason; a caution needs the prescriber's decision with a reason; where a fact is
-unknown the rule asks for it.
 
-## Must be known before anybody decides
-
-"""
-    needs = [(need.statement, need.ref or "", _origin(library, need)) for need in file.required]
-    text += _table(("fact", "row", "source"), needs)
-    for finding, title in (("contraindication", "Contraindications"), ("caution", "Cautions")):
-        text += f"\n## {title}\n"
-        for rule in file.rules:
-            if rule.finding != finding:
-                continue
-            scope = [f"for {', '.join(rule.conditions)}"] if rule.conditions else []
-            scope += [f"in {rule.jurisdiction}"] if rule.jurisdiction != "any" else []
-            scope += [f"from {rule.effective_from}"] if rule.effective_from else []
-            scope += [f"until {rule.effective_to}"] if rule.effective_to else []
-            text += f"""
+def _eligibility(
+    library: protocols.Library, file: schema.EligibilityFile | schema.JurisdictionFile
+) -> str:
+    if isinstance(file, schema.JurisdictionFile):
+        title = f"The law: {file.name}"
+        about = f"{file.note} Somebody is told {', '.join(map(str, file.warn_days_before))} days "
+        about += "before a law lapses."
+    else:
+        name = next(name for name, part in library.parts.items() if part is file)
+        title = f"Eligibility: {name.partition('/')[2].removesuffix('.yaml')}"
+        about = (
+            "A contraindication bars the treatment unless the prescriber overrides it with a "
+            "reason; a caution needs the prescriber's decision with a reason; where a fact is "
+            "unknown the rule asks for it and never passes. The same rule can rest on a label for "
+            "one route and on clinic policy for another."
+        )
+    text = f"# {title}\n\nReviewed {file.reviewed_on:%d %B %Y}. {about}\n"
+    needs = getattr(file, "required", ())
+    if needs:
+        text += "\n## Must be known before anybody decides\n"
+    for need in needs:
+        text += f"\n### {need.key}: {need.statement}\n\n{_scope(library, need)}"
+        text += f"- Reference row: {need.ref or 'none'}\n\n{_stances(library, need)}"
+    if file.rules:
+        text += "\n## Rules\n"
+    for rule in file.rules:
+        text += f"""
 ### {rule.id}: {rule.statement}
 
 {rule.explanation}
 
-- When: {words.condition(library.facts, rule.when)}{f" ({'; '.join(scope)})" if scope else ""}
-- To the patient: “{rule.patient}”
-- Source: {_origin(library, rule)}
+- When: {words.condition(library.facts, rule.when)}
+{_scope(library, rule)}- To the patient: “{rule.patient}”
 - Reference row: {rule.ref or "none"}
+
+{_stances(library, rule)}"""
+    return text
+
+
+def _scope(library: protocols.Library, item: schema.ByRoute) -> str:
+    names = {condition.id: condition.name for condition in library.programmes.conditions}
+    scope = [f"for {', '.join(names[c] for c in item.conditions)}"] if item.conditions else []
+    scope += [f"in {item.jurisdiction}"] if item.jurisdiction != "any" else []
+    scope += [f"from {item.effective_from}"] if item.effective_from else []
+    scope += [f"until {item.effective_to}"] if item.effective_to else []
+    if suspended_by := getattr(item, "suspended_by", None):
+        scope.append(f"while {suspended_by} is not in force")
+    return f"- Only {'; '.join(scope)}\n" if scope else ""
+
+
+def _programmes(library: protocols.Library) -> str:
+    programmes = library.programmes
+    text = f"""# Routes, conditions and what regulators say
+
+Reviewed {programmes.reviewed_on:%d %B %Y}. Where nothing is written for a place, a route and a
+condition, the software says that nothing is recorded.
+
+## Routes
+
 """
+    routes = [(r.id, r.name, r.drug, " or ".join(r.settings)) for r in programmes.routes]
+    text += _table(("id", "route", "drug", "setting"), routes)
+    conditions = [(condition.id, condition.name) for condition in programmes.conditions]
+    text += "\n## Conditions\n\n" + _table(("id", "condition"), conditions)
+    rows = [
+        (
+            status.jurisdiction,
+            ", ".join(status.routes),
+            ", ".join(status.conditions) or "all",
+            f"**{status.standing}** {status.statement}",
+            " ".join(
+                part
+                for part in (
+                    f"from {status.effective_from}" if status.effective_from else "",
+                    f"until {status.effective_to}" if status.effective_to else "",
+                )
+                if part
+            )
+            or "–",
+            _origin(library, status),
+            status.ref or "–",
+        )
+        for status in programmes.status
+    ]
+    heads = ("place", "routes", "conditions", "standing", "dates", "source", "row")
+    return text + "\n## Standing\n\n" + _table(heads, rows)
+
+
+def _medicines(library: protocols.Library) -> str:
+    file = library.ingredients
+    text = f"""# Medicines by ingredient
+
+Reviewed {file.reviewed_on:%d %B %Y}. {file.statement}. {_origin(library, file)}. {file.codes}.
+
+A name is cut into words. Known names are taken away, the longest first, then salts, strengths and
+forms; what is left over is shown to a person. A product of several ingredients counts for each.
+
+## Classes that rules read
+
+"""
+    rows = [
+        (
+            item.label,
+            ", ".join(library.facts[fact].label for fact in item.facts) or "–",
+            ", ".join(i.name for i in file.ingredients if item.id in i.classes),
+            item.ref or "–",
+        )
+        for item in file.classes
+    ]
+    text += _table(("class", "states", "ingredients", "row"), rows)
+    named = [
+        (i.name, i.rxcui or "–", ", ".join(i.also) or "–", ", ".join(i.brands) or "–")
+        for i in file.ingredients
+    ]
+    text += "\n## Ingredients\n\n" + _table(("ingredient", "RxNorm", "also", "brands"), named)
+    products = [(", ".join(p.brands), ", ".join(p.of)) for p in file.combinations]
+    return text + "\n## Products of several\n\n" + _table(("brand", "holds"), products)
+
+
+def _staging(library: protocols.Library) -> str:
+    file = library.staging
+    text = f"""# Treatment resistance
+
+Reviewed {file.reviewed_on:%d %B %Y}.
+
+- {file.counted.statement} {_origin(library, file.counted)}, row {file.counted.ref}.
+- {file.weeks.statement}. {_origin(library, file.weeks)}, row {file.weeks.ref}.
+- {file.counted.needed} such trials are asked for.
+
+"""
+    for score in file.scores:
+        text += (
+            f"## {score.name}\n\n{score.statement} {_origin(library, score)}, row {score.ref}.\n\n"
+        )
+        rows = []
+        for part in score.parts:
+            values = [f"{answer}: {points}" for answer, points in part.points.items()]
+            values += [f"up to {top:g}: {points}" for top, points in part.up_to]
+            values += [f"above: {part.highest}"] if part.highest is not None else []
+            rows.append((part.label, "; ".join(values)))
+        text += _table(("part", "points"), rows)
+        bands = "; ".join(f"from {low} {label}" for low, label in score.bands)
+        text += f"\nBands: {bands}.\n"
     return text
 
 
@@ -573,7 +703,7 @@ def _questions(library: protocols.Library) -> str:
     text += _table(("condition", "SNOMED CT", "ICD-10-CM (and below)"), rows)
     names = [
         (library.facts[entry.fact].label, kind, ", ".join(entry.names))
-        for kind, entries in (("medicine", codes.ingredients), ("allergy", codes.allergens))
+        for kind, entries in (("allergy", codes.allergens),)
         for entry in entries
     ]
     return text + "\n" + _table(("fact", "from", "names"), names)

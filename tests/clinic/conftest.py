@@ -16,6 +16,7 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import Chair, Session
+from openketamine.protocols import eligibility
 
 
 def make_user(role: Role, *, username: str | None = None) -> User:
@@ -91,15 +92,42 @@ def course(person) -> Course:
 
 
 NO_HISTORY = {
-    name: 0
-    if name == "failed_adequate_trials"
-    else "none"
-    if name == "hepatic_impairment"
-    else False
-    for _, _, questions in protocols.load().history_sections()
-    for name in [fact.id for fact in questions]
-} | {"failed_adequate_trials": 3}
+    fact.id: fact.choices[0] if fact.kind == "choice" else False
+    for _, _, questions in eligibility.questions_for(
+        protocols.load(),
+        {"sex": "female", "age_years": 43, "at_home": False},
+        route="IV",
+        condition="TRD",
+        on=date(2026, 11, 24),
+    )
+    for fact in questions
+    if fact.id not in {"psychosis_active", "mood_stabiliser", "substance_use_active"}
+} | {"antidepressant_tried": True}
 
+
+def nothing_found(course: Course, nurse: User) -> None:
+    """Ask, measure and test everything, so that no rule finds anything."""
+    people.record_measurements(
+        nurse, course.person, {"weight_kg": 82.0, "systolic_mmhg": 128, "diastolic_mmhg": 79}
+    )
+    intake.record_response(nurse, course, instrument="phq9", answers=PHQ9, occasion="intake")
+    intake.record_response(nurse, course, instrument="gad7", answers=GAD7, occasion="intake")
+    intake.record_history(nurse, course, NO_HISTORY)
+    intake.record_test_result(
+        nurse, course, fact="pregnancy_test", value="negative", done_on=clock.today()
+    )
+    for drug in ("Sertraline", "Venlafaxine"):
+        intake.record_trial(nurse, course, drug=drug, **FAILED)
+    course.refresh_from_db()
+
+
+FAILED = {
+    "outcome": "no_response",
+    "source": "letter",
+    "in_this_episode": True,
+    "adequate_dose": True,
+    "adequate_duration": True,
+}
 PHQ9 = {f"q{n}": 2 for n in range(1, 9)} | {"q9": 0}
 GAD7 = {f"q{n}": 1 for n in range(1, 8)}
 CHECK = {
@@ -126,12 +154,7 @@ def signed_policy(director):
 @pytest.fixture
 def screened(course, nurse, prescriber, signed_policy) -> Course:
     """A course whose screening is signed as eligible."""
-    people.record_measurements(
-        nurse, course.person, {"weight_kg": 82.0, "systolic_mmhg": 128, "diastolic_mmhg": 79}
-    )
-    intake.record_response(nurse, course, instrument="phq9", answers=PHQ9, occasion="intake")
-    intake.record_response(nurse, course, instrument="gad7", answers=GAD7, occasion="intake")
-    intake.record_history(nurse, course, NO_HISTORY)
+    nothing_found(course, nurse)
     intake.sign_screening(prescriber, course, outcome="eligible")
     course.refresh_from_db()
     return course

@@ -153,15 +153,36 @@ def take_history(clinic: Clinic, course: Course) -> None:
     for radio in page.locator('input[type="radio"][value="no"]').all():
         radio.check()
     choose(page, hepatic_impairment="none", substance_use_disorder="yes")
-    page.locator('input[name="failed_adequate_trials"]').fill("3")
     press(page, "Keep")
     says(page, "The history is kept.")
+    for test in ("pregnancy_test", "urine_drug_screen"):
+        page = seat.open(f"/courses/{course.pk}/tests/{test}/")
+        choose(page, value="negative")
+        press(page, "Keep")
+        says(page, "is kept.")
+    seat.open(f"/courses/{course.pk}/tests/")
+    seat.look("tests")
+    for drug in ("Sertraline", "Venlafaxine"):
+        page = seat.open(f"/courses/{course.pk}/trials/new/")
+        page.get_by_label("Drug", exact=True).fill(drug)
+        page.get_by_label("Highest dose").fill("150")
+        page.get_by_label("What came of it").select_option("no_response")
+        choose(page, in_this_episode="yes", adequate_dose="yes", adequate_duration="yes")
+        page.get_by_label("Known from").fill("Letter of the referrer")
+        seat.look("trial-new")
+        press(page, "Keep")
+        says(page, "The trial is kept.")
+    seat.look("trials")
 
 
 def screen(clinic: Clinic, course: Course) -> None:
     seat = clinic.at("prescriber")
     page = seat.open(f"/courses/{course.pk}/screening/")
     seat.look("screening")
+    page = seat.open(f"/courses/{course.pk}/routes/")
+    says(page, "Routes side by side")
+    seat.look("routes")
+    page = seat.open(f"/courses/{course.pk}/screening/")
     choose(page, outcome="eligible")
     press(page, "Sign as Prescriber Example, MD")
     says(page, "Decide first about")

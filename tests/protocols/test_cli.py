@@ -18,12 +18,12 @@ def _without_a_clinic(monkeypatch, tmp_path):
 
 OVERLAY = """\
 rules:
-  - id: IV-PR-1
+  - id: PR-1
     statement: Resting pressure above 135 systolic or 90 diastolic
     when: {any: [{systolic_mmhg: {above: 135}}, {diastolic_mmhg: {above: 90}}]}
     because: Our cardiologist asked for it
 retire:
-  - {id: IV-CI-6, because: Our cardiologist decides on each of these}
+  - {id: PR-10, because: Our cardiologist decides on each of these}
 """
 
 
@@ -31,7 +31,7 @@ retire:
 def overlay(tmp_path):
     folder = tmp_path / "protocols"
     (folder / "eligibility").mkdir(parents=True)
-    (folder / "eligibility" / "iv.yaml").write_text(OVERLAY, encoding="utf-8")
+    (folder / "eligibility" / "precautions.yaml").write_text(OVERLAY, encoding="utf-8")
     return folder
 
 
@@ -50,7 +50,7 @@ def test_check_for_machines(capsys):
 
 
 def test_check_refuses_a_broken_overlay_with_file_line_and_reason(capsys, overlay):
-    path = overlay / "eligibility" / "iv.yaml"
+    path = overlay / "eligibility" / "precautions.yaml"
     path.write_text(OVERLAY.replace("{above: 135}", "{over: 135}"), encoding="utf-8")
     assert main(["protocols", "check", "--json"]) == 1
     out, err = capsys.readouterr()
@@ -63,7 +63,7 @@ def test_check_refuses_a_broken_overlay_with_file_line_and_reason(capsys, overla
 
 def test_check_takes_a_file_by_its_path(capsys, tmp_path):
     path = tmp_path / "own.yaml"
-    path.write_text("overlays: eligibility/iv.yaml\n" + OVERLAY, encoding="utf-8")
+    path.write_text("overlays: eligibility/precautions.yaml\n" + OVERLAY, encoding="utf-8")
     assert main(["protocols", "check", str(path)]) == 0
     assert "depart from it in 2 entries" in capsys.readouterr().out
     assert main(["protocols", "check", str(tmp_path / "nowhere.yaml")]) == 1
@@ -106,19 +106,19 @@ def test_the_clinics_own_files_are_taken_without_being_named(capsys, overlay):
 def test_diff_shows_what_the_clinic_changed_field_by_field_and_nothing_else(capsys, overlay):
     assert main(["protocols", "diff", "--json"]) == 0
     changes = {each["entry"]: each for each in json.loads(capsys.readouterr().out)["changes"]}
-    assert changes.keys() == {"IV-PR-1", "IV-CI-6"}
-    changed = changes["IV-PR-1"]
-    assert (changed["act"], changed["file"]) == ("changed", "eligibility/iv.yaml")
+    assert changes.keys() == {"PR-1", "PR-10"}
+    changed = changes["PR-1"]
+    assert (changed["act"], changed["file"]) == ("changed", "eligibility/precautions.yaml")
     assert changed["because"] == "Our cardiologist asked for it"
     fields = {field["field"]: field for field in changed["fields"]}
     assert fields["when"]["before"]["any"][0] == {"systolic_mmhg": {"above": 140}}
     assert fields["when"]["after"]["any"][0] == {"systolic_mmhg": {"above": 135}}
-    assert changes["IV-CI-6"]["act"] == "retired"
+    assert changes["PR-10"]["act"] == "retired"
     assert main(["protocols", "diff"]) == 0
     said = capsys.readouterr().out
     assert "2 entries differ" in said
     assert "Systolic pressure above 140 mmHg or Diastolic pressure above 90 mmHg → Systolic" in said
-    assert "RETIRED IV-CI-6" in said
+    assert "RETIRED PR-10" in said
     assert "because: Our cardiologist decides" in said
 
 
@@ -161,10 +161,16 @@ def test_an_overlay_that_is_not_there_is_refused(capsys, tmp_path):
 def test_list_names_every_contraindication(capsys):
     assert main(["protocols", "list", "--kind", "contraindication", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    rules = [r for file in load().eligibility for r in file.rules]
-    assert [e["id"] for e in listed] == [r.id for r in rules if r.finding == "contraindication"]
+    barring = [
+        entry.item.named(stance)
+        for entry in load().screening
+        if isinstance(entry.item, schema.EligibilityRule)
+        for stance in entry.item.stances
+        if entry.item.finding_of(stance) == "contraindication"
+    ]
+    assert sorted(e["id"] for e in listed) == sorted(barring)
     assert main(["protocols", "list", "--certainty", "recalled"]) == 0
-    assert "IV-CI-6" in capsys.readouterr().out
+    assert "CI-6" in capsys.readouterr().out
 
 
 def test_list_of_a_kind_that_is_not_there_names_the_kinds(capsys):
@@ -173,16 +179,16 @@ def test_list_of_a_kind_that_is_not_there_names_the_kinds(capsys):
 
 
 def test_show_gives_source_certainty_and_authority(capsys):
-    assert main(["protocols", "show", "iv-ci-1"]) == 0
+    assert main(["protocols", "show", "ci-1:all"]) == 0
     said = capsys.readouterr().out
     for words in ("Aneurysmal", "esketamine nasal spray", "DESIGN", "clinic policy", "CI-1"):
         assert words in said
-    assert main(["protocols", "show", "IV-CI-1", "--json"]) == 0
+    assert main(["protocols", "show", "CI-1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["content"]["when"] == {
         "aneurysmal_vascular_disease": True
     }
 
 
 def test_show_of_an_unknown_id_offers_what_is_near(capsys):
-    assert main(["protocols", "show", "PR-1"]) == 1
-    assert "IV-PR-1" in capsys.readouterr().err
+    assert main(["protocols", "show", "PR-18"]) == 1
+    assert "PR-1" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_the_library_itself_is_untouched(library):
 def test_it_adds_an_entry_as_clinic_policy():
     mine = lay(
         """
-        overlays: eligibility/iv.yaml
+        overlays: eligibility/contraindications.yaml
         rules:
           - id: OUR-CLAUSTROPHOBIA
             finding: caution
@@ -83,7 +83,9 @@ def test_it_adds_an_entry_as_clinic_policy():
         """
     )
     (added,) = (r for f in mine.eligibility for r in f.rules if r.id == "OUR-CLAUSTROPHOBIA")
-    assert (added.certainty, added.authority) == ("DESIGN", "clinic policy")
+    (stance,) = added.stances
+    assert stance.routes == ("all",)
+    assert (stance.certainty, stance.authority) == ("DESIGN", "clinic policy")
     assert "OUR-CLAUSTROPHOBIA" in {entry.id for entry in mine.policy}
 
 
@@ -112,13 +114,13 @@ def test_it_changes_a_question_a_text_a_source_and_a_measurement():
 def test_it_retires_an_entry_and_the_director_signs_the_reason(library):
     mine = lay(
         """
-        overlays: eligibility/iv.yaml
+        overlays: eligibility/contraindications.yaml
         retire:
-          - {id: IV-CI-6, because: Our cardiologist decides on each of these patients}
+          - {id: CI-6, because: Our cardiologist decides on each of these patients}
         """
     )
-    assert "IV-CI-6" not in {rule.id for file in mine.eligibility for rule in file.rules}
-    (gone,) = (entry for entry in mine.policy if entry.id == "IV-CI-6 (retired)")
+    assert "CI-6" not in {rule.id for file in mine.eligibility for rule in file.rules}
+    (gone,) = (entry for entry in mine.policy if entry.id == "CI-6 (retired)")
     assert "cardiologist" in gone.statement
     assert "Cardiovascular event" in gone.statement
 
@@ -185,7 +187,7 @@ def test_it_is_refused_with_its_line_and_the_reason(text, there, reason):
 def test_a_name_that_points_nowhere_is_refused_where_the_overlay_says_it():
     line, said = refused(
         """
-        overlays: eligibility/iv.yaml
+        overlays: eligibility/contraindications.yaml
         rules:
           - id: OURS
             finding: caution
@@ -220,57 +222,89 @@ def test_in_a_folder_the_name_of_the_file_says_it(tmp_path):
 
 
 def test_an_empty_overlay_is_the_librarys_own(tmp_path, library):
-    assert protocols.load(tmp_path) is library
+    assert protocols.load(tmp_path) is protocols.load()
+
+
+def _is_labelled(entry):
+    stances = getattr(entry, "stances", ())
+    return any(
+        getattr(each, "authority", "clinic policy") != "clinic policy" for each in (entry, *stances)
+    )
 
 
 LABELLED = {
-    (name, field): ids
+    (name, field): found
     for name, part in protocols.load().parts.items()
     for field in type(part).model_fields
     if isinstance(getattr(part, field), tuple)
-    and (
-        ids := [
-            entry.id
-            for entry in getattr(part, field)
-            if getattr(entry, "authority", "clinic policy") != "clinic policy"
-        ]
-    )
+    and (found := [entry for entry in getattr(part, field) if _is_labelled(entry)])
 }
 
 
-@pytest.mark.parametrize(("file", "field"), LABELLED)
+@pytest.mark.parametrize(("file", "field"), sorted(LABELLED))
 def test_an_entry_with_an_authority_loses_it_when_the_clinic_changes_it(file, field):
     """The words are the label's, or the clinic's."""
     words = "question" if field == "presession" else "statement"
+    keys = [
+        ("id", entry.id) if hasattr(entry, "id") else ("fact", entry.fact)
+        for entry in LABELLED[file, field]
+    ]
     mine = lay(
         f"overlays: {file}\nbecause: We see this another way\n{field}:\n"
-        + "".join(f"  - {{id: {key}, {words}: Something else}}\n" for key in LABELLED[file, field])
+        + "".join(f"  - {{{by}: {key}, {words}: Something else}}\n" for by, key in keys)
     )
-    changed = {entry.id: entry for entry in catalogue.entries(mine) if entry.file == file}
-    signed = {entry.id for entry in mine.policy}
-    for key in LABELLED[file, field]:
-        assert changed[key].statement == "Something else"
-        assert (changed[key].certainty, changed[key].authority) == ("DESIGN", "clinic policy")
-        assert changed[key].source == "this-clinic"
-        assert key in signed
+    # A rule has an entry for each of its stances, e.g. CI-1:IN_ESKETAMINE.
+    changed: dict[str, list] = {}
+    for each in catalogue.entries(mine):
+        changed.setdefault(each.id.split(":")[0], []).append(each)
+    signed = {each.id for each in mine.policy}
+    for by, key in keys:
+        found = changed[key if by == "id" else f"REQ-{key}"]
+        assert found
+        for each in found:
+            assert each.statement == "Something else"
+            assert (each.certainty, each.authority) == ("DESIGN", "clinic policy")
+            assert each.source == "this-clinic"
+            assert each.id in signed
 
 
 def test_words_to_the_patient_may_be_the_clinics_and_the_rule_stay_the_labels():
     before = {r.id: r for f in protocols.load().eligibility for r in f.rules}
-    rule = next(r for r in before.values() if r.authority != "clinic policy")
     mine = lay(
-        f"""
-        overlays: eligibility/iv.yaml
+        """
+        overlays: eligibility/contraindications.yaml
         because: Our patients asked for plainer words
-        rules: [{{id: {rule.id}, patient: We look at this with you first.}}]
+        rules: [{id: CI-1, patient: We look at this with you first.}]
         """
     )
-    (after,) = (r for f in mine.eligibility for r in f.rules if r.id == rule.id)
+    (after,) = (r for f in mine.eligibility for r in f.rules if r.id == "CI-1")
     assert after.patient.startswith("We look")
-    assert (after.authority, after.certainty) == (rule.authority, rule.certainty)
+    assert after.stances == before["CI-1"].stances
+    assert {stance.authority for stance in after.stances} == {"label", "clinic policy"}
 
 
-RULES = sorted({rule.id for file in protocols.load().eligibility for rule in file.rules})
+def test_a_changed_rule_keeps_its_finding_for_each_route_and_loses_its_authority():
+    before = {r.id: r for f in protocols.load().eligibility for r in f.rules}
+    mine = lay(
+        """
+        overlays: eligibility/precautions.yaml
+        because: Our cardiologist asked for it
+        rules:
+          - id: PR-1
+            statement: Resting pressure above 135 systolic
+            when: {systolic_mmhg: {above: 135}}
+        """
+    )
+    (after,) = (r for f in mine.eligibility for r in f.rules if r.id == "PR-1")
+    assert [s.routes for s in after.stances] == [s.routes for s in before["PR-1"].stances]
+    assert {(s.certainty, s.authority) for s in after.stances} == {("DESIGN", "clinic policy")}
+    assert after.source == "this-clinic"
+
+
+FILE = next(
+    file for file in protocols.load().eligibility if any(rule.id == "CI-1" for rule in file.rules)
+)
+RULES = sorted(rule.id for rule in FILE.rules)
 
 
 @settings(max_examples=30)
@@ -279,9 +313,9 @@ def test_no_overlay_makes_anything_a_label_or_a_guideline(authority, rule_id):
     """Whatever rule it names and whatever it calls it, unless it repeats the library."""
     before = {r.id: r for f in protocols.load().eligibility for r in f.rules}
     text = (
-        "overlays: eligibility/iv.yaml\nbecause: We see this another way\n"
-        f"rules: [{{id: {rule_id}, authority: {authority}, certainty: verified, "
-        "explanation: Something else}]\n"
+        "overlays: eligibility/contraindications.yaml\nbecause: We see this another way\n"
+        f"rules: [{{id: {rule_id}, explanation: Something else, stances: [{{routes: [all], "
+        f"authority: {authority}, certainty: verified}}]}}]\n"
     )
     try:
         mine = lay(text)

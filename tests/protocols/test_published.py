@@ -32,8 +32,9 @@ def test_pages_and_schemas_are_those_of_the_library(capsys):
 
 
 def test_every_rule_stands_on_its_page():
-    page = (DOCS / "protocols" / "eligibility-iv.md").read_text(encoding="utf-8")
-    for file in LIBRARY.eligibility:
+    pages = (DOCS / "protocols").glob("*.md")
+    page = "".join(path.read_text(encoding="utf-8") for path in pages)
+    for file in (*LIBRARY.eligibility, *LIBRARY.jurisdictions.values()):
         for rule in file.rules:
             assert f"### {rule.id}: {rule.statement}" in page
             assert rule.explanation in page

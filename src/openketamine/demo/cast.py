@@ -1,8 +1,9 @@
 """Who is in the demonstration clinic. Everybody is invented by a seed, and shows it by the name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -97,6 +98,116 @@ class Character:
     nausea: bool
 
 
+@dataclass(frozen=True)
+class Complication:
+    """What makes a patient's screening worth a careful look. A fact that is None was left open."""
+
+    programme: dict[str, str]
+    facts: dict[str, object]
+    tests: dict[str, tuple[object, int]] = field(default_factory=dict)  # (result, days ago)
+    changes: dict[str, Any] = field(default_factory=dict)
+    age_years: int | None = None
+    trials: int = 2
+
+
+# By number of the cast. They wait at the screening, each for another reason.
+COMPLICATED = {
+    # Hypertension out of control, an MAO inhibitor, a psychosis years ago.
+    28: Complication(
+        programme={"condition": "TRD", "route": "IV", "setting": "clinic"},
+        facts={
+            "psychosis": True,
+            "psychosis_active": False,
+            "takes_maoi": True,
+            "takes_enzyme_inhibitor": False,
+        },
+        tests={"ecg": ("abnormal", 20), "pregnancy_test": ("negative", 3)},
+        changes={
+            "sex": "female",
+            "systolic_mmhg": 172,
+            "diastolic_mmhg": 104,
+            "other_medicines": (
+                ("", "Phenelzine 15 MG Oral Tablet", "three times daily"),
+                ("308136", "amLODIPine 2.5 MG Oral Tablet", "daily"),
+            ),
+            "comorbidities": (("38341003", "Hypertensive disorder"),),
+        },
+        age_years=52,
+    ),
+    # Pregnant perhaps, drinking, a failing liver, and a bladder after ketamine misuse.
+    30: Complication(
+        programme={"condition": "AUD", "route": "IV", "setting": "clinic"},
+        facts={
+            "pregnant": True,
+            "alcohol_use_disorder": True,
+            "substance_use_active": True,
+            "alcohol_free_24_h": False,
+            "hepatic_impairment": "moderate",
+            "urinary_symptoms": True,
+            "ketamine_misuse_or_reaction": True,
+        },
+        tests={
+            "alt_u_per_l": (161, 12),
+            "ast_u_per_l": (140, 12),
+            "bilirubin_umol_per_l": (41, 12),
+            "albumin_g_per_l": (31, 12),
+            "urine_drug_screen": ("negative", 2),
+        },
+        changes={
+            "sex": "female",
+            "other_medicines": (("", "Acamprosate 333 MG Oral Tablet", "three times daily"),),
+            "comorbidities": (
+                ("7200002", "Alcoholism"),
+                ("197834003", "Chronic interstitial cystitis"),
+            ),
+        },
+        age_years=31,
+    ),
+    # 71, an aneurysm repaired, sedatives and opioids, apnoea, wants tablets at home; much is open.
+    31: Complication(
+        programme={"condition": "TRD", "route": "SL", "setting": "home"},
+        facts={
+            "aneurysmal_vascular_disease": True,
+            "respiratory_disease": True,
+            "sleep_apnoea_untreated": True,
+            "takes_benzodiazepine": True,
+            "takes_cns_depressant": True,
+            "evaluation_by": "video",
+            "home_adult_present": True,
+            "home_contact_known": True,
+            "psychosis": None,
+            "psychosis_active": None,
+            "suicidal_intent": None,
+            "pressure_rise_hazard": None,
+            "home_cuff": None,
+            "pdmp_checked": None,
+            "state_rules_checked": None,
+        },
+        tests={"ecg": ("normal", 420)},
+        changes={
+            "sex": "male",
+            "systolic_mmhg": 148,
+            "diastolic_mmhg": 86,
+            "other_medicines": (
+                ("6470", "Lorazepam", "1 mg at night"),
+                (
+                    "1049221",
+                    "Acetaminophen 325 MG / Oxycodone Hydrochloride 5 MG Oral Tablet",
+                    "every 6 hours as needed",
+                ),
+                ("", "Zorkamine 5 MG Oral Tablet", "daily"),
+            ),
+            "comorbidities": (
+                ("233985008", "Abdominal aortic aneurysm, repaired 2019"),
+                ("78275009", "Obstructive sleep apnea syndrome"),
+            ),
+        },
+        age_years=71,
+        trials=1,
+    ),
+}
+
+
 def characters(number: int, *, today: date, seed: int = SEED) -> list[Character]:
     """Invent people. The same seed and day give the same people.
 
@@ -140,7 +251,19 @@ def characters(number: int, *, today: date, seed: int = SEED) -> list[Character]
                 nausea=bool(rng.random() < 0.25),
             )
         )
-    return people
+    return [_complicate(who, today) for who in people]
+
+
+def _complicate(who: Character, today: date) -> Character:
+    case = COMPLICATED.get(who.number)
+    if case is None:
+        return who
+    changes = dict(case.changes)
+    if changes["sex"] != who.sex:
+        changes["given_name"] = _GIVEN[changes["sex"]][who.number % len(_GIVEN[changes["sex"]])]
+    if case.age_years:
+        changes["birth_date"] = today - timedelta(days=int((case.age_years + 0.4) * 365.25))
+    return replace(who, **changes)
 
 
 def _some(

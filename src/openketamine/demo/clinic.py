@@ -41,7 +41,15 @@ from openketamine.clinic.staff import services as staff
 from openketamine.protocols import calendar, eligibility
 
 from . import physiology
-from .cast import PATIENT_USERNAME, SEED, STAFF, Character, characters
+from .cast import (
+    COMPLICATED,
+    PATIENT_USERNAME,
+    SEED,
+    STAFF,
+    Character,
+    Complication,
+    characters,
+)
 
 NUMBER = 40
 STALE_AFTER = timedelta(hours=12)
@@ -85,6 +93,10 @@ def welcome(address: str, feed_port: int) -> str:
 
 def monitor_name(session: Session) -> str:
     return f"Demonstration monitor, {session.chair}"
+
+
+# For those of whom the referral names only one.
+_MORE_ANTIDEPRESSANTS = (("", "Trazodone", ""),)
 
 
 class _Builder:
@@ -192,7 +204,13 @@ class _Builder:
                 for code, name, dose in [item]
             )
             + tuple(
-                ReferredMedication(code, coded(RXNORM, code, name), "active", measured.date(), dose)
+                ReferredMedication(
+                    code or name,
+                    coded(RXNORM if code else "", code, name),
+                    "active",
+                    measured.date(),
+                    dose,
+                )
                 for code, name, dose in who.other_medicines
             ),
             measurements=(
@@ -230,8 +248,16 @@ class _Builder:
                 prescriber=self.prescriber if who.number % 3 else self.users["prescriber2"],
                 therapist=self.users["therapist"] if who.number % 2 else None,
             )
+            case = COMPLICATED.get(who.number)
+            if case:
+                intake.choose_programme(
+                    course.prescriber or self.prescriber, course, **case.programme
+                )
+                facts = {**case.facts, **facts}
             if history:
-                intake.record_history(coordinator, course, self._history(course, who, facts))
+                intake.record_history(coordinator, course, self._history(course, facts))
+                self._test(course, case)
+                self._count_trials(course, who, case)
             for instrument, total in (("gad7", who.gad7), ("phq9", who.phq9)):
                 answers = _spread(total, instrument, self.rng)
                 if instrument == "phq9" and safety_concern:
@@ -241,21 +267,60 @@ class _Builder:
                 )
         return course
 
-    def _history(
-        self, course: Course, who: Character, facts: dict[str, object]
-    ) -> dict[str, object]:
+    def _history(self, course: Course, facts: dict[str, object]) -> dict[str, object]:
+        """What the referral says, No to everything else, and the facts given; None stays open."""
         known = {name: fact.value for name, fact in intake_queries.facts_for(course).items()}
-        answers: dict[str, object] = {}
-        for _, _, questions in eligibility.questions_for(library(), known):
-            for fact in questions:
-                stated = known.get(fact.id)
-                if fact.kind == "boolean":
-                    answers[fact.id] = bool(stated)
-                elif fact.kind == "choice":
-                    answers[fact.id] = fact.choices[0]
-                else:
-                    answers[fact.id] = len(who.antidepressants) + 1
-        return {**answers, **facts}
+        answers: dict[str, object] = {
+            fact.id: known.get(fact.id) or (fact.choices[0] if fact.kind == "choice" else False)
+            for _, _, questions in eligibility.questions_for(
+                library(), known, **intake_queries.programme_of(course)
+            )
+            for fact in questions
+        }
+        answers["antidepressant_tried"] = True
+        return {name: value for name, value in {**answers, **facts}.items() if value is not None}
+
+    def _test(self, course: Course, case: Complication | None) -> None:
+        """The tests that the history asks for, normal but for those given."""
+        course.refresh_from_db()
+        known = {name: fact.value for name, fact in intake_queries.facts_for(course).items()}
+        asked = eligibility.asked_tests(library(), known, **intake_queries.programme_of(course))
+        results: dict[str, tuple[object, int]] = (
+            dict(case.tests)
+            if case
+            else {
+                fact.id: (fact.choices[0] if fact.kind == "choice" else 20, 2)
+                for fact in asked
+                if fact.id not in known
+            }
+        )
+        for name, (value, days_ago) in results.items():
+            intake.record_test_result(
+                self.users["coordinator"],
+                course,
+                fact=name,
+                value=value,
+                done_on=clock.today() - timedelta(days=days_ago),
+            )
+
+    def _count_trials(self, course: Course, who: Character, case: Complication | None) -> None:
+        if course.condition != "TRD":
+            return
+        drugs = [name for _, name, _ in (*who.antidepressants, *_MORE_ANTIDEPRESSANTS)]
+        for number, drug in enumerate(drugs[: case.trials if case else 2]):
+            started = clock.today() - timedelta(days=300 - 90 * number)
+            intake.record_trial(
+                self.users["coordinator"],
+                course,
+                drug=drug,
+                started=started,
+                stopped=started + timedelta(days=70),
+                outcome="no_response" if number else "partial",
+                source="referral letter",
+                in_this_episode=True,
+                adequate_dose=True,
+                adequate_duration=True,
+            )
 
     def _screen(self, who: Character, *, days_ago: float) -> Course:
         course = self._ask(who, days_ago=days_ago)

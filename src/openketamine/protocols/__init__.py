@@ -3,9 +3,27 @@
 Pure: no web, no database, no pharmacology.
 """
 
-from . import alarms, discharge, eligibility, instruments, monitoring, regimens
-from .eligibility import Coding, Evidence, Finding, facts_from_record, questions_for, screen
+from . import (
+    alarms,
+    discharge,
+    eligibility,
+    ingredients,
+    instruments,
+    monitoring,
+    regimens,
+    staging,
+)
+from .eligibility import (
+    Coding,
+    Evidence,
+    Finding,
+    facts_from_record,
+    questions_for,
+    screen,
+    screen_routes,
+)
 from .files import ProtocolError
+from .ingredients import Recognised, recognise
 from .instruments import Score, score, score_total
 from .library import Library, PolicyEntry, load
 from .overlay import Departure, Overlay
@@ -21,6 +39,7 @@ __all__ = [
     "Overlay",
     "PolicyEntry",
     "ProtocolError",
+    "Recognised",
     "Score",
     "alarms",
     "check_plan",
@@ -28,12 +47,16 @@ __all__ = [
     "dose_arithmetic",
     "eligibility",
     "facts_from_record",
+    "ingredients",
     "instruments",
     "load",
     "monitoring",
     "questions_for",
+    "recognise",
     "regimens",
     "score",
     "score_total",
     "screen",
+    "screen_routes",
+    "staging",
 ]

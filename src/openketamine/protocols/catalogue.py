@@ -107,7 +107,7 @@ class _Found:
             named = (ref for point in _points(self.item) for ref in refs_of(point.ref))
             refs = tuple(dict.fromkeys(named))
         return CatalogueEntry(
-            kind=_kind(self.item),
+            kind=_kind(self.item, self.parent),
             id=_key(self),
             area=self.area,
             statement=_statement(self),
@@ -121,7 +121,7 @@ class _Found:
             reviewed_on=getattr(self.item, "reviewed_on", None) or self.file.reviewed_on,
             review_by=getattr(self.item, "review_by", None) or self.file.review_due,
             file=self.name,
-            content=self.item.model_dump(mode="json", exclude_defaults=True, by_alias=True),
+            content=_content(self),
         )
 
 
@@ -130,8 +130,7 @@ def _walk(library: Library) -> Iterator[_Found]:
     for name, file in sorted(
         library.parts.items(), key=lambda part: (order.index(type(part[1])), part[0])
     ):
-        routes = getattr(file, "routes", None) or (getattr(file, "route", ""),)
-        yield from _within(_Found(name, file, file, ", ".join(routes), None, "", None))
+        yield from _within(_Found(name, file, file, getattr(file, "route", ""), None, "", None))
 
 
 def _within(here: _Found) -> Iterator[_Found]:
@@ -140,11 +139,17 @@ def _within(here: _Found) -> Iterator[_Found]:
     parent, area, origin = here.parent, here.area, here.origin
     if _is_entry(item):
         area = area or getattr(item, "route", "") or getattr(item, "section", "") or ""
+        area = area or ", ".join(getattr(item, "routes", ()))
+        if isinstance(item, schema.Stance):
+            routes = parent.routes_of(item)
+            area = "all routes" if len(routes) == len(schema.ROUTES) else ", ".join(routes)
         here = replace(here, area=area)
         yield here
         parent = item
     elif isinstance(item, _CONTAINERS):
         origin = item
+    elif isinstance(item, schema.ByRoute):  # each of its stances is an entry
+        parent = origin = item
     for field in type(item).model_fields:
         value = getattr(item, field)
         several = value.values() if isinstance(value, dict) else value
@@ -158,15 +163,22 @@ def _within(here: _Found) -> Iterator[_Found]:
 
 
 def _is_entry(item: Any) -> bool:
-    if isinstance(item, (*_UNDER_A_LIST, *_UNMARKED)):
+    if isinstance(item, (*_UNDER_A_LIST, *_UNMARKED, schema.Stance)):
         return True
     return isinstance(item, schema.Sourced) and not isinstance(item, (*_CONTAINERS, schema.Point))
 
 
-def _kind(item: Any) -> str:
+def _content(found: _Found) -> dict[str, Any]:
+    item = found.parent if isinstance(found.item, schema.Stance) else found.item
+    content: dict[str, Any] = item.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+    return content
+
+
+def _kind(item: Any, parent: Any) -> str:
     match item:
-        case schema.EligibilityRule():
-            return item.finding
+        case schema.Stance():
+            rule = isinstance(parent, schema.EligibilityRule)
+            return parent.finding_of(item) if rule else "required fact"
         case schema.Threshold():
             return f"{item.priority} threshold"
         case schema.Document():
@@ -181,12 +193,10 @@ def _key(found: _Found) -> str:
     """Its own id, or one made of what it belongs to."""
     item, area = found.item, found.area.replace(", ", "-")
     match item:
-        case schema.CodeLists():
-            return "CODES"
         case schema.Emergency():
             return "AL-EMERGENCY"
-        case schema.RequiredFact():
-            return f"{area}-REQ-{item.fact}"
+        case schema.Stance():
+            return str(found.parent.named(item))
         case schema.Occasion():
             return f"measure-{item.id}"
         case schema.SideEffect() | schema.Medicine():
@@ -228,16 +238,21 @@ def _statement(found: _Found) -> str:
             return f"{item.title}, version {item.version}"
         case schema.InstrumentFile():
             return item.name
+        case schema.Stance():
+            return str(found.parent.statement)
     return str(getattr(item, "statement", "") or getattr(item, "label", "") or found.place)
 
 
 def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
     item = found.item
     match item:
-        case schema.RequiredFact():
-            return f"Must be known: {entry.statement}"
-        case schema.EligibilityRule():
-            return f"{item.finding}: {item.statement}"
+        case schema.Stance():
+            rule = isinstance(found.parent, schema.EligibilityRule)
+            routes = f" ({found.area})" if found.area != "all routes" else ""
+            return f"{entry.kind if rule else 'Must be known'}: {entry.statement}{routes}"
+        case schema.TestAges():
+            limits = ", ".join(f"{name} {days}" for name, days in item.days.items())
+            return f"{entry.statement}: {limits}"
         case schema.ChecklistItem():
             return f"Before the drug: {item.question}"
         case schema.Shares():
@@ -265,10 +280,14 @@ def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
 def _about(found: _Found) -> str:
     """The heading under which the director reads it."""
     match found.file:
-        case schema.FactsFile():
+        case schema.FactsFile() | schema.IngredientsFile():
             return "Referrals"
         case schema.EligibilityFile():
-            return f"Eligibility, {found.area}"
+            return f"Eligibility, {found.name.partition('/')[2].removesuffix('.yaml')}"
+        case schema.JurisdictionFile():
+            return f"Law, {found.file.name}"
+        case schema.ProgrammesFile():
+            return "Programmes"
         case schema.RegimensFile():
             regimen = found.item if found.parent is None else found.parent
             name = getattr(regimen, "name", "")
@@ -297,7 +316,11 @@ def refs_of(ref: str | None) -> tuple[str, ...]:
 
 def find(library: Library, key: str) -> CatalogueEntry | None:
     """An entry by its id, whatever its kind and however it is capitalised."""
-    return next((e for e in entries(library) if e.id.lower() == key.lower()), None)
+    wanted, found = key.lower(), entries(library)
+    exact = (e for e in found if e.id.lower() == wanted)
+    # A rule with several stances by its own id: the first of them, whose content is the whole rule.
+    whole = (e for e in found if e.id.lower().split(":")[0] == wanted)
+    return next(exact, None) or next(whole, None)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -34,6 +35,20 @@ class PolicyEntry:
     content: str  # SHA-256 of the whole entry: no figure can change under a signature
 
 
+@dataclass(frozen=True)
+class Screened:
+    """A rule, or a fact that must be known: how it stands by route, and the facts that it reads."""
+
+    item: schema.EligibilityRule | schema.RequiredFact
+    stances: Mapping[str, schema.Stance]
+    facts: frozenset[str]
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a medicine's name, without figures: what names are compared by."""
+    return tuple(re.findall(r"[^\W\d_](?:[\w'-]*\w)?", text.lower().replace("’", "'")))
+
+
 @dataclass(frozen=True, eq=False)
 class Library:
     """The whole of the clinic's protocols as they stand, overlay included."""
@@ -43,6 +58,10 @@ class Library:
     sections: Mapping[str, str]
     facts_file: schema.FactsFile
     eligibility: tuple[schema.EligibilityFile, ...]
+    jurisdictions: Mapping[str, schema.JurisdictionFile]
+    programmes: schema.ProgrammesFile
+    ingredients: schema.IngredientsFile
+    staging: schema.StagingFile
     regimens: Mapping[str, schema.Regimen]
     rhythms: Mapping[str, schema.Rhythm]
     practice: tuple[schema.Guidance, ...]
@@ -125,6 +144,37 @@ class Library:
     @cached_property
     def _dated(self) -> bool:
         return any(entry.effective_from or entry.effective_to for entry in catalogue.entries(self))
+
+    @cached_property
+    def screening(self) -> tuple[Screened, ...]:
+        """All that screening judges, with its stance for each route, in the order of care."""
+        needs = [need for file in self.eligibility for need in file.required]
+        rules = [rule for file in self.eligibility for rule in file.rules]
+        laws = [rule for place in self.jurisdictions.values() for rule in place.rules]
+        items: list[tuple[schema.EligibilityRule | schema.RequiredFact, set[str]]] = [
+            *((need, {need.fact}) for need in needs),
+            *((rule, schema.facts_of(rule.when)) for rule in (*rules, *laws)),
+        ]
+        return tuple(
+            Screened(
+                item,
+                {route: stance for route in schema.ROUTES if (stance := item.stance(route))},
+                frozenset(facts),
+            )
+            for item, facts in items
+        )
+
+    @cached_property
+    def medicine_names(self) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+        """Every known name of a medicine, in words, with the ingredients that it holds."""
+        names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for item in self.ingredients.ingredients:
+            for name in (item.name, *item.also, *item.brands):
+                names[words_of(name)] = (item.name,)
+        for product in self.ingredients.combinations:
+            for brand in product.brands:
+                names[words_of(brand)] = product.of
+        return names
 
     def history_sections(self) -> list[tuple[str, str, list[schema.FactDefinition]]]:
         """The medical-history form: (id, title, questions) in order."""
@@ -275,6 +325,8 @@ def _assemble(
 
     (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
     (alarms,), (scores,) = every(schema.AlarmsFile), every(schema.ScoresFile)
+    (programmes,), (ingredients,) = every(schema.ProgrammesFile), every(schema.IngredientsFile)
+    (staging,) = every(schema.StagingFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
     courses = every(schema.RegimensFile)
     return Library(
@@ -283,6 +335,10 @@ def _assemble(
         sections=facts.sections,
         facts_file=facts,
         eligibility=every(schema.EligibilityFile),
+        jurisdictions={file.id: file for file in every(schema.JurisdictionFile)},
+        programmes=programmes,
+        ingredients=ingredients,
+        staging=staging,
         regimens={r.id: r for file in courses for r in file.regimens},
         rhythms={r.id: r for file in courses for r in file.rhythms},
         practice=tuple(g for file in courses for g in file.guidance),
@@ -318,12 +374,14 @@ def _resolved(files: tuple[R, ...]) -> dict[str, R]:
 @lru_cache(maxsize=8)
 def _at(library: Library, on: date) -> Library:
     parts = {
-        name: part if isinstance(part, schema.EligibilityFile) else _in_force(part, on)
+        name: part if isinstance(part, _JUDGED_ON_THEIR_DAY) else _in_force(part, on)
         for name, part in library.parts.items()
     }
     return _assemble(parts, library.overlay_digest, library.departures, whole=library)
 
 
+# A screening judges these on its own day, and says what will lapse.
+_JUDGED_ON_THEIR_DAY = (schema.EligibilityFile, schema.JurisdictionFile, schema.ProgrammesFile)
 # A plan, an answer or a signature may refer to one of these long after it has lapsed.
 _REFERRED_TO = (schema.Regimen, schema.InstrumentFile, schema.Document)
 
@@ -411,6 +469,87 @@ def _check_shares(
             known("entry", left_out, ids, folder, route)
 
 
+Refuse = Callable[[str, str, str], NoReturn]
+Known = Callable[[str, str, Iterable[str], str, str], None]
+
+
+def _check_screening(library: Library, refuse: Refuse, known: Known) -> None:
+    """What the screening names is there, and is compared with what it can be."""
+
+    def readable(where: str, prefix: str, condition: schema.Condition) -> None:
+        for fact in schema.facts_of(condition):
+            known("fact", fact, library.facts, prefix, where)
+        for fact, value in schema.comparisons_of(condition):
+            # Compared with what it can never be, a fact would let the rule pass for ever.
+            if reason := schema.mismatch(library.facts[fact], value):
+                refuse(where, prefix, f"{where}: {reason}")
+
+    conditions = [condition.id for condition in library.programmes.conditions]
+    files: list[tuple[schema.EligibilityFile | schema.JurisdictionFile, str]] = [
+        *((file, "eligibility/") for file in library.eligibility),
+        *((file, "jurisdictions/") for file in library.jurisdictions.values()),
+    ]
+    ids = [entry.item.key for entry in library.screening]
+    for file, prefix in files:
+        for need in getattr(file, "required", ()):
+            known("fact", need.fact, library.facts, prefix, "required")
+        for rule in file.rules:
+            readable(rule.id, prefix, rule.when)
+            if rule.suspended_by:
+                known("rule", rule.suspended_by, ids, prefix, rule.id)
+            if isinstance(file, schema.JurisdictionFile) and rule.jurisdiction != file.id:
+                refuse(rule.id, prefix, f"{rule.id}: a law of {file.id} says so (jurisdiction)")
+    for key in sorted({key for key in ids if ids.count(key) > 1}):
+        refuse(key.removeprefix("REQ-"), "", f"the id {key!r} is used twice")
+    for item in (*(entry.item for entry in library.screening), *library.programmes.status):
+        for condition in item.conditions:
+            known("condition", condition, conditions, "", getattr(item, "id", "required"))
+    for definition in library.facts.values():
+        if definition.asked_if is not None:
+            readable(definition.id, "facts.yaml", definition.asked_if)
+            for fact in schema.facts_of(definition.asked_if):
+                if library.facts[fact].asked_if is not None:
+                    reason = f"asked_if reads {fact}, which is not asked of everybody itself"
+                    refuse(definition.id, "facts.yaml", f"{definition.id}: {reason}")
+        if definition.serves:
+            known("fact", definition.serves, library.facts, "facts.yaml", definition.id)
+    for fact in library.facts_file.ages.days:
+        known("fact", fact, library.facts, "facts.yaml", "ages")
+    stated = [
+        (entry.fact, "facts.yaml")
+        for part in (library.facts_file.concepts, library.facts_file.allergens)
+        for entry in part
+    ]
+    stated += [(f, "ingredients.yaml") for c in library.ingredients.classes for f in c.facts]
+    for fact, name in stated:
+        known("fact", fact, library.facts, name, "concepts")
+        if library.facts[fact].kind != "boolean":
+            refuse(fact, name, f"a code can only state a yes: {fact}")
+
+
+def _check_ingredients(library: Library, refuse: Refuse, known: Known) -> None:
+    """A name of a medicine means one thing, and every class and part of a product is there."""
+    file, name_of = library.ingredients, "ingredients.yaml"
+    classes = [item.id for item in file.classes]
+    ingredients = [item.name for item in file.ingredients]
+    meaning: dict[tuple[str, ...], str] = {}
+
+    def means(name: str, what: str) -> None:
+        if (already := meaning.setdefault(words_of(name), what)) != what:
+            refuse(name, name_of, f"{name!r} is {already} already")
+
+    for item in file.ingredients:
+        for one in item.classes:
+            known("class", one, classes, name_of, item.name)
+        for name in (item.name, *item.also, *item.brands):
+            means(name, item.name)
+    for product in file.combinations:
+        for part in product.of:
+            known("ingredient", part, ingredients, name_of, product.brands[0])
+        for brand in product.brands:
+            means(brand, " with ".join(product.of))
+
+
 def _check_references(library: Library, files: Mapping[str, File]) -> None:
     """Names that point nowhere."""
 
@@ -427,24 +566,10 @@ def _check_references(library: Library, files: Mapping[str, File]) -> None:
         if name not in names:
             refuse(name, prefix, f"{where}: there is no {what} {name!r}")
 
-    for rules in library.eligibility:
-        for need in rules.required:
-            known("fact", need.fact, library.facts, "eligibility/", "required")
-        for rule in rules.rules:
-            for fact in schema.facts_of(rule.when):
-                known("fact", fact, library.facts, "eligibility/", rule.id)
-            for fact, value in schema.comparisons_of(rule.when):
-                # Compared with what it can never be, a fact would let the rule pass for ever.
-                if reason := schema.mismatch(library.facts[fact], value):
-                    refuse(rule.id, "eligibility/", f"{rule.id}: {reason}")
-    named = library.facts_file
-    for names in (named.concepts, named.ingredients, named.allergens):
-        for entry in names:
-            known("fact", entry.fact, library.facts, "facts.yaml", "concepts")
-            if library.facts[entry.fact].kind != "boolean":
-                refuse(entry.fact, "facts.yaml", f"a code can only state a yes: {entry.fact}")
     _check_shares(library.monitoring, "monitoring/", known)
     _check_shares(library.discharge, "discharge/", known)
+    _check_screening(library, refuse, known)
+    _check_ingredients(library, refuse, known)
     bounded = {item.quantity for plan in library.monitoring.values() for item in plan.plausible}
     for item in library.alarms.settling:
         known("quantity", item.quantity, bounded, "alarms.yaml", item.id)

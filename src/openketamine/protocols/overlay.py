@@ -27,6 +27,10 @@ _DIARY = frozenset({"reviewed_on", "review_by"})
 _WORDING = _DIARY | {"patient", "note"}
 OWN_SOURCE = "this-clinic"
 _OWN_MARKS = {"certainty": "DESIGN", "authority": "clinic policy", "source": OWN_SOURCE}
+# How a rule stands for each route: its marks, where it bears none itself.
+_STANCES = "stances"
+_STANCE_KEPT = ("routes", "finding", "note")
+_OWN_STANCE = {"certainty": "DESIGN", "authority": "clinic policy"}
 # A list whose members are clinic policy without saying so.
 _MARKED_BY_DEFAULT = "thresholds"
 SHORTEST_REASON = 10
@@ -297,7 +301,7 @@ def _bears_marks(old: yaml.Node | None) -> bool:
 
 
 def _marked(node: yaml.Node | None) -> bool:
-    return _get(node, "certainty") is not None
+    return _get(node, "certainty") is not None or _get(node, _STANCES) is not None
 
 
 def _give_own_marks(merge: _Merge, pattern: yaml.Node, tree: yaml.MappingNode) -> None:
@@ -306,6 +310,26 @@ def _give_own_marks(merge: _Merge, pattern: yaml.Node, tree: yaml.MappingNode) -
         stated = _get(tree, mark)
         if _get(pattern, mark) is not None and (stated is None or stated is _get(pattern, mark)):
             _set(merge, tree, mark, value)
+    if _get(pattern, _STANCES) is not None:
+        _own_stances(merge, tree)
+
+
+def _own_stances(merge: _Merge, tree: yaml.MappingNode) -> None:
+    """A rule that the clinic changes or adds is the clinic's own for every route."""
+    stated = _take(tree, _STANCES)
+    before = construct(stated) if isinstance(stated, yaml.SequenceNode) else None
+    stances = [
+        {**{key: stance[key] for key in _STANCE_KEPT if key in stance}, **_OWN_STANCE}
+        for stance in before or [{"routes": ["all"]}]
+        if isinstance(stance, dict)
+    ]
+    node = yaml.compose(yaml.safe_dump({_STANCES: stances}))
+    assert isinstance(node, yaml.MappingNode)
+    for part in nodes(node):
+        part.start_mark, part.end_mark = tree.start_mark, tree.end_mark
+        merge.origin[id(part)] = merge.origin.get(id(tree), merge.shown)
+    merge.kept.append(node)
+    tree.value += node.value
 
 
 def _set(merge: _Merge, tree: yaml.MappingNode, key: str, value: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -15,8 +15,10 @@ Certainty = Literal[
     "recalled",
     "DESIGN",
 ]
-Authority = Literal["label", "guideline", "evidence", "clinic policy"]
+Authority = Literal["law", "label", "regulator", "guideline", "evidence", "clinic policy"]
 FindingKind = Literal["contraindication", "caution"]
+Route = Literal["IV", "IM", "IN_ESKETAMINE", "IN_RACEMIC", "SL", "ORAL", "SC"]
+ROUTES: tuple[str, ...] = get_args(Route)
 UNCHECKED: frozenset[str] = frozenset({"recalled", "DESIGN"})
 
 
@@ -77,12 +79,16 @@ class Entry(Sourced):
 
     @model_validator(mode="after")
     def _unchecked_is_policy(self) -> "Entry":
-        if self.certainty in UNCHECKED and self.authority != "clinic policy":
-            raise ValueError(
-                f"certainty {self.certainty!r} can only be shown as 'clinic policy', "
-                f"not as {self.authority!r}"
-            )
+        refuse_unchecked(self.certainty, self.authority)
         return self
+
+
+def refuse_unchecked(certainty: str, authority: str) -> None:
+    """Nothing that has not been checked is shown as more than the clinic's own policy."""
+    if certainty in UNCHECKED and authority != "clinic policy":
+        raise ValueError(
+            f"certainty {certainty!r} can only be shown as 'clinic policy', not as {authority!r}"
+        )
 
 
 # A file that names no day for its next review is due this long after the last one.
@@ -101,24 +107,35 @@ class LibraryFile(Strict):
         return self.review_by or self.reviewed_on + REVIEW_AFTER
 
 
-class AskedOf(Strict):
-    """Whom a question concerns; of everybody else the fact is taken to be False."""
-
-    sex: tuple[str, ...]
-    age_below: int
+Condition = dict[str, Any]
 
 
 class FactDefinition(Strict):
+    """Something that a rule may read.
+
+    `asked_if`: whom the question concerns. Where that is false and nobody has stated the fact, it
+    is as though it were not so. `test`: a measurement or a test, with the day on which it was done.
+    """
+
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     label: str
-    kind: Literal["boolean", "number", "choice"]
+    kind: Literal["boolean", "number", "choice", "list"]
     section: str | None = None
+    test: bool = False
     unit: str = ""
     question: str = ""
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
-    asked_of: AskedOf | None = None
+    asked_if: Condition | None = None
+    serves: str | None = None  # the fact that is worked out from this one
+
+    @field_validator("asked_if")
+    @classmethod
+    def _form(cls, value: Condition | None) -> Condition | None:
+        if value is not None:
+            check_condition(value)
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> "FactDefinition":
@@ -142,17 +159,24 @@ class Names(Strict):
 
 
 class CodeLists(Entry):
-    """How far the lists of codes and names of a facts file have been checked."""
+    """What a list, or a rule of counting, rests on, and how far it has been checked."""
 
+    id: str
     statement: str
+
+
+class TestAges(CodeLists):
+    """After how many days a measurement or a test counts as unknown again."""
+
+    days: dict[str, int]
 
 
 class FactsFile(LibraryFile):
     sections: dict[str, str]
     facts: tuple[FactDefinition, ...]
     codes: CodeLists
+    ages: TestAges
     concepts: tuple[Concept, ...]
-    ingredients: tuple[Names, ...]
     allergens: tuple[Names, ...]
 
 
@@ -160,22 +184,122 @@ class SourcesFile(LibraryFile):
     sources: dict[str, str]
 
 
-Condition = dict[str, Any]
+class IngredientClass(Strict):
+    """A class of medicines, and the facts that taking one of them states."""
+
+    id: str
+    label: str
+    facts: tuple[str, ...] = ()
+    ref: str | None = None
+    only_if: tuple[str, ...] = ()  # words of the name without which it is another form
 
 
-class RequiredFact(Entry):
-    fact: str
+class Ingredient(Strict):
+    """One active ingredient under every name by which a medicine list may write it."""
+
+    name: str
+    rxcui: str | None = Field(default=None, pattern=r"^[0-9]+$")
+    also: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+class CombinationProduct(Strict):
+    """A brand that holds several ingredients."""
+
+    brands: tuple[str, ...]
+    of: tuple[str, ...]
+
+
+class IngredientsFile(Entry, LibraryFile):
+    """Medicines by ingredient. Taking none of a class is never read off this list."""
+
+    may_lapse = False
+
+    reviewed_on: date
+    id: str
     statement: str
+    codes: str
+    classes: tuple[IngredientClass, ...]
+    ingredients: tuple[Ingredient, ...]
+    combinations: tuple[CombinationProduct, ...]
+    salts: tuple[str, ...]
+    not_names: tuple[str, ...]
 
 
-class EligibilityRule(Entry):
+class Stance(Strict):
+    """How a rule stands for some routes: the same words, another authority or another finding.
+
+    `all` names every route that no other stance of the rule names.
+    """
+
+    routes: tuple[Route | Literal["all"], ...] = Field(min_length=1)
+    finding: FindingKind | None = None
+    certainty: Certainty
+    authority: Authority
+    source: str | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _unchecked_is_policy(self) -> "Stance":
+        refuse_unchecked(self.certainty, self.authority)
+        return self
+
+
+class ByRoute(Dated):
+    """What holds for several routes on the authority that each route has for it."""
+
+    source: str
+    ref: str | None = None
+    statement: str
+    conditions: tuple[str, ...] = ()
+    stances: tuple[Stance, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_stance_for_a_route(self) -> "ByRoute":
+        named = [route for stance in self.stances for route in stance.routes]
+        if twice := sorted({route for route in named if named.count(route) > 1}):
+            raise ValueError(f"the route {twice[0]} has two stances")
+        return self
+
+    def stance(self, route: str) -> Stance | None:
+        """The stance for a route; None where this does not concern it."""
+        for stance in self.stances:
+            if route in stance.routes:
+                return stance
+        return next((stance for stance in self.stances if "all" in stance.routes), None)
+
+    def routes_of(self, stance: Stance) -> tuple[str, ...]:
+        """The routes for which a stance stands."""
+        return tuple(route for route in ROUTES if self.stance(route) is stance)
+
+    @property
+    def key(self) -> str:
+        """By what findings, decisions and signatures name it."""
+        raise NotImplementedError
+
+    def named(self, stance: Stance) -> str:
+        """What a stance is called where several are listed: `CI-1:IN_ESKETAMINE`, `CI-1:all`."""
+        return self.key if len(self.stances) == 1 else f"{self.key}:{stance.routes[0]}"
+
+
+class RequiredFact(ByRoute):
+    """What must be known before anybody decides, whatever the rules make of it."""
+
+    fact: str
+
+    @property
+    def key(self) -> str:
+        return f"REQ-{self.fact}"
+
+
+class EligibilityRule(ByRoute):
     id: str
     finding: FindingKind
-    statement: str
     explanation: str
     patient: str
     when: Condition
-    conditions: tuple[str, ...] = ()
+    suspended_by: str | None = None  # the rule that, while in force, takes this one's place
 
     @field_validator("when")
     @classmethod
@@ -183,11 +307,97 @@ class EligibilityRule(Entry):
         check_condition(value)
         return value
 
+    @property
+    def key(self) -> str:
+        return self.id
+
+    def finding_of(self, stance: Stance) -> FindingKind:
+        return stance.finding or self.finding
+
 
 class EligibilityFile(LibraryFile):
-    routes: tuple[str, ...]
-    required: tuple[RequiredFact, ...]
+    required: tuple[RequiredFact, ...] = ()
+    rules: tuple[EligibilityRule, ...] = ()
+
+
+class JurisdictionFile(LibraryFile):
+    """The law of one place, as far as it bears on who may be treated, how and where."""
+
+    id: str
+    name: str
+    note: str = ""
+    # How many days ahead somebody is told that a law lapses.
+    warn_days_before: tuple[int, ...]
     rules: tuple[EligibilityRule, ...]
+
+
+class RouteDefinition(Strict):
+    id: Route
+    name: str
+    drug: str
+    settings: tuple[Literal["clinic", "home"], ...] = Field(min_length=1)
+
+
+class ConditionDefinition(Strict):
+    id: str
+    name: str
+
+
+class Status(Entry):
+    """What the authorities of a place say of a product for a condition. No conditions: for all."""
+
+    id: str
+    routes: tuple[Route, ...]
+    conditions: tuple[str, ...] = ()
+    standing: Literal["approved", "off-label", "not recommended", "subsidised"]
+    statement: str
+
+
+class ProgrammesFile(LibraryFile):
+    """The routes and conditions that a course may have, and what regulators say of each."""
+
+    routes: tuple[RouteDefinition, ...]
+    conditions: tuple[ConditionDefinition, ...]
+    status: tuple[Status, ...]
+
+
+class StagingPart(Strict):
+    """One part of a staging score: bands of a number, or points by choice."""
+
+    id: str
+    label: str
+    question: str = ""
+    points: dict[str, int] = {}
+    up_to: tuple[tuple[float, int], ...] = ()  # (highest value, points); above the last: the last
+    highest: int | None = None
+
+
+class StagingScore(Entry):
+    id: str
+    ref: str
+    name: str
+    statement: str
+    parts: tuple[StagingPart, ...]
+    bands: tuple[tuple[int, str], ...]  # (lowest total, label)
+
+
+class CountedTrials(CodeLists):
+    needed: int
+
+
+class TrialWeeks(CodeLists):
+    shortest: float
+
+
+class StagingFile(LibraryFile):
+    """When an antidepressant trial counts, and how resistance is staged."""
+
+    counted: CountedTrials
+    weeks: TrialWeeks
+    classes: tuple[str, ...]
+    failing_outcomes: tuple[str, ...]
+    outcomes: dict[str, str]
+    scores: tuple[StagingScore, ...]
 
 
 class Limit(Entry):
@@ -1244,7 +1454,11 @@ def published(name: str) -> dict[str, Any]:
 FILES: dict[str, type[BaseModel]] = {
     "facts.yaml": FactsFile,
     "sources.yaml": SourcesFile,
+    "ingredients.yaml": IngredientsFile,
+    "programmes.yaml": ProgrammesFile,
+    "staging.yaml": StagingFile,
     "eligibility": EligibilityFile,
+    "jurisdictions": JurisdictionFile,
     "regimens": RegimensFile,
     "measurements.yaml": MeasurementPlan,
     "monitoring": MonitoringFile,
@@ -1304,7 +1518,9 @@ def comparisons_of(condition: Condition) -> list[tuple[str, Any]]:
 def mismatch(fact: FactDefinition, wanted: Any) -> str | None:
     """Why a fact can never be compared with this, or None where it can."""
     if isinstance(wanted, bool):
-        return None if fact.kind == "boolean" else f"{fact.id} is not a yes or no"
+        # A list is true where anything stands in it.
+        fits = fact.kind in {"boolean", "list"}
+        return None if fits else f"{fact.id} is not a yes or no"
     ((operator, bound),) = wanted.items()
     if operator == "in":
         if fact.kind != "choice" or not isinstance(bound, list):

@@ -5,6 +5,7 @@ OPENKETAMINE_DATABASE_URL  postgresql://user:password@host:port/name (default: S
 OPENKETAMINE_ORIGIN        where browsers reach the clinic, e.g. https://clinic.example
 OPENKETAMINE_DEMO          1: the demonstration clinic, in a database of its own
 OPENKETAMINE_REGION        whose crisis lines patients are shown: US, CA, GB, AU (default: US)
+OPENKETAMINE_JURISDICTION  whose law governs: US (default), EU, GB, AU, or a state, e.g. US-CA
 OPENKETAMINE_TIME_ZONE     the clinic's time zone (default: UTC)
 OPENKETAMINE_OPEN_DAYS     weekdays with sessions, e.g. mon,tue,thu (default: mon to fri)
 OPENKETAMINE_CLOSED_ON     days without sessions, e.g. 2026-12-25,2027-01-01 (default: none)
@@ -201,6 +202,7 @@ LANGUAGE_CODE = "en"
 # The staff work in English; a patient's pages choose their language themselves (see `language.py`).
 LANGUAGES = [("en", "English"), ("es", "Español")]
 REGION = os.environ.get("OPENKETAMINE_REGION", "US")
+JURISDICTION = os.environ.get("OPENKETAMINE_JURISDICTION", "US").upper()
 TIME_ZONE = os.environ.get("OPENKETAMINE_TIME_ZONE", "UTC")
 USE_TZ = True
 

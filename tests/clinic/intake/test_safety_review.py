@@ -106,7 +106,7 @@ def test_it_holds_every_step_of_care(planned_course, nurse, prescriber, chair):
     acts = [
         lambda: services.record_history(nurse, course, NO_HISTORY),
         lambda: services.decide_finding(
-            prescriber, course, rule_id="IV-TRD", decision="proceed", reason="x"
+            prescriber, course, rule_id="TRD-COUNT", decision="proceed", reason="x"
         ),
         lambda: services.sign_screening(prescriber, course, outcome="eligible"),
         lambda: plans.sign_consent(

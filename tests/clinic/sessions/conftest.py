@@ -14,7 +14,7 @@ from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions import services
 from openketamine.clinic.sessions.models import Session
 
-from ..conftest import CHECK, GAD7, NO_HISTORY, ORDER, PHQ9, consent, referral
+from ..conftest import CHECK, ORDER, consent, nothing_found, referral
 
 
 @pytest.fixture
@@ -24,13 +24,7 @@ def arrive(coordinator, nurse, prescriber, signed_policy) -> Callable[[int], Pla
     def make(number: int) -> PlannedSession:
         data = referral(number, given_name=f"Number{number}")
         course = people.receive_referral(coordinator, data, origin="a test").person.courses.get()
-        for kind, value in (("weight_kg", 82), ("systolic_mmhg", 128), ("diastolic_mmhg", 79)):
-            people.record_measurement(nurse, course.person, kind=kind, value=value)
-        for instrument, answers in (("phq9", PHQ9), ("gad7", GAD7)):
-            intake.record_response(
-                nurse, course, instrument=instrument, answers=answers, occasion="intake"
-            )
-        intake.record_history(nurse, course, NO_HISTORY)
+        nothing_found(course, nurse)
         intake.sign_screening(prescriber, course, outcome="eligible")
         course.refresh_from_db()
         consent(course, nurse)

@@ -4,7 +4,10 @@ from typing import Any
 
 from django import forms
 
-from openketamine.protocols.schema import FactDefinition, InstrumentFile, Item
+from openketamine.clinic.people.models import Setting
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
+from openketamine.protocols.schema import FactDefinition, InstrumentFile, Item, StagingScore
 
 from .models import FindingDecision, SafetyReview, Screening
 
@@ -112,6 +115,103 @@ def _question(fact: FactDefinition, because: str) -> forms.Field:
         else [*((c, c.capitalize()) for c in fact.choices), ("", "Not known")]
     )
     return forms.ChoiceField(choices=choices, widget=forms.RadioSelect, **common)
+
+
+class ProgrammeForm(forms.Form):
+    """What the patient is screened for."""
+
+    condition = forms.ChoiceField()
+    route = forms.ChoiceField()
+    setting = forms.ChoiceField(label="Where", choices=Setting.choices)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        programmes = library().programmes
+        self.fields["condition"].choices = [(c.id, c.name) for c in programmes.conditions]
+        self.fields["route"].choices = [(r.id, f"{r.name}, {r.drug}") for r in programmes.routes]
+
+
+class TestForm(forms.Form):
+    """One test: its result and its day."""
+
+    value = forms.CharField()
+    done_on = forms.DateField(label="Done on", widget=forms.DateInput({"type": "date"}))
+    note = forms.CharField(required=False, max_length=300)
+
+    def __init__(self, *args: Any, fact: FactDefinition, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if fact.kind == "choice":
+            choices = [(choice, choice.capitalize()) for choice in fact.choices]
+            self.fields["value"] = forms.ChoiceField(
+                label="Result", choices=choices, widget=forms.RadioSelect
+            )
+        else:
+            self.fields["value"] = forms.FloatField(label="Result")
+        self.fields["done_on"].initial = clock.today()
+
+
+_KNOWN = [("yes", "Yes"), ("no", "No"), ("", "Not known")]
+
+
+def _yes_no(label: str, help_text: str = "") -> forms.TypedChoiceField:
+    return forms.TypedChoiceField(
+        label=label,
+        help_text=help_text,
+        choices=_KNOWN,
+        coerce=lambda answer: answer == "yes",
+        empty_value=None,
+        required=False,
+        widget=forms.RadioSelect,
+    )
+
+
+class TrialForm(forms.Form):
+    """One antidepressant trial."""
+
+    drug = forms.CharField(max_length=120)
+    drug_class = forms.ChoiceField(label="Class", required=False)
+    dose_mg_per_day = forms.FloatField(label="Highest dose", required=False)
+    started = forms.DateField(required=False, widget=forms.DateInput({"type": "date"}))
+    stopped = forms.DateField(
+        required=False, widget=forms.DateInput({"type": "date"}), help_text="Empty: goes on"
+    )
+    outcome = forms.ChoiceField(label="What came of it")
+    in_this_episode = _yes_no("In this episode?")
+    adequate_dose = _yes_no("Dose adequate?")
+    adequate_duration = _yes_no("Long enough?")
+    reason_stopped = forms.CharField(label="Why it was stopped", required=False, max_length=200)
+    source = forms.CharField(
+        label="Known from", max_length=120, help_text="The patient, a letter, a pharmacy's list"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rules = library().staging
+        self.fields["drug_class"].choices = [("", "Not known"), *((c, c) for c in rules.classes)]
+        self.fields["outcome"].choices = [("", "Choose"), *rules.outcomes.items()]
+        self.fields["adequate_duration"].help_text = (
+            f"Left open, {rules.weeks.shortest:g} weeks or more count as long enough "
+            f"({rules.weeks.authority}, {rules.weeks.certainty})"
+        )
+
+
+class StagingForm(forms.Form):
+    """What a staging score needs beside the trials. Left empty: not known."""
+
+    def __init__(self, *args: Any, score: StagingScore, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for part in score.parts:
+            if not part.question:
+                continue  # counted from the trials
+            common: dict[str, Any] = {"label": part.question, "required": False}
+            self.fields[part.id] = (
+                forms.ChoiceField(
+                    choices=[("", "Not known"), *((p, p.capitalize()) for p in part.points)],
+                    **common,
+                )
+                if part.points
+                else forms.FloatField(min_value=0, **common)
+            )
 
 
 class DecisionForm(forms.Form):

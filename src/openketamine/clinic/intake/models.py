@@ -94,14 +94,71 @@ class MedicalHistory(models.Model):
         return f"history of {self.course_id}"
 
 
+class TestResult(models.Model):
+    """One test with the day on which it was done. A later result stands beside the earlier one."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="test_results")
+    fact = models.CharField(max_length=40)
+    value = models.JSONField()
+    done_on = models.DateField()
+    note = models.CharField(max_length=300, blank=True)
+    entered_by = models.ForeignKey(USER, on_delete=models.PROTECT)
+    entered_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["person", "fact", "-done_on"])]
+
+    def __str__(self) -> str:
+        return f"{self.fact} {self.value}"
+
+
+class AntidepressantTrial(models.Model):
+    """One antidepressant trial of the patient. Null is unknown, and not No."""
+
+    course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="trials")
+    drug = models.CharField(max_length=120)
+    drug_class = models.CharField(max_length=24)
+    dose_mg_per_day = models.FloatField("highest dose", null=True, blank=True)
+    started = models.DateField(null=True, blank=True)
+    stopped = models.DateField(null=True, blank=True)
+    in_this_episode = models.BooleanField(null=True)
+    adequate_dose = models.BooleanField(null=True)
+    adequate_duration = models.BooleanField(null=True)
+    outcome = models.CharField(max_length=24)
+    reason_stopped = models.CharField(max_length=200, blank=True)
+    source = models.CharField("source of the history", max_length=120)
+    entered_by = models.ForeignKey(USER, on_delete=models.PROTECT)
+    entered_at = models.DateTimeField(default=clock.now)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.drug
+
+
+class ResistanceStaging(models.Model):
+    """What the staging score needs beside the trials. A missing answer is unknown."""
+
+    course = models.OneToOneField(Course, on_delete=models.PROTECT, related_name="staging")
+    answers = models.JSONField(default=dict)
+    by = models.ForeignKey(USER, on_delete=models.PROTECT)
+    at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return f"staging of {self.course_id}"
+
+
 class FindingDecision(models.Model):
     """What a prescriber decided about one finding, and why."""
 
     class Decision(models.TextChoices):
         PROCEED = "proceed", "Proceed"
         OVERRIDE = "override", "Override and proceed"
+        WAIVE = "waive", "Go on without knowing"
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="finding_decisions")
+    route = models.CharField(
+        max_length=16, help_text="A decision for one route is none for another"
+    )
     rule_id = models.CharField(max_length=40)
     decision = models.CharField(max_length=12, choices=Decision.choices)
     facts_read = models.JSONField(help_text="What was known when this was decided")
@@ -111,7 +168,9 @@ class FindingDecision(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["course", "rule_id"], name="one_decision_per_finding"),
+            models.UniqueConstraint(
+                fields=["course", "route", "rule_id"], name="one_decision_per_finding"
+            ),
             models.CheckConstraint(
                 condition=~models.Q(reason=""), name="finding_decision_has_a_reason"
             ),
@@ -129,6 +188,7 @@ class Screening(models.Model):
         NOT_ELIGIBLE = "not_eligible", "Not eligible"
 
     course = models.OneToOneField(Course, on_delete=models.PROTECT, related_name="screening")
+    programme = models.JSONField(help_text="Condition, route, setting and jurisdiction judged")
     facts = models.JSONField()
     findings = models.JSONField()
     library_version = models.CharField(max_length=80)

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from openketamine import protocols
-from openketamine.clinic.people.models import Course, MeasurementKind
+from openketamine.clinic.people.models import Course, Person, Setting
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.protocols import eligibility, staging
 from openketamine.protocols.schema import InstrumentFile
 
 from .models import FindingDecision, InstrumentResponse, SafetyReview
@@ -24,6 +28,22 @@ class Fact:
     id: str
     value: Any
     because: str
+    on: date | None = None  # the day of a measurement or a test
+
+
+def jurisdiction() -> str:
+    """Whose law governs this clinic."""
+    return str(settings.JURISDICTION)
+
+
+def programme_of(course: Course) -> dict[str, Any]:
+    """What the rules are asked about, as the protocols name it."""
+    return {
+        "route": course.route,
+        "condition": course.condition,
+        "on": clock.today(),
+        "jurisdiction": jurisdiction(),
+    }
 
 
 @dataclass(frozen=True)
@@ -41,21 +61,22 @@ def facts_for(course: Course) -> dict[str, Fact]:
         "age_years": Fact("age_years", person.age_years(), f"born {person.birth_date:%d %b %Y}"),
         "sex": Fact("sex", person.sex, "demographics"),
     }
-    latest: dict[str, Any] = {}
-    for item in person.measurements.order_by("taken_at"):
-        latest[item.kind] = item
-    for kind in (
-        MeasurementKind.WEIGHT_KG,
-        MeasurementKind.SYSTOLIC_MMHG,
-        MeasurementKind.DIASTOLIC_MMHG,
-    ):
-        if kind in latest:
-            item = latest[kind]
-            found[kind] = Fact(str(kind), item.value, f"measured {item.taken_at:%d %b %Y}")
+    found["at_home"] = Fact("at_home", course.setting == Setting.HOME, "the programme chosen")
+    found.update(_tests(person))
+    medications = _codings(person.medications.all())
+    strangers = [
+        taken.text
+        for item in medications
+        if item.active and not (taken := protocols.recognise(library(), item.display)).is_whole
+    ]
+    found["unrecognised_medicines"] = Fact(
+        "unrecognised_medicines", strangers, "names in the list of medicines"
+    )
+    found.update(_trials(course))
     for name, evidence in protocols.facts_from_record(
         library(),
         conditions=_codings(person.conditions.all()),
-        medications=_codings(person.medications.all()),
+        medications=medications,
         allergies=_codings(person.allergys.all()),
     ).items():
         found[name] = Fact(name, evidence.value, evidence.because)
@@ -79,9 +100,61 @@ def facts_for(course: Course) -> dict[str, Fact]:
             total = f"{response.instrument.replace('-', '_')}_total"
             whole = response.total.is_integer()
             found[total] = Fact(total, int(response.total) if whole else response.total, because)
+        total = f"{response.instrument.replace('-', '_')}_total"
+        found[total] = Fact(total, response.total, because)
         if response.instrument == "phq9":
             found["phq9_item9"] = Fact("phq9_item9", response.answers["q9"], because)
     return found
+
+
+def _tests(person: Person) -> dict[str, Fact]:
+    """The newest measurement or test of each kind, with its day."""
+    tests = {fact.id: fact for fact in library().facts.values() if fact.test}
+    found: dict[str, Fact] = {}
+
+    def take(name: str, value: Any, day: date, how: str) -> None:
+        known = found.get(name)
+        if name in tests and (known is None or known.on is None or day >= known.on):
+            found[name] = Fact(name, value, f"{how} {day:%d %b %Y}", day)
+
+    for item in person.measurements.order_by("taken_at", "pk"):
+        take(item.kind, item.value, timezone.localtime(item.taken_at).date(), "measured")
+    for result in person.test_results.order_by("done_on", "pk"):
+        take(result.fact, result.value, result.done_on, "test of")
+    return found
+
+
+def trials_of(course: Course) -> list[staging.Trial]:
+    """The antidepressant trials on record, as the protocols read them."""
+    return [
+        staging.Trial(
+            drug=row.drug,
+            started=row.started,
+            stopped=row.stopped,
+            dose_mg_per_day=row.dose_mg_per_day,
+            in_this_episode=row.in_this_episode,
+            adequate_dose=row.adequate_dose,
+            adequate_duration=row.adequate_duration,
+            outcome=row.outcome,
+        )
+        for row in course.trials.filter(withdrawn_at=None).order_by("started", "pk")
+    ]
+
+
+def _trials(course: Course) -> dict[str, Fact]:
+    """The count of failed trials, where the rows settle it."""
+    name, history = "failed_adequate_trials", getattr(course, "history", None)
+    trials = trials_of(course)
+    if not trials:
+        none_tried = history and history.answers.get("antidepressant_tried") is False
+        return {name: Fact(name, 0, "none tried in this episode")} if none_tried else {}
+    count = staging.count_failed(library(), trials, on=clock.today())
+    number = count.settled(library().staging.counted.needed)
+    if number is None:
+        return {}
+    more = f", perhaps {count.at_most}" if count.at_most != number else ""
+    rows = f"{len(trials)} trial{'s' * (len(trials) != 1)} on record"
+    return {name: Fact(name, number, f"counted from {rows}{more}")}
 
 
 def _codings(items: Iterable[Any]) -> list[protocols.Coding]:
@@ -107,18 +180,46 @@ def findings_for(course: Course, facts: dict[str, Fact] | None = None) -> list[p
     return protocols.screen(
         library(),
         {name: fact.value for name, fact in facts.items()},
-        route=course.route,
+        dates=days_of(facts),
+        **programme_of(course),
+    )
+
+
+def days_of(facts: dict[str, Fact]) -> dict[str, date]:
+    """The day of each measurement and test among these facts."""
+    return {name: fact.on for name, fact in facts.items() if fact.on}
+
+
+def findings_by_route(course: Course) -> dict[str, list[protocols.Finding]]:
+    """The findings for every route; each in the setting in which it is mostly used."""
+    facts = facts_for(course)
+    at_home = {route.id: route.settings[0] == Setting.HOME for route in library().programmes.routes}
+    at_home[course.route] = course.setting == Setting.HOME
+    return protocols.screen_routes(
+        library(),
+        {name: fact.value for name, fact in facts.items()},
         condition=course.condition,
         on=clock.today(),
+        jurisdiction=jurisdiction(),
+        dates=days_of(facts),
+        at_home=at_home,
     )
+
+
+def instruments_asked(course: Course) -> list[str]:
+    """The questionnaires of intake, and those whose total a rule of this programme reads."""
+    asked = eligibility.facts_asked(library(), **programme_of(course))
+    read = [name for name in library().instruments if f"{name.replace('-', '_')}_total" in asked]
+    planned = library().occasion("intake").instruments_for(course.condition)
+    return list(dict.fromkeys([*planned, *read]))
 
 
 def standing_decisions(
     course: Course, findings: Iterable[protocols.Finding]
 ) -> dict[str, FindingDecision]:
-    """The decisions that still hold: made on the facts that the finding reads now."""
+    """The decisions that hold: for this route, on the facts that the finding reads now."""
     read = {finding.rule_id: finding.facts_read for finding in findings}
-    decisions = course.finding_decisions.select_related("by")
+    decisions = course.finding_decisions.filter(route=course.route).select_related("by")
     return {d.rule_id: d for d in decisions if d.facts_read == read.get(d.rule_id)}
 
 

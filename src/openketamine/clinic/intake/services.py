@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -10,22 +10,27 @@ from django.db import transaction
 from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
-from openketamine.clinic.people.models import Course, Stage
+from openketamine.clinic.people.models import Course, Setting, Stage
 from openketamine.clinic.people.services import assign_team, move_to
 from openketamine.clinic.policy.queries import library, stamp
 from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
+from openketamine.protocols import staging
 from openketamine.protocols.instruments import is_off_window
+from openketamine.protocols.schema import FactDefinition
 
 from . import queries
 from .models import (
+    AntidepressantTrial,
     FindingDecision,
     InstrumentResponse,
     MedicalHistory,
+    ResistanceStaging,
     SafetyReview,
     Screening,
+    TestResult,
 )
 
 CLINICIANS = frozenset({Role.PRESCRIBER, Role.NURSE, Role.THERAPIST, Role.DIRECTOR})
@@ -247,16 +252,245 @@ def _checked(name: str, value: Any) -> Any:
     fact = library().facts.get(name)
     if fact is None or not fact.section:
         raise Refused(f"The history has no question {name!r}.")
+    return _fitting(fact, value)
+
+
+def _fitting(fact: FactDefinition, value: Any) -> Any:
+    """The value, where it can be this fact's.
+
+    Raises:
+        Refused: with what it can be.
+    """
     if fact.kind == "boolean" and not isinstance(value, bool):
-        raise Refused(f"{fact.label}: answer yes or no.", field=name)
+        raise Refused(f"{fact.label}: answer yes or no.", field=fact.id)
     if fact.kind == "choice" and value not in fact.choices:
-        raise Refused(f"{fact.label}: choose one of {', '.join(fact.choices)}.", field=name)
+        raise Refused(f"{fact.label}: choose one of {', '.join(fact.choices)}.", field=fact.id)
     if fact.kind == "number":
         low, high = fact.minimum or 0, fact.maximum or float("inf")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high:
-            raise Refused(f"{fact.label}: enter a number from {low:g} to {high:g}.", field=name)
+            unit = f" {fact.unit}" if fact.unit else ""
+            raise Refused(
+                f"{fact.label}: enter a number from {low:g} to {high:g}{unit}.", field=fact.id
+            )
     return value
+
+
+@transaction.atomic
+def choose_programme(
+    prescriber: User, course: Course, *, condition: str, route: str, setting: str
+) -> None:
+    """Choose what the patient is screened for: the condition, the route and where it is given.
+
+    What was decided about findings of another route is kept, and counts for that route alone.
+
+    Raises:
+        Refused: not a prescriber, signed already, or no such condition, route or setting.
+    """
+    require_no_open_safety_review(course)
+    _require_unsigned(course)
+    if prescriber.role != Role.PRESCRIBER:
+        raise Refused("Only a prescriber chooses the condition and the route.")
+    programmes = library().programmes
+    routes = {item.id: item for item in programmes.routes}
+    if condition not in {item.id for item in programmes.conditions}:
+        raise Refused("Choose a condition.", field="condition")
+    if route not in routes:
+        raise Refused("Choose a route.", field="route")
+    if setting not in routes[route].settings:
+        words = " or ".join(Setting(name).label.lower() for name in routes[route].settings)
+        raise Refused(f"{routes[route].name}: {words} only.", field="setting")
+    before = {"condition": course.condition, "route": course.route, "setting": course.setting}
+    after = {"condition": condition, "route": route, "setting": setting}
+    if before == after:
+        return
+    course.condition, course.route, course.setting = condition, route, setting
+    course.save(update_fields=["condition", "route", "setting"])
+    record.append(
+        prescriber,
+        course.stream,
+        "intake.programme_chosen",
+        {"before": before, "after": after, "library": library().version},
+        person_id=course.person_id,
+    )
+    _enter_screening(prescriber, course)
+
+
+@transaction.atomic
+def record_test_result(
+    actor: User, course: Course, *, fact: str, value: Any, done_on: date, note: str = ""
+) -> TestResult:
+    """Write down the result of one test with its day.
+
+    Raises:
+        Refused: no such test, an impossible value, or a day to come.
+    """
+    require_no_open_safety_review(course)
+    if not actor.is_clinic_staff:
+        raise Refused("Test results are entered by the staff.")
+    definition = library().facts.get(fact)
+    if definition is None or not definition.test:
+        raise Refused(f"There is no test {fact!r}.")
+    _fitting(definition, value)
+    if done_on > clock.today():
+        raise Refused("The day of the test lies in the future.", field="done_on")
+    if done_on < course.person.birth_date:
+        raise Refused("The day of the test lies before the patient's birth.", field="done_on")
+    result = TestResult.objects.create(
+        person_id=course.person_id,
+        fact=fact,
+        value=value,
+        done_on=done_on,
+        note=note.strip(),
+        entered_by=actor,
+    )
+    record.append(
+        actor,
+        course.stream,
+        "intake.test_recorded",
+        {"test": fact, "value": value, "done_on": done_on.isoformat(), "note": result.note},
+        person_id=course.person_id,
+    )
+    _enter_screening(actor, course)
+    return result
+
+
+@transaction.atomic
+def record_trial(
+    actor: User,
+    course: Course,
+    *,
+    drug: str,
+    outcome: str,
+    source: str,
+    drug_class: str = "",
+    dose_mg_per_day: float | None = None,
+    started: date | None = None,
+    stopped: date | None = None,
+    in_this_episode: bool | None = None,
+    adequate_dose: bool | None = None,
+    adequate_duration: bool | None = None,
+    reason_stopped: str = "",
+) -> AntidepressantTrial:
+    """Write down one antidepressant trial. What is left out is unknown, and counts for nothing.
+
+    Raises:
+        Refused: no drug, outcome or source, an impossible dose, or days out of order.
+    """
+    require_no_open_safety_review(course)
+    _require_unsigned(course)
+    if not actor.is_clinic_staff:
+        raise Refused("Earlier treatment is entered by the staff.")
+    if not drug.strip():
+        raise Refused("Name the drug.", field="drug")
+    if outcome not in library().staging.outcomes:
+        raise Refused("Say what came of it.", field="outcome")
+    if drug_class and drug_class not in library().staging.classes:
+        raise Refused("Choose a class from the list.", field="drug_class")
+    if not source.strip():
+        raise Refused(
+            "Say where this is known from: the patient, a letter, a pharmacy.", field="source"
+        )
+    if dose_mg_per_day is not None and not 0 < dose_mg_per_day <= 5000:
+        raise Refused(
+            "The dose must be more than 0 and at most 5000 mg a day.", field="dose_mg_per_day"
+        )
+    today = clock.today()
+    for name, day in (("started", started), ("stopped", stopped)):
+        if day and day > today:
+            raise Refused("This day lies in the future.", field=name)
+    if started and stopped and stopped < started:
+        raise Refused("It stopped before it started. Check both days.", field="stopped")
+    trial = AntidepressantTrial.objects.create(
+        course=course,
+        drug=drug.strip(),
+        drug_class=drug_class,
+        dose_mg_per_day=dose_mg_per_day,
+        started=started,
+        stopped=stopped,
+        in_this_episode=in_this_episode,
+        adequate_dose=adequate_dose,
+        adequate_duration=adequate_duration,
+        outcome=outcome,
+        reason_stopped=reason_stopped.strip(),
+        source=source.strip(),
+        entered_by=actor,
+    )
+    record.append(
+        actor,
+        course.stream,
+        "intake.antidepressant_trial_recorded",
+        {
+            "trial": trial.pk,
+            "drug": trial.drug,
+            "class": drug_class,
+            "dose_mg_per_day": dose_mg_per_day,
+            "started": started and started.isoformat(),
+            "stopped": stopped and stopped.isoformat(),
+            "in_this_episode": in_this_episode,
+            "adequate_dose": adequate_dose,
+            "adequate_duration": adequate_duration,
+            "outcome": outcome,
+            "reason_stopped": trial.reason_stopped,
+            "source": trial.source,
+        },
+        person_id=course.person_id,
+    )
+    _enter_screening(actor, course)
+    return trial
+
+
+@transaction.atomic
+def withdraw_trial(actor: User, trial: AntidepressantTrial) -> None:
+    """Take back a row that was entered by mistake. It stays in the record, and counts no longer.
+
+    Raises:
+        Refused: the screening is signed, or it was taken back already.
+    """
+    course = trial.course
+    require_no_open_safety_review(course)
+    _require_unsigned(course)
+    if trial.withdrawn_at:
+        raise Refused("This row was taken back already.")
+    trial.withdrawn_at = clock.now()
+    trial.save(update_fields=["withdrawn_at"])
+    record.append(
+        actor,
+        course.stream,
+        "intake.antidepressant_trial_withdrawn",
+        {"trial": trial.pk, "drug": trial.drug},
+        person_id=course.person_id,
+    )
+
+
+@transaction.atomic
+def record_staging(
+    actor: User, course: Course, answers: Mapping[str, float | str | None]
+) -> ResistanceStaging:
+    """Keep what the staging score needs beside the trials.
+
+    Raises:
+        Refused: an answer is none of its choices.
+    """
+    require_no_open_safety_review(course)
+    _require_unsigned(course)
+    clean = {name: value for name, value in answers.items() if value not in (None, "")}
+    for score in library().staging.scores:
+        try:
+            staging.stage(score, clean)
+        except ValueError as error:
+            raise Refused(str(error)) from error
+    kept, _ = ResistanceStaging.objects.update_or_create(
+        course=course, defaults={"answers": clean, "by": actor, "at": clock.now()}
+    )
+    record.append(
+        actor,
+        course.stream,
+        "intake.staging_recorded",
+        {"answers": clean, "library": library().version},
+        person_id=course.person_id,
+    )
+    return kept
 
 
 @transaction.atomic
@@ -275,16 +509,23 @@ def decide_finding(
     finding = next((f for f in queries.findings_for(course) if f.rule_id == rule_id), None)
     if finding is None:
         raise Refused("This finding no longer stands. Load the page again.")
-    if finding.kind == "missing":
-        raise Refused("What is unknown cannot be decided. Ask for it first.")
     if decision not in FindingDecision.Decision.values:
         raise Refused("Choose a decision.", field="decision")
+    if finding.kind == "missing":
+        # What rests on memory alone must not hold up care, so a person may go on without it.
+        if finding.certainty != "recalled":
+            raise Refused("What is unknown cannot be decided. Ask for it first.")
+        if decision != FindingDecision.Decision.WAIVE:
+            raise Refused("What is unknown can only be gone on without, with a reason.")
+    elif decision == FindingDecision.Decision.WAIVE:
+        raise Refused("This is known. Decide about it.", field="decision")
     if finding.kind == "contraindication" and decision != FindingDecision.Decision.OVERRIDE:
         raise Refused("A contraindication can only be overridden, with a reason.", field="decision")
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
     made, _ = FindingDecision.objects.update_or_create(
         course=course,
+        route=course.route,
         rule_id=rule_id,
         defaults={
             "decision": decision,
@@ -300,6 +541,7 @@ def decide_finding(
         "intake.finding_decided",
         {
             "finding": asdict(finding),
+            "route": course.route,
             "decision": decision,
             "reason": reason.strip(),
             **stamp(),
@@ -327,20 +569,27 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
     findings = queries.findings_for(course, facts)
     decided = queries.standing_decisions(course, findings)
     if outcome == Screening.Outcome.ELIGIBLE:
-        missing = [f for f in findings if f.kind == "missing"]
+        missing = [f for f in findings if f.kind == "missing" and f.rule_id not in decided]
         if missing:
             raise Refused(
                 f"{len(missing)} finding{'s' * (len(missing) != 1)} cannot be judged yet: "
                 f"{missing[0].statement}. Ask for what is missing first."
             )
-        waiting = [f for f in findings if f.rule_id not in decided]
+        waiting = [f for f in findings if f.kind != "missing" and f.rule_id not in decided]
         if waiting:
             raise Refused(f"Decide first about: {'; '.join(f.statement for f in waiting)}.")
     elif not note.strip():
         raise Refused("Write why, for the patient and the referrer.", field="note")
     current = library()
+    programme = {
+        "condition": course.condition,
+        "route": course.route,
+        "setting": course.setting,
+        "jurisdiction": queries.jurisdiction(),
+    }
     screening = Screening.objects.create(
         course=course,
+        programme=programme,
         facts={name: [fact.value, fact.because] for name, fact in facts.items()},
         findings=[asdict(finding) for finding in findings],
         library_version=current.version,
@@ -356,6 +605,7 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
         {
             "outcome": outcome,
             "note": note.strip(),
+            "programme": programme,
             "facts": screening.facts,
             "findings": screening.findings,
             **stamp(),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,16 +18,28 @@ from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.policy.queries import current_approval, library
+from openketamine.clinic.record import clock
+from openketamine.protocols import eligibility, schema, staging
 
 from . import queries, services
 from .forms import (
     DecisionForm,
     HistoryForm,
+    ProgrammeForm,
     QuestionnaireForm,
     SafetyReviewForm,
     SignScreeningForm,
+    StagingForm,
+    TestForm,
+    TrialForm,
 )
-from .models import FindingDecision, InstrumentResponse, SafetyReview, Screening
+from .models import (
+    AntidepressantTrial,
+    FindingDecision,
+    InstrumentResponse,
+    SafetyReview,
+    Screening,
+)
 
 INVALID = 422
 INTAKE = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE, Role.THERAPIST)
@@ -34,7 +47,8 @@ INTAKE = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE, Role.THERAPIST)
 
 def _course(course_id: uuid.UUID) -> Course:
     return get_object_or_404(
-        Course.objects.select_related("person", "prescriber", "history__taken_by"), pk=course_id
+        Course.objects.select_related("person", "prescriber", "history__taken_by", "staging"),
+        pk=course_id,
     )
 
 
@@ -48,9 +62,21 @@ class FindingRow:
     decision: FindingDecision | None
 
 
-def _rows(course: Course) -> list[FindingRow]:
+@dataclass(frozen=True)
+class UnknownRow:
+    """What must be found out, where it is entered, and every rule that waits for it."""
+
+    asks: list[tuple[str, str]]  # (what, address or nothing)
+    why: str
+    waiting: list[FindingRow]
+
+    @property
+    def is_waived(self) -> bool:
+        return all(row.decision for row in self.waiting)
+
+
+def _rows(course: Course, facts: dict[str, queries.Fact]) -> list[FindingRow]:
     current = library()
-    facts = queries.facts_for(course)
     findings = queries.findings_for(course, facts)
     decided = queries.standing_decisions(course, findings)
     return [
@@ -60,8 +86,8 @@ def _rows(course: Course) -> list[FindingRow]:
             [
                 (
                     current.facts[name].label,
-                    "not known" if value is None else _in_words(value),
-                    facts[name].because if name in facts else "",
+                    _in_words(value, current.facts[name].unit),
+                    facts[name].because if name in facts and value is not None else "",
                 )
                 for name, value in finding.facts_read.items()
             ],
@@ -71,10 +97,53 @@ def _rows(course: Course) -> list[FindingRow]:
     ]
 
 
-def _in_words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _unknown(course: Course, rows: list[FindingRow]) -> list[UnknownRow]:
+    """The missing facts, each with all rules that wait for it: one thing to do is one row."""
+    waiting: dict[tuple[str, ...], list[FindingRow]] = {}
+    for row in rows:
+        if row.finding.kind == "missing":
+            waiting.setdefault(row.finding.missing, []).append(row)
+    return [
+        UnknownRow(
+            [(library().facts[name].label, _where(course, name)) for name in names],
+            found[0].finding.explanation,
+            found,
+        )
+        for names, found in waiting.items()
+    ]
+
+
+def _where(course: Course, name: str) -> str:
+    """The address at which a fact is entered; nothing where the page itself settles it."""
+    fact = library().facts[name]
+    if name == "failed_adequate_trials":
+        return reverse("trials", args=[course.pk])
+    if fact.section:
+        return f"{reverse('history', args=[course.pk])}#id_{name}"
+    if name in _MEASURED:
+        return reverse("measure", args=[course.person_id])
+    if fact.test:
+        return reverse("test_result", args=[course.pk, name])
+    instrument = name.removesuffix("_total").replace("_", "-")
+    if instrument in library().instruments:
+        return reverse("questionnaire", args=[course.pk, instrument])
+    return ""
+
+
+_MEASURED = frozenset({"weight_kg", "systolic_mmhg", "diastolic_mmhg"})
+
+
+def _in_words(value: Any, unit: str = "") -> str:
+    match value:
+        case None:
+            return "not known"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(value) or "none"
+        case float():
+            value = f"{value:g}"
+    return f"{value} {unit}".rstrip()
 
 
 @staff_only
@@ -84,32 +153,282 @@ def screening(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 
 
 def _show_screening(
-    request: HttpRequest, course: Course, *, form: Any = None, status: int = 200
+    request: HttpRequest,
+    course: Course,
+    *,
+    form: Any = None,
+    programme_form: Any = None,
+    status: int = 200,
 ) -> HttpResponse:
-    rows = _rows(course)
+    facts = queries.facts_for(course)
+    rows = _rows(course, facts)
     signed = Screening.objects.filter(course=course).select_related("signed_by").first()
+    known = {name: fact.value for name, fact in facts.items()}
+    asked = queries.programme_of(course)
+    tests = eligibility.asked_tests(library(), known, **asked)
     return render(
         request,
         "intake/screening.html",
         {
             "course": course,
             "person": course.person,
+            **_programme_in_words(course),
             "stops": [r for r in rows if r.finding.kind == "contraindication"],
             "cautions": [r for r in rows if r.finding.kind == "caution"],
-            "unknown": [r for r in rows if r.finding.kind == "missing"],
+            "unknown": _unknown(course, rows),
             "responses": queries.latest_responses(course, occasion="intake"),
-            "instruments": [
-                library().instruments[name]
-                for name in library().occasion("intake").instruments_for(course.condition)
-            ],
+            "instruments": [library().instruments[i] for i in queries.instruments_asked(course)],
+            "tests": [(test, facts.get(test.id)) for test in tests if test.id not in _MEASURED],
+            "asks_trials": "failed_adequate_trials" in eligibility.facts_asked(library(), **asked),
+            "trials": facts.get("failed_adequate_trials"),
             "signed": signed,
             "form": form or SignScreeningForm(),
+            "programme_form": programme_form
+            or ProgrammeForm(
+                initial={
+                    "condition": course.condition,
+                    "route": course.route,
+                    "setting": course.setting,
+                }
+            ),
             "library": library(),
             "approval": current_approval(),
             "reviews": queries.open_safety_reviews(course),
         },
         status=status,
     )
+
+
+def _programme_in_words(course: Course) -> dict[str, Any]:
+    """Route, condition, place, what its regulators say, and which law is about to lapse."""
+    current, asked = library(), queries.programme_of(course)
+    place = current.jurisdictions.get(asked["jurisdiction"].split("-")[0])
+    return {
+        "route": next(r for r in current.programmes.routes if r.id == course.route),
+        "condition": next(c for c in current.programmes.conditions if c.id == course.condition),
+        "place": place,
+        "jurisdiction": asked["jurisdiction"],
+        "standing": [
+            (status, current.source(status.source))
+            for status in eligibility.standing(current, **asked)
+        ],
+        "lapsing": [
+            item
+            for item in eligibility.laws_lapsing(
+                current, on=asked["on"], jurisdiction=asked["jurisdiction"]
+            )
+            if course.setting == "home" and item.rule.stance(course.route)
+        ],
+    }
+
+
+@allow(Role.PRESCRIBER)
+@require_POST
+def programme(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """Choose condition, route and setting; the findings are then those of that programme."""
+    course = _course(course_id)
+    form = ProgrammeForm(request.POST)
+    if form.is_valid():
+        attempt(form, lambda: services.choose_programme(request.user, course, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "These are the findings for the programme chosen.")
+            return redirect("screening", course.pk)
+    return _show_screening(request, course, programme_form=form, status=INVALID)
+
+
+@staff_only
+@require_GET
+def routes(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """The findings of every route side by side, the gravest rows first."""
+    course = _course(course_id)
+    found = queries.findings_by_route(course)
+    rows: dict[str, dict[str, protocols.Finding]] = {}
+    for name, findings in found.items():
+        for finding in findings:
+            rows.setdefault(finding.rule_id, {})[name] = finding
+    order = ["contraindication", "missing", "caution"]
+
+    def gravity(cells: dict[str, protocols.Finding]) -> tuple[int, int]:
+        kinds = [order.index(finding.kind) for finding in cells.values()]
+        return min(kinds), -kinds.count(min(kinds))
+
+    listed = library().programmes.routes
+    asked = queries.programme_of(course)
+    return render(
+        request,
+        "intake/routes.html",
+        {
+            "course": course,
+            "person": course.person,
+            **_programme_in_words(course),
+            "heads": [
+                (
+                    route,
+                    {
+                        kind: sum(finding.kind == kind for finding in found[route.id])
+                        for kind in order
+                    },
+                    eligibility.standing(library(), **{**asked, "route": route.id}),
+                    "home"
+                    if (course.setting if route.id == course.route else route.settings[0]) == "home"
+                    else "clinic",
+                )
+                for route in listed
+            ],
+            "rows": [
+                (next(iter(cells.values())), [(route.id, cells.get(route.id)) for route in listed])
+                for cells in sorted(rows.values(), key=gravity)
+            ],
+        },
+    )
+
+
+@allow(*INTAKE, Role.DIRECTOR)
+@require_GET
+def tests(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """The measurements and tests that this programme asks of this person, and how old each is."""
+    course = _course(course_id)
+    facts = queries.facts_for(course)
+    known = {name: fact.value for name, fact in facts.items()}
+    asked = eligibility.asked_tests(library(), known, **queries.programme_of(course))
+    names = {test.id for test in asked}
+    others = [fact for fact in library().facts.values() if fact.test and fact.id not in names]
+    return render(
+        request,
+        "intake/tests.html",
+        {
+            "course": course,
+            "person": course.person,
+            "asked": [_test_row(course, test, facts.get(test.id)) for test in asked],
+            "others": [_test_row(course, test, facts.get(test.id)) for test in others],
+            "ages": library().facts_file.ages,
+        },
+    )
+
+
+def _test_row(
+    course: Course, test: schema.FactDefinition, fact: queries.Fact | None
+) -> dict[str, Any]:
+    days = library().facts_file.ages.days.get(test.id)
+    too_old = bool(fact and fact.on and days and (clock.today() - fact.on).days > days)
+    value = _in_words(fact.value, test.unit) if fact else ""
+    address = _where(course, test.id)
+    return {
+        "test": test,
+        "fact": fact,
+        "value": value,
+        "days": days,
+        "too_old": too_old,
+        "url": address,
+    }
+
+
+@allow(*INTAKE)
+@require_http_methods(["GET", "POST"])
+def test_result(request: HttpRequest, course_id: uuid.UUID, fact_id: str) -> HttpResponse:
+    course = _course(course_id)
+    fact = library().facts.get(fact_id)
+    if fact is None or not fact.test:
+        raise Http404
+    form = TestForm(request.POST or None, fact=fact)
+    if request.method == "POST" and form.is_valid():
+        attempt(
+            form,
+            lambda: services.record_test_result(
+                request.user, course, fact=fact_id, **form.cleaned_data
+            ),
+        )
+        if not form.errors:
+            messages.success(request, f"{fact.label} is kept.")
+            return redirect("screening", course.pk)
+    return render(
+        request,
+        "intake/test_result.html",
+        {"form": form, "fact": fact, "course": course, "person": course.person},
+        status=INVALID if form.errors else 200,
+    )
+
+
+@staff_only
+@require_GET
+def trials(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """The antidepressant trials, why each counts or not, and the staging."""
+    return _show_trials(request, _course(course_id), None)
+
+
+def _show_trials(request: HttpRequest, course: Course, form: StagingForm | None) -> HttpResponse:
+    rows = list(
+        course.trials.filter(withdrawn_at=None)
+        .select_related("entered_by")
+        .order_by("started", "pk")
+    )
+    count = staging.count_failed(library(), queries.trials_of(course), on=clock.today())
+    kept = getattr(course, "staging", None)
+    answers = dict(kept.answers) if kept else {}
+    failed = count.at_least if count.at_least == count.at_most and rows else None
+    (score,) = library().staging.scores
+    return render(
+        request,
+        "intake/trials.html",
+        {
+            "course": course,
+            "person": course.person,
+            "rows": list(zip(rows, count.judged, strict=True)),
+            "count": count,
+            "rules": library().staging,
+            "score": score,
+            "source": library().source(score.source),
+            "stage": staging.stage(score, {**answers, "failed_antidepressants": failed or None}),
+            "form": form or StagingForm(score=score, initial=answers),
+            "signed": Screening.objects.filter(course=course).exists(),
+            "may_enter": request.user.role in INTAKE,
+        },
+        status=INVALID if form is not None else 200,
+    )
+
+
+@allow(*INTAKE)
+@require_http_methods(["GET", "POST"])
+def trial_new(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    course = _course(course_id)
+    form = TrialForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        attempt(form, lambda: services.record_trial(request.user, course, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "The trial is kept.")
+            return redirect("trials", course.pk)
+    return render(
+        request,
+        "intake/trial_new.html",
+        {"form": form, "course": course, "person": course.person},
+        status=INVALID if form.errors else 200,
+    )
+
+
+@allow(*INTAKE)
+@require_POST
+def withdraw_trial(request: HttpRequest, trial_id: int) -> HttpResponse:
+    trial = get_object_or_404(AntidepressantTrial.objects.select_related("course"), pk=trial_id)
+    form = forms.Form(request.POST)
+    form.is_valid()
+    attempt(form, lambda: services.withdraw_trial(request.user, trial))
+    for error in form.non_field_errors():
+        messages.error(request, error)
+    return redirect("trials", trial.course_id)
+
+
+@allow(*INTAKE)
+@require_POST
+def stage_resistance(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    course = _course(course_id)
+    (score,) = library().staging.scores
+    form = StagingForm(request.POST, score=score)
+    if form.is_valid():
+        attempt(form, lambda: services.record_staging(request.user, course, form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "The staging is kept.")
+            return redirect("trials", course.pk)
+    return _show_trials(request, course, form)
 
 
 @allow(Role.PRESCRIBER)
@@ -246,7 +565,7 @@ def history(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     asked = getattr(course, "history", None)
     form = HistoryForm(
         request.POST or None,
-        sections=protocols.questions_for(library(), known),
+        sections=protocols.questions_for(library(), known, **queries.programme_of(course)),
         because={
             name: f"Referral says: {fact.because}"
             for name, fact in facts.items()

@@ -168,6 +168,13 @@ class Stage(models.TextChoices):
     DECLINED = "declined", "Not eligible"
 
 
+class Setting(models.TextChoices):
+    """Where the patient is when the drug is taken."""
+
+    CLINIC = "clinic", "In the clinic"
+    HOME = "home", "At home"
+
+
 class Course(models.Model):
     """One course of treatment of one person, with the one prescriber who answers for it."""
 
@@ -175,6 +182,7 @@ class Course(models.Model):
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="courses")
     condition = models.CharField(max_length=24, default="TRD", help_text="Protocol condition")
     route = models.CharField(max_length=16, default="IV", help_text="Protocol route")
+    setting = models.CharField(max_length=8, choices=Setting.choices, default=Setting.CLINIC)
     stage = models.CharField(max_length=12, choices=Stage.choices, default=Stage.REFERRED)
     prescriber = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -6,9 +6,17 @@ from openketamine.clinic.people.models import Course, Measurement, MeasurementKi
 from openketamine.clinic.policy.queries import library
 from openketamine.protocols import regimens
 from openketamine.protocols.calendar import OpenDays
-from openketamine.protocols.schema import Regimen
+from openketamine.protocols.schema import Document, Regimen
 
 from .models import Consent, Plan
+
+
+def consent_text_for(course: Course) -> Document | None:
+    """The consent that a patient signs for the route of a course; None where there is no text."""
+    try:
+        return library().document("consent", course.route)
+    except KeyError:
+        return None
 
 
 def consent_in_force(course: Course) -> Consent | None:

@@ -44,7 +44,9 @@ def sign_consent(
         raise Refused("Your role does not present consents.")
     if queries.consent_in_force(course):
         raise Refused("A consent is in force already.")
-    document = library().document("consent", course.route)
+    document = queries.consent_text_for(course)
+    if document is None:
+        raise Refused("There is no consent text for this route yet.")
     digest = library().document_digest(document)
     if document_digest != digest:
         raise Refused("The text has changed since it was opened. Read it again, then sign.")

@@ -37,7 +37,9 @@ def consent(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 
 
 def _show_consent(request: HttpRequest, course: Course, form: ConsentForm) -> HttpResponse:
-    document = library().document("consent", course.route)
+    document = queries.consent_text_for(course)
+    if document is None:
+        return _no_regimen(request, course, "Consent")
     return render(
         request,
         "plans/consent.html",
@@ -98,17 +100,7 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = _course(course_id)
     offered = queries.plannable(course)
     if not offered:
-        return render(
-            request,
-            "plans/no_regimen.html",
-            {
-                "course": course,
-                "person": course.person,
-                "others": regimens.suited(
-                    library(), route=course.route, condition=course.condition
-                ),
-            },
-        )
+        return _no_regimen(request, course, "Plan")
     regimen = offered[0]
     current = queries.current_plan(course)
     may_order = request.user.role == Role.PRESCRIBER and course.stage in {
@@ -162,6 +154,23 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "earlier": course.plans.exclude(superseded_at=None).select_related("ordered_by"),
         },
         status=INVALID if form.errors else 200,
+    )
+
+
+def _no_regimen(request: HttpRequest, course: Course, title: str) -> HttpResponse:
+    """Say plainly what this clinic can plan today, and what the library has for this course."""
+    programmes = library().programmes
+    return render(
+        request,
+        "plans/no_regimen.html",
+        {
+            "course": course,
+            "person": course.person,
+            "title": title,
+            "condition": next(c.name for c in programmes.conditions if c.id == course.condition),
+            "route": next(r.name for r in programmes.routes if r.id == course.route),
+            "others": regimens.suited(library(), route=course.route, condition=course.condition),
+        },
     )
 
 
@@ -263,6 +272,14 @@ def _next(course: Course) -> dict[str, Any]:
             "safety_review",
             reviews[0].pk,
             label="Record the review",
+        )
+    if course.stage in {Stage.CONSENT, Stage.PLANNING} and not queries.plannable(course):
+        return step(
+            "The screening is signed for a programme that this clinic cannot plan or run yet.",
+            "Prescriber",
+            "plan",
+            course.pk,
+            label="What can be planned",
         )
     match course.stage:
         case Stage.REFERRED | Stage.SCREENING:

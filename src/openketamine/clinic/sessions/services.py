@@ -27,7 +27,7 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
 from openketamine.protocols import monitoring
-from openketamine.protocols.eligibility import evaluate
+from openketamine.protocols.eligibility import evaluate, rule_of
 from openketamine.protocols.schema import MonitoringFile
 
 from . import queries, signals
@@ -326,12 +326,11 @@ def complete_check(
 
 def _pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
     """The pre-dose pressure rule that these readings trip, in words, or nothing."""
-    for file in queries.library_of(session).eligibility:
-        for rule in file.rules:
-            if rule.ref == "PR-1" and session.course.route in file.routes:
-                holds, _ = evaluate(rule.when, readings)
-                return rule.statement if holds else ""
-    return ""
+    rule = rule_of(queries.library_of(session), "PR-1", session.course.route)
+    if rule is None:
+        return ""
+    holds, _ = evaluate(rule.when, readings)
+    return rule.statement if holds else ""
 
 
 @transaction.atomic

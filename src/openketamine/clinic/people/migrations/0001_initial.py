@@ -73,6 +73,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('condition', models.CharField(default='TRD', help_text='Protocol condition', max_length=24)),
                 ('route', models.CharField(default='IV', help_text='Protocol route', max_length=16)),
+                ('setting', models.CharField(choices=[('clinic', 'In the clinic'), ('home', 'At home')], default='clinic', max_length=8)),
                 ('stage', models.CharField(choices=[('referred', 'Referred'), ('screening', 'Screening'), ('consent', 'Consent'), ('planning', 'Planning'), ('treatment', 'Treatment'), ('follow_up', 'Follow-up'), ('closed', 'Closed'), ('declined', 'Not eligible')], default='referred', max_length=12)),
                 ('opened_at', models.DateTimeField(default=openketamine.clinic.record.clock.now)),
                 ('closed_at', models.DateTimeField(null=True)),
