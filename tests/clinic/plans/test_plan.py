@@ -225,3 +225,4 @@ def test_a_route_that_cannot_be_planned_shows_what_is_unset(client, consented, p
     assert page.status_code == 200
     assert "No regimen of the library can be planned here" in text
     assert "No dose: The table of doses of the programme was not seen" in text
+    assert "the FDA warned of compounded ketamine at home" in text
