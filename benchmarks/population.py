@@ -333,6 +333,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument(
+        "--quick", action="store_true", help="only the fastest of the others and the floors"
+    )
     arguments = parser.parse_args()
 
     parameters = sample_parameters(MODEL, PERSON, PEOPLE, seed=1)
@@ -346,13 +349,14 @@ def main() -> None:
 
     wanted = ours(parameters)
     peak = wanted.max(axis=2, keepdims=True)
-    others = {
-        "diffrax Tsit5": np.asarray(explicit(on_device)),
-        "diffrax Dopri8": np.asarray(higher(on_device)),
-        "diffrax Kvaerno5": np.asarray(implicit(on_device)),
-        "libroadrunner": roadrunner_run(),
-        "scipy": _scipy(few["scipy"]),
-    }
+    others = {"diffrax Tsit5": np.asarray(explicit(on_device))}
+    if not arguments.quick:
+        others |= {
+            "diffrax Dopri8": np.asarray(higher(on_device)),
+            "diffrax Kvaerno5": np.asarray(implicit(on_device)),
+            "libroadrunner": roadrunner_run(),
+            "scipy": _scipy(few["scipy"]),
+        }
     apart = {
         name: float((np.abs(got - wanted[:, : got.shape[1]]) / peak[:, : got.shape[1]]).max())
         for name, got in others.items()
@@ -375,6 +379,9 @@ def main() -> None:
         "floor: writing the result": (_write, 1.0),
         "floor: multiply-adds": (_arithmetic, 1.0),
     }
+    for name in ("diffrax Dopri8", "diffrax Kvaerno5", "libroadrunner", "scipy"):
+        if arguments.quick:
+            del contestants[name]
     taken: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(arguments.repeats):
         for name, (act, scale) in contestants.items():

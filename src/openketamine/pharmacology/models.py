@@ -578,20 +578,28 @@ def _line_of(text: str, place: Sequence[str | int]) -> int:
     return line
 
 
+_FOLDER = files("openketamine.pharmacology") / "models"
+
+
 @lru_cache(maxsize=1)
-def _library() -> dict[str, Model]:
-    folder = files("openketamine.pharmacology") / "models"
-    found = {}
-    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
-        if entry.name.endswith(".yaml"):
-            model = _parse(entry.read_text(encoding="utf-8"), entry.name)
-            found[model.id] = model
-    return found
+def _ids() -> tuple[str, ...]:
+    """Ids of the package's models; each file is called by its model's id."""
+    names = (entry.name for entry in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+@lru_cache(maxsize=64)
+def _read(model_id: str) -> Model:
+    name = f"{model_id}.yaml"
+    model = _parse((_FOLDER / name).read_text(encoding="utf-8"), name)
+    if model.id != model_id:
+        raise ValueError(f"{name}: its id must be '{model_id}', not '{model.id}'.")
+    return model
 
 
 def list_models() -> list[Model]:
     """Every model that comes with the package, by id."""
-    return list(_library().values())
+    return [_read(model_id) for model_id in _ids()]
 
 
 def load_model(model_id: str) -> Model:
@@ -600,12 +608,9 @@ def load_model(model_id: str) -> Model:
     Raises:
         ValueError: there is none of that id.
     """
-    try:
-        return _library()[model_id]
-    except KeyError:
-        raise ValueError(
-            f"There is no model '{model_id}'. Use one of: {', '.join(_library())}."
-        ) from None
+    if model_id not in _ids():
+        raise ValueError(f"There is no model '{model_id}'. Use one of: {', '.join(_ids())}.")
+    return _read(model_id)
 
 
 # Where several models cover a drug and route, the clinic's default comes first: venous before
