@@ -9,13 +9,16 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import close_old_connections, connection
 
 from openketamine.clinic.record import clock
-from openketamine.clinic.record.models import Event
+from openketamine.clinic.record.models import Event, Source
+
+from .ticker import VITALS_KIND, Ticker
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +29,42 @@ LIFE_S = 600.0
 ALL_SESSIONS = "session:"
 
 
+@dataclass(frozen=True)
+class News:
+    """The record has grown up to `seq`; with `readings` by nothing but a monitor's readings."""
+
+    seq: int
+    readings: dict[str, Any] | None = None
+
+    def without_figures(self) -> "News":
+        """For a screen of many sessions, where a figure would be nobody's."""
+        return self if self.readings is None else News(self.seq, {**self.readings, "figures": {}})
+
+
+def together(news: Sequence[News]) -> News:
+    """Several pieces of news as one: figures only where all of it are readings of one session."""
+    seq = max(item.seq for item in news)
+    if any(item.readings is None for item in news):
+        return News(seq)
+    figures: dict[str, Any] = {}
+    crossed = False
+    for item in news:
+        figures |= (item.readings or {}).get("figures", {})
+        crossed = crossed or bool((item.readings or {}).get("crossed"))
+    return News(seq, {"figures": figures, "crossed": crossed})
+
+
 @dataclass(eq=False)
 class _Watch:
     """One open screen. `prefix` is a stream, or the beginning of all that it wants to hear of."""
 
     prefix: str
     loop: asyncio.AbstractEventLoop
-    queue: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    queue: asyncio.Queue[News] = field(default_factory=asyncio.Queue)
 
-    def tell(self, seq: int) -> None:
+    def tell(self, news: News) -> None:
         try:
-            self.loop.call_soon_threadsafe(self.queue.put_nowait, seq)
+            self.loop.call_soon_threadsafe(self.queue.put_nowait, news)
         except RuntimeError:  # its loop has closed: nobody is looking any more
             logger.debug("a screen went away while it was being told")
 
@@ -49,6 +77,7 @@ class Watcher:
         self._watches: set[_Watch] = set()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
+        self._tickers: dict[str, Ticker] = {}  # of the watching thread alone
 
     def add(self, watch: _Watch) -> None:
         with self._lock:
@@ -86,18 +115,40 @@ class Watcher:
         close_old_connections()
         if seen is None:
             return Event.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
-        grown: dict[str, int] = {}
-        news = Event.objects.filter(seq__gt=seen).order_by("seq").values_list("seq", "stream")
-        for seq, stream in news:
-            grown[stream] = seen = seq
-        if grown:
-            with self._lock:
-                watches = list(self._watches)
-            for watch in watches:
-                heard = [seq for stream, seq in grown.items() if stream.startswith(watch.prefix)]
-                if heard:
-                    watch.tell(max(heard))
+        with self._lock:
+            watches = list(self._watches)
+        news = Event.objects.filter(seq__gt=seen).order_by("seq")
+        grown: dict[str, list[Event]] = {}
+        for event in news.defer("previous_hash", "hash", "actor_name"):
+            grown.setdefault(event.stream, []).append(event)
+            seen = event.seq
+        prefixes = tuple({watch.prefix for watch in watches})
+        for stream in [s for s in self._tickers if not s.startswith(prefixes)]:
+            del self._tickers[stream]
+        news_of = {
+            stream: self._news(stream, events)
+            for stream, events in grown.items()
+            if stream.startswith(prefixes)
+        }
+        for watch in watches:
+            if watch.prefix in news_of:
+                watch.tell(news_of[watch.prefix])
+            elif heard := [news for s, news in news_of.items() if s.startswith(watch.prefix)]:
+                watch.tell(together(heard).without_figures())
         return seen
+
+    def _news(self, stream: str, events: list[Event]) -> News:
+        """What is new in one stream: the figures, where nothing but a monitor has spoken."""
+        seq = events[-1].seq
+        read = all(e.kind == VITALS_KIND and e.source == Source.MONITOR for e in events)
+        if not read:
+            self._tickers.pop(stream, None)
+            return News(seq)
+        ticker = self._tickers.get(stream) or Ticker.of(stream, events[0].seq - 1)
+        if ticker is None:
+            return News(seq)
+        self._tickers[stream] = ticker
+        return News(seq, ticker.take(events))
 
 
 watcher = Watcher()
@@ -112,6 +163,9 @@ def message(event: str, data: dict[str, object], *, seq: int | None = None) -> b
 async def events(prefix: str, *, life_s: float = LIFE_S) -> AsyncIterator[bytes]:
     """The stream of one screen: "changed" when its record has grown, and a "beat" in between.
 
+    Where nothing but a monitor's readings has come, "readings" bears the figures themselves; on a
+    screen of many sessions it only says that there are some.
+
     The first beat is sent at once. A screen that hears no beat knows that it is cut off.
     """
     loop = asyncio.get_running_loop()
@@ -122,12 +176,16 @@ async def events(prefix: str, *, life_s: float = LIFE_S) -> AsyncIterator[bytes]
         yield message("beat", {"now": clock.now().isoformat()})
         while (left := ends - loop.time()) > 0:
             try:
-                seq = await asyncio.wait_for(watch.queue.get(), min(BEAT_S, left))
+                heard = [await asyncio.wait_for(watch.queue.get(), min(BEAT_S, left))]
             except TimeoutError:
                 yield message("beat", {"now": clock.now().isoformat()})
                 continue
             while not watch.queue.empty():  # a burst is one change to a screen
-                seq = watch.queue.get_nowait()
-            yield message("changed", {"seq": seq}, seq=seq)
+                heard.append(watch.queue.get_nowait())
+            news = together(heard)
+            if news.readings is None:
+                yield message("changed", {"seq": news.seq}, seq=news.seq)
+            else:
+                yield message("readings", {"seq": news.seq, **news.readings}, seq=news.seq)
     finally:
         watcher.remove(watch)

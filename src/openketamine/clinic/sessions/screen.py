@@ -45,6 +45,7 @@ class Figure:
     at: datetime | None
     recent: list[float]
     priority: str = ""
+    quantity: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def figures(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile)
             pressure.at if pressure else None,
             recent("systolic_mmhg"),
             "red" if "red" in either else "amber" if "amber" in either else "",
+            "systolic_mmhg",
         )
     ]
     for name, label, unit in (
@@ -131,6 +133,7 @@ def figures(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile)
                 reading.at if reading else None,
                 recent(name),
                 worst.get(name, ""),
+                name,
             )
         )
     return found

@@ -3,17 +3,35 @@
 const SILENCE_MS = 12_000; // two beats missed
 const BROKEN_MS = 3_000; // a line that breaks may come back at once, e.g. when a stream has lived out
 const LOOK_MS = 1_000;
+const CALM_MS = 10_000;
+const CROSSED_MS = 1_000;
 
 /**
  * Follow a stream of server-sent events.
  * @param {string} url
  * @param {{onChange: () => void, onCut: (since: Date) => void, onBack: () => void}} to
  */
-export function follow(url, { onChange, onCut, onBack }) {
+export function follow(url, { onReadings, onChange, onCut, onBack }) {
   let source = null;
   let heardAt = new Date();
   let brokenAt = null;
   let cut = false;
+  let lookedAt = 0;
+  let looking = null;
+
+  // A monitor may read every second: its figures come with the news, the rest is fetched now and then,
+  // sooner while a limit is crossed.
+  const rarely = (everyMs) => {
+    const wait = Math.max(lookedAt + everyMs - Date.now(), 0);
+    if (looking && looking.due <= Date.now() + wait) return;
+    clearTimeout(looking?.timer);
+    const timer = setTimeout(() => {
+      looking = null;
+      lookedAt = Date.now();
+      onChange();
+    }, wait);
+    looking = { timer, due: Date.now() + wait };
+  };
 
   const heard = () => {
     heardAt = new Date();
@@ -32,6 +50,12 @@ export function follow(url, { onChange, onCut, onBack }) {
     source.addEventListener("changed", () => {
       heard();
       onChange();
+    });
+    source.addEventListener("readings", (event) => {
+      heard();
+      const news = JSON.parse(event.data);
+      onReadings?.(news);
+      rarely(news.crossed ? CROSSED_MS : CALM_MS);
     });
   };
   open();

@@ -43,6 +43,23 @@ async function draw() {
   }
 }
 
+// A monitor's latest values, into the figures that stand on the screen with unit and age.
+function showFigures({ figures }) {
+  const write = (name, text, at) => {
+    const figure = document.querySelector(`#now [data-figure="${name}"]`);
+    const age = figure?.querySelector(".age");
+    if (!age || Date.parse(age.dataset.at) > Date.parse(at)) return;
+    figure.querySelector("b").textContent = text;
+    age.dataset.at = at;
+    age.textContent = "just now";
+  };
+  const { systolic_mmhg: systolic, diastolic_mmhg: diastolic } = figures;
+  if (systolic) write("systolic_mmhg", `${systolic[0]}/${diastolic?.[0] ?? "–"}`, systolic[1]);
+  for (const name of ["heart_rate_bpm", "spo2_percent"]) {
+    if (figures[name]) write(name, `${figures[name][0]}`, figures[name][1]);
+  }
+}
+
 // What screen readers hear: an alert once, when it opens.
 const announced = new Set();
 function announce() {
@@ -170,6 +187,7 @@ keepAges(document.body, () => Date.now() + ahead);
 if (root.dataset.open === "yes") {
   follow(root.dataset.stream, {
     onChange: () => htmx.trigger(document.body, "session-changed"),
+    onReadings: showFigures,
     ...cutOffBar(document.getElementById("cut-off"), () => outbox.send()),
   });
   fetchSheets();
