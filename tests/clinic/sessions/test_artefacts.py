@@ -230,3 +230,17 @@ def test_an_entry_that_cannot_contradict_the_session_is_written_without_folding_
         services.record_vitals(nurse, running, heart_rate_bpm=72)
     with django_assert_num_queries(11):
         services.record_vitals(nurse, running, heart_rate_bpm=72)
+
+
+def test_what_does_not_count_is_drawn_and_stands_in_the_flow_sheet_with_its_reason(
+    in_chair, nurse, client
+):
+    session = in_chair(1)
+    monitor(session, heart_rate_bpm=11.5)
+    client.force_login(nurse)
+    page = client.get(f"/sessions/{session.pk}/").content.decode()
+    assert "not counted" in page
+    assert "Heart rate 11.5 /min is not possible" in page
+    drawn = client.get(f"/sessions/{session.pk}/chart/").json()
+    assert [mark[1:] for mark in drawn["artefacts"]["heart_rate_bpm"]] == [[11.5, "impossible"]]
+    assert 11.5 not in [point[1] for point in drawn["series"]["heart_rate_bpm"]]

@@ -188,7 +188,10 @@ def receive(deliveries: Sequence[Delivery]) -> list[Receipt]:
         _drop_known(waiting, holding)
         _store(waiting, holding)
         HeldReading.objects.bulk_create(holding)
-        Device.objects.bulk_update(touched.values(), _FIELDS)
+        # As an upsert: bulk_update builds a case for each field of each device.
+        Device.objects.bulk_create(
+            touched.values(), update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS
+        )
         _expire(holding)
     return receipts
 

@@ -17,7 +17,7 @@ from . import queries
 from .alerts import Alert, observations_due
 from .models import Phase, Session
 from .services import BEDSIDE, ENTRY, ROUNDING_MG
-from .timeline import OBSERVATIONS, Line, Reading, Timeline
+from .timeline import OBSERVATIONS, VITALS, Line, Reading, Timeline
 from .wording import LETTERS, describe
 
 MONITOR_ROW_EVERY = timedelta(minutes=5)
@@ -207,20 +207,23 @@ def flow_sheet(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> l
     """The readings as now held, the latest first, with the dose given by then.
 
     A monitor may read every few seconds: of its readings the sheet keeps the last of every
-    `MONITOR_ROW_EVERY` and each that crosses a limit. The chart and the record have them all.
+    `MONITOR_ROW_EVERY`, the last of these with a value that does not count, and each that crosses a
+    limit. The chart and the record have them all.
     """
     readings = sorted((*timeline.vitals, *timeline.observations), key=lambda r: (r.at, r.seq))
     by_seq = {line.seq: line for line in timeline.lines}
     rows: list[FlowRow] = []
-    slots: set[int] = set()
+    slots: set[tuple[int, bool]] = set()
     for reading in reversed(readings):
         findings = monitoring.assess(protocol, reading.values, timeline.baseline)
         crossed = findings[0].priority if findings else ""
         if reading.source == Source.MONITOR:
+            # The last of its slot, and the last with something that does not count.
             slot = int(reading.at.timestamp() // MONITOR_ROW_EVERY.total_seconds())
-            if slot in slots and not crossed:
+            kept = {(slot, False), (slot, bool(reading.artefacts))}
+            if kept <= slots and not crossed:
                 continue
-            slots.add(slot)
+            slots |= kept
         given = None
         if timeline.started_at and reading.at >= timeline.started_at:
             given = round(timeline.given_mg(min(reading.at, now)), 1)
@@ -386,6 +389,15 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
                 for r in sorted(timeline.series(name), key=lambda r: r.at)
             ]
             for name in _CHARTED
+        },
+        # Kept, and not counted: drawn hollow and crossed.
+        "artefacts": {
+            name: [
+                [second(r.at), r.artefacts[name].value, r.artefacts[name].kind]
+                for r in timeline.vitals
+                if name in r.artefacts
+            ]
+            for name in VITALS
         },
         "baseline": baseline,
         "limits": [

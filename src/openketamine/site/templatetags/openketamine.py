@@ -88,6 +88,21 @@ def unit_of(quantity: str) -> str:
     return _UNITS.get(max(endings, key=len, default=""), "")
 
 
+_VITALS = {
+    "systolic_mmhg": "systolic",
+    "diastolic_mmhg": "diastolic",
+    "heart_rate_bpm": "heart rate",
+    "spo2_percent": "SpO2",
+    "respiratory_rate_bpm": "breaths",
+}
+
+
+@register.filter
+def vital_name(quantity: str) -> str:
+    """What a vital sign is called in a line of text."""
+    return _VITALS.get(quantity, quantity)
+
+
 @register.simple_tag
 def measured(item: Any) -> SafeString:
     """A measurement with its unit and age."""

@@ -172,6 +172,11 @@ export class SessionChart {
       for (const [at, value] of data.series[name]) {
         mark(ctx, SERIES[name].mark, u.valToPos(at, "x", true), u.valToPos(value, "y", true), scale);
       }
+      for (const [at, value] of data.artefacts[name] ?? []) {
+        // One that lies beyond the chart is drawn at its edge: that it was there matters.
+        const y = Math.min(Math.max(u.valToPos(value, "y", true), top + 6 * scale), top + height - 6 * scale);
+        crossed(ctx, u.valToPos(at, "x", true), y, scale);
+      }
     }
     const now = u.valToPos(data.now, "x", true);
     if (data.open && now >= left && now <= left + width) {
@@ -237,6 +242,18 @@ function text(ctx, words, x, y, colour, align, weight = 450) {
   ctx.textBaseline = "alphabetic";
   ctx.fillStyle = colour;
   ctx.fillText(words, x, y);
+}
+
+/** A value that was kept and does not count: a hollow circle, crossed. */
+function crossed(ctx, x, y, scale) {
+  const r = 4 * scale;
+  ctx.lineWidth = 1.5 * scale;
+  ctx.setLineDash([]);
+  ctx.beginPath();
+  ctx.arc(x, y, r, 0, 2 * Math.PI);
+  ctx.moveTo(x - r * 1.4, y - r * 1.4);
+  ctx.lineTo(x + r * 1.4, y + r * 1.4);
+  ctx.stroke();
 }
 
 function mark(ctx, kind, x, y, scale) {
