@@ -332,6 +332,7 @@ def test_a_refusal_says_why_in_the_form_of_the_senders_version(version, expected
     [
         ("|", "AA", "AE"),
         ("AL|NE", "CA", "CE"),
+        ("??|1", "AA", "AE"),
         ("NE|AL", "AA", "AE"),
         ("NE|NE", None, None),
         ("ER|NE", None, "CE"),

@@ -6,6 +6,7 @@ from .message import Message, NotTaken, escape
 
 # MSA-1 where the sender asks for an accept acknowledgment (enhanced mode, MSH-15).
 _ENHANCED = {"AA": "CA", "AE": "CE", "AR": "CR"}
+_WISHES = frozenset({"AL", "NE", "ER", "SU"})  # anything else is no wish: answer always
 _SENDER = "OPENKETAMINE"
 
 
@@ -23,8 +24,10 @@ def answer(
     version, control_id, processing, to = "2.6", "", "P", ("", "")
     if message is not None:
         msh = message.msh
-        wanted = msh.component(15).strip().upper()
-        wanted_too = msh.component(16).strip().upper()
+        wanted, wanted_too = (
+            word if (word := msh.component(field).strip().upper()) in _WISHES else ""
+            for field in (15, 16)
+        )
         if wanted or wanted_too:
             # NE never, ER on error, SU on success, AL always.
             asked = {wanted or "NE", wanted_too or "NE"}
