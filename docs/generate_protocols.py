@@ -414,6 +414,9 @@ def _session(library: protocols.Library, plan: schema.MonitoringFile) -> str:
         (item.id, f"{item.question}. {item.note}".rstrip(), _origin(library, item))
         for item in plan.presession
     ]
+    if plan.preparation:
+        drawn_up = plan.preparation
+        checks.append((drawn_up.id, drawn_up.statement, _origin(library, drawn_up)))
     text += "\n## Before the drug\n\n" + _table(("id", "check", "source"), checks)
     if plan.before:
         gates = [(gate.id, gate.statement, _origin(library, gate)) for gate in plan.before]

@@ -200,9 +200,21 @@ def session(planned_course, nurse, chair) -> Session:
     return sessions.open_session(nurse, planned_course.planned_sessions.get(number=1), chair)
 
 
+SYRINGE = {"volume_ml": 4.1, "concentration_mg_per_ml": 10.0}
+
+
+def draw_up(session: Session, actor: User, second: User, **syringe: float) -> None:
+    """A syringe prepared by one person and checked by another."""
+    figures = {**SYRINGE, **syringe}
+    sessions.prepare_syringe(actor, session, **figures, lot="L1")
+    sessions.check_syringe(second, session, **figures)
+
+
 @pytest.fixture
-def ready(session, nurse) -> Session:
+def ready(session, nurse, prescriber) -> Session:
+    """A session that only waits for the pump to be started."""
     sessions.complete_check(nurse, session, **CHECK)
+    draw_up(session, nurse, prescriber)
     session.refresh_from_db()
     return session
 

@@ -294,6 +294,21 @@ def sheet(page: Page, button: str, fill: dict[str, str], send: str | None = None
     dialog.locator('button[type="submit"], form button:not([type="button"])').last.click()
 
 
+def draw_up(clinic: Clinic, session: Session) -> None:
+    """One draws the dose up, another reads the syringe."""
+    page = clinic.at("nurse").page
+    syringe = {"volume_ml": "4.1", "concentration_mg_per_ml": "10"}
+    sheet(page, "Draw up the dose", {**syringe, "lot": "KX-12"})
+    says(page, "has drawn up the dose")
+    seat = clinic.at("prescriber")
+    page = seat.open(f"/sessions/{session.pk}/")
+    sheet(page, "Check the syringe", {**syringe, "volume_ml": "0.41"})
+    says(page, "not what was written down")
+    page.locator("dialog.sheet").get_by_role("button", name="Close").click()
+    sheet(page, "Check the syringe", syringe)
+    expect(page.locator("#pump")).to_contain_text("Start infusion")
+
+
 def infuse(clinic: Clinic, session: Session, turn_clock) -> None:
     seat = clinic.at("nurse")
     page = seat.open(f"/sessions/{session.pk}/check/")
@@ -302,6 +317,8 @@ def infuse(clinic: Clinic, session: Session, turn_clock) -> None:
     says(page, "Systolic 1200 mmHg is not possible. Enter a value from 40 to 300.")
     check(page)
     page.wait_for_url(re.compile(rf"/sessions/{session.pk}/$"))
+    draw_up(clinic, session)
+    page.reload()
     sheet(page, "Start infusion", {})
     says(page, "Running")
     seat.look("session-started")
@@ -360,6 +377,14 @@ def go_home(clinic: Clinic, session: Session, turn_clock) -> None:
     page = seat.page
     turn_clock.forward(minutes=70)
     page.reload()
+    # The last pressure was far too high, and vital signs are late by now.
+    while (waiting := page.locator("#alerts .alert:not(.quiet) a.button")).count():
+        before = waiting.count()
+        waiting.first.click()
+        dialog = page.locator("dialog.sheet[open]")
+        dialog.locator('[name="reason"]').fill("Prescriber at the chair; settled.")
+        dialog.get_by_role("button", name="Acknowledge").click()
+        expect(waiting).to_have_count(before - 1)
     sheet(page, "End: dose has run in", {})
     says(page, "Recovery")
     page.get_by_role("link", name="Going home").click()

@@ -14,18 +14,19 @@ from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions import services
 from openketamine.clinic.sessions.models import Session
 
-from ..clinic.conftest import CHECK
+from ..clinic.conftest import CHECK, draw_up
 from .conftest import Visitor
 from .line import Line
 from .test_iv_course import says, sheet
 
 
 @pytest.fixture
-def infusion(turn_clock, nurse, planned_course) -> Session:
+def infusion(turn_clock, nurse, prescriber, planned_course) -> Session:
     """An infusion that runs."""
     chair = services.add_chair(nurse, name="Chair 1")
     session = services.open_session(nurse, planned_course.planned_sessions.get(number=1), chair)
     services.complete_check(nurse, session, **CHECK)
+    draw_up(session, nurse, prescriber)
     services.start_infusion(nurse, session)
     return session
 

@@ -460,6 +460,7 @@ class _Builder:
             session = sessions.open_session(self.nurse, planned, chair)
         with clock.at(start - timedelta(minutes=8)):
             self._check(who, session)
+            self._draw_up(session)
         with clock.at(start):
             sessions.start_infusion(self.nurse, session)
         return session
@@ -483,6 +484,16 @@ class _Builder:
             sessions.decide_go(
                 self.prescriber, session, reason="Repeated after rest, no symptoms; watch closely."
             )
+
+    def _draw_up(self, session: Session) -> None:
+        plan = session.planned.plan
+        syringe = {
+            "volume_ml": plan.volume_ml,
+            "concentration_mg_per_ml": plan.concentration_mg_per_ml,
+        }
+        lot = f"DEMO-{session.planned.number:02d}"
+        sessions.prepare_syringe(self.nurse, session, lot=lot, **syringe)
+        sessions.check_syringe(self.prescriber, session, **syringe)
 
     def _observe(
         self,

@@ -839,12 +839,21 @@ class Medicines(Entry):
     items: tuple[Medicine, ...]
 
 
+class Preparation(Entry):
+    """How a dose is drawn up before it is given."""
+
+    id: str
+    second_person: bool
+    statement: str
+
+
 class MonitoringFile(LibraryFile):
     """A session by one route. What a file that shares does not state holds as for the other."""
 
     route: str
     shares: Shares | None = None
     presession: tuple[ChecklistItem, ...]
+    preparation: Preparation | None = None
     before: tuple[Threshold, ...] = ()  # readings before the dose that ask for a decision
     schedule: tuple[ObservationRule, ...]
     late_after_min: LateRule
@@ -877,6 +886,7 @@ class MonitoringFile(LibraryFile):
         return self.model_copy(
             update={
                 **lists,
+                "preparation": self.preparation or base.preparation,
                 "presession": (
                     *(c for c in base.presession if c.item not in own_checks | without),
                     *self.presession,

@@ -14,7 +14,7 @@ from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions import services
 from openketamine.clinic.sessions.models import Session
 
-from ..conftest import CHECK, ORDER, consent, nothing_found, referral
+from ..conftest import CHECK, ORDER, consent, draw_up, nothing_found, referral
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def arrive(coordinator, nurse, prescriber, signed_policy) -> Callable[[int], Pla
 
 
 @pytest.fixture
-def in_chair(arrive, nurse) -> Callable[[int], Session]:
+def in_chair(arrive, nurse, prescriber) -> Callable[[int], Session]:
     """A patient whose infusion has been running for ten minutes, with three readings."""
 
     def make(number: int) -> Session:
@@ -46,6 +46,7 @@ def in_chair(arrive, nurse) -> Callable[[int], Session]:
             chair = services.add_chair(nurse, name=f"Chair {number}")
             session = services.open_session(nurse, planned, chair)
             services.complete_check(nurse, session, **CHECK)
+            draw_up(session, nurse, prescriber)
         with clock.at(now - timedelta(minutes=10)):
             services.start_infusion(nurse, session)
         for minute in (6, 4, 2):

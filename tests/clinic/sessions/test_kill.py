@@ -57,6 +57,7 @@ plans.verify_plan(nurse, plan, dose_mg=plan.dose_mg, volume_ml=plan.volume_ml)
 chair = sessions.add_chair(nurse, name="Chair 1")
 session = sessions.open_session(nurse, course.planned_sessions.get(number=1), chair)
 sessions.complete_check(nurse, session, **clinic.CHECK)
+clinic.draw_up(session, nurse, prescriber)
 sessions.start_infusion(nurse, session)
 print(session.pk)
 """

@@ -15,7 +15,7 @@ from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions import queries, screen, services
 from openketamine.clinic.sessions.models import Phase
 
-from ..conftest import CHECK, HOME, PHQ9
+from ..conftest import CHECK, HOME, PHQ9, draw_up
 
 HTMX = {"HX-Request": "true"}
 
@@ -57,7 +57,9 @@ def test_the_day_with_nobody_says_what_to_do_next(at_work):
     assert "policy is not signed" in page
 
 
-def test_a_patient_arrives_is_checked_and_started(at_work, planned_course, chair):
+def test_a_patient_arrives_is_checked_and_started(
+    at_work, planned_course, chair, nurse, prescriber
+):
     planned = planned_course.planned_sessions.get(number=1)
     assert planned.person.given_name in at_work.get(reverse("today")).content.decode()
     response = at_work.post(reverse("session_open", args=[planned.pk]), {"chair": chair.pk})
@@ -78,6 +80,7 @@ def test_a_patient_arrives_is_checked_and_started(at_work, planned_course, chair
     assert refused.status_code == 422
     assert "Systolic 1200 mmHg is not possible" in refused.content.decode()
     assert at_work.post(response.url, form).url == reverse("session", args=[session.pk])
+    draw_up(session, nurse, prescriber)
     enter(at_work, session, "start")
     session.refresh_from_db()
     assert session.phase == Phase.INFUSION

@@ -15,7 +15,7 @@ from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions import queries, services, signals
 from openketamine.clinic.sessions.models import Phase, Session
 
-from ..conftest import CHECK, HOME, ORDER, PHQ9
+from ..conftest import CHECK, HOME, ORDER, PHQ9, draw_up
 
 
 def minutes(number: float) -> timedelta:
@@ -115,6 +115,7 @@ def test_a_high_pressure_before_the_drug_waits_for_the_prescriber(
         with pytest.raises(Refused, match="reason"):
             services.decide_go(prescriber, session, reason=" ")
     services.decide_go(prescriber, session, reason="usual for her, took her tablet late")
+    draw_up(session, nurse, prescriber)
     services.start_infusion(nurse, session)
     assert queries.timeline_of(session).phase == Phase.INFUSION
 
@@ -180,9 +181,10 @@ def test_a_rate_beyond_the_order_needs_the_prescriber_and_never_passes_policy(
     planned = planned_course.planned_sessions.get(number=1, cancelled_at=None)
     session = services.open_session(nurse, planned, chair)
     services.complete_check(nurse, session, **CHECK)
+    draw_up(session, nurse, prescriber)
     services.start_infusion(nurse, session)
     with unchanged:
-        with pytest.raises(Refused, match="faster than the ordered 41 mg/h"):
+        with pytest.raises(Refused, match="A rate of 50 mg/h is outside the plan"):
             services.change_rate(nurse, session, rate_mg_per_h=50, reason="behind time")
         with pytest.raises(Refused, match=r"policy for this dose: at most 61\.5"):
             services.change_rate(prescriber, session, rate_mg_per_h=70, reason="behind time")

@@ -19,7 +19,7 @@ from openketamine.protocols import alarms, monitoring
 from openketamine.protocols.schema import AlarmsFile, EscalationStep, MonitoringFile
 
 from .models import OPEN, Phase
-from .timeline import OBSERVATIONS, VITALS, Line, Reading, Timeline
+from .timeline import OBSERVATIONS, VITALS, Line, Timeline
 
 LATE = "late"
 FEED_LOST = "feed-lost"
@@ -98,7 +98,13 @@ def alerts(
     ]
     return sorted(
         shown,
-        key=lambda a: (a.acknowledged is not None, a.priority != "red", not a.sounds, a.raised_at),
+        key=lambda a: (
+            a.acknowledged is not None,
+            a.priority != "red",
+            a.kind != "emergency",
+            not a.sounds,
+            a.raised_at,
+        ),
     )
 
 
@@ -142,19 +148,12 @@ def to_confirm(
 
 def _samples(timeline: Timeline, quantity: str) -> tuple[list[alarms.Sample], float | None]:
     """The readings of a quantity that may raise an alarm, and its baseline."""
-    readings = sorted(usable(timeline, quantity), key=lambda r: (r.at, r.seq))
+    # A latest value that jumped is among them: an alarm waits for a second reading anyway.
+    readings = sorted(timeline.with_unconfirmed(quantity), key=lambda r: (r.at, r.seq))
     return [
         alarms.Sample(r.at, r.values[quantity], r.source != Source.MONITOR, r.known)
         for r in readings
     ], timeline.baseline.get(quantity)
-
-
-def usable(timeline: Timeline, quantity: str) -> list[Reading]:
-    """The readings of a quantity that may raise an alarm: all that are not marked as an artefact.
-
-    A latest value that jumped is among them: an alarm waits for a second reading anyway.
-    """
-    return timeline.with_unconfirmed(quantity)
 
 
 def _limits(
@@ -257,18 +256,17 @@ def _late(
     """The observation that is late now. An answer quiets it for a while, a reading ends it."""
     if timeline.phase not in _WATCHED:
         return
-    due = observations_due(timeline, protocol)
+    due = observations_due(timeline, protocol, now)
     if due is None:
         return
     due_at, what = due
     raised_at = due_at + protocol.late_after_min.value * _MINUTE
     if now <= raised_at:
         return
-    known = max((r.known for r in timeline.vitals), default=0)
-    answer = _answer(timeline, LATE, known, since=raised_at)
+    answer = _answer(timeline, LATE, 0, since=raised_at)
     while answer and now > answer.at + policy.late_again.after_min * _MINUTE:
-        raised_at, known = answer.at + policy.late_again.after_min * _MINUTE, answer.seq
-        answer = _answer(timeline, LATE, known, since=raised_at)
+        raised_at = answer.at + policy.late_again.after_min * _MINUTE
+        answer = _answer(timeline, LATE, answer.seq, since=raised_at)
     yield Alert(
         rule_id=LATE,
         kind="late",
@@ -280,28 +278,50 @@ def _late(
         raised_at=raised_at,
         certainty=protocol.late_after_min.certainty,
         authority=protocol.late_after_min.authority,
-        known=known,
+        known=int(raised_at.timestamp()),  # nothing in the record raised it: its time names it
         acknowledged=answer,
     )
 
 
-def observations_due(timeline: Timeline, protocol: MonitoringFile) -> tuple[datetime, str] | None:
-    """When the next vital signs are due, and which, in words. None where none are."""
-    phase = _WATCHED.get(timeline.phase)
-    rule = monitoring.schedule_of(protocol, phase) if phase else None
-    if rule is None or rule.every_min is None or timeline.started_at is None:
+def observations_due(
+    timeline: Timeline, protocol: MonitoringFile, now: datetime
+) -> tuple[datetime, str] | None:
+    """When the next observation is due, and of what, in words. None where none is."""
+    phase, zero = _clock_of(timeline, protocol)
+    if zero is None:
         return None
-    labels = {item.quantity: item.label for item in protocol.plausible}
-    due: dict[str, datetime] = {}
-    for quantity in rule.quantities:
-        taken = [r.at for r in usable(timeline, quantity)]
-        last = max([*taken, timeline.started_at])
-        due[quantity] = last + timedelta(minutes=rule.every_min)
-    first = min(due.values())
-    names = [labels[q] for q, at in due.items() if at <= first + _MINUTE]
-    if len(names) == len(due):
-        return first, "Vital signs"
-    return first, " and ".join(names)
+    done = {
+        quantity: [
+            minute
+            for reading in timeline.series(quantity)
+            if (minute := (reading.at - zero) / _MINUTE) >= 0
+        ]
+        for quantity in (*VITALS, *OBSERVATIONS)
+    }
+    now_min = max((now - zero) / _MINUTE, 0.0)
+    wanting = [
+        item
+        for item in monitoring.due(protocol, phase, now_min=now_min, done=done)
+        if item.state != "missed"
+    ]
+    if not wanting:
+        return None
+    first = wanting[0]
+    vitals = next(rule for rule in protocol.schedule if rule.phase == phase).quantities
+    if set(first.quantities) == set(vitals):
+        what = "Vital signs"
+    else:
+        labels = {item.quantity: item.label for item in protocol.plausible}
+        what = ", ".join(labels[quantity] for quantity in first.quantities)
+    return zero + first.at_min * _MINUTE, what
+
+
+def _clock_of(timeline: Timeline, protocol: MonitoringFile) -> tuple[str, datetime | None]:
+    """The phase of the protocol in which the session is, and when that began."""
+    phase = _WATCHED.get(timeline.phase, "")
+    if phase and any(rule.phase == "observation" for rule in protocol.schedule):
+        return "observation", timeline.started_at
+    return phase, timeline.ended_at if phase == "recovery" else timeline.started_at
 
 
 def _feed_lost(timeline: Timeline, policy: AlarmsFile, now: datetime) -> Iterator[Alert]:
@@ -312,7 +332,7 @@ def _feed_lost(timeline: Timeline, policy: AlarmsFile, now: datetime) -> Iterato
         {
             (r.at, r.known)
             for quantity in VITALS
-            for r in usable(timeline, quantity)
+            for r in timeline.with_unconfirmed(quantity)
             if r.source == Source.MONITOR
         }
     )

@@ -7,10 +7,13 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.protocols.schema import DischargeFile, Medicine, MonitoringFile
 
-from .models import Chair
+from .models import Chair, Session
+from .queries import library_of
 from .timeline import BASELINE, OBSERVATIONS, VITALS, Line
 
 # The steps of the scale in the clinic's own words; 5 is the normal response.
@@ -176,11 +179,139 @@ class EndForm(TimedForm):
     field_order = ["reason", "at"]
 
 
-class RateForm(TimedForm):
-    rate_mg_per_h = _number("New rate", required=True)
+class OrderedForm(TimedForm):
+    """Something that may lie outside the plan, and then takes an order.
+
+    A prescriber's own entry is the order. Anybody else names who gave it by voice, and confirms
+    that it was read back; where an order stands on the screen already, neither is needed.
+    """
+
     reason = forms.CharField(label="Reason", max_length=300)
-    field_order = ["rate_mg_per_h", "reason", "at"]
+    ordered_by = forms.ModelChoiceField(
+        User.objects.none(),
+        label="Outside the plan: ordered by voice by",
+        required=False,
+        empty_label="nobody, or on the screen already",
+    )
+    read_back = forms.BooleanField(label="I read the order back, and it was right", required=False)
+
+    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if actor.role == Role.PRESCRIBER:
+            del self.fields["ordered_by"], self.fields["read_back"]
+        else:
+            self.fields["ordered_by"].queryset = User.objects.filter(
+                role=Role.PRESCRIBER, is_active=True
+            ).order_by("display_name")
+
+
+class RateForm(OrderedForm):
+    rate_mg_per_h = _number("New rate", required=True)
+    field_order = ["rate_mg_per_h", "reason", "ordered_by", "read_back", "at"]
     units = {"rate_mg_per_h": "mg/h"}
+
+
+class BolusForm(OrderedForm):
+    dose_mg = _number("Bolus", required=True)
+    field_order = ["dose_mg", "reason", "ordered_by", "read_back", "at"]
+    units = {"dose_mg": "mg"}
+
+
+class TotalForm(OrderedForm):
+    total_mg = _number("New total for the pump", required=True)
+    field_order = ["total_mg", "reason", "ordered_by", "read_back", "at"]
+    units = {"total_mg": "mg"}
+
+
+SITES = [
+    (site, site)
+    for site in ("deltoid left", "deltoid right", "thigh left", "thigh right", "gluteal left",
+                 "gluteal right")
+]  # fmt: skip
+
+
+class InjectionForm(OrderedForm):
+    dose_mg = _number("Dose", required=True)
+    site = forms.ChoiceField(label="Where", choices=SITES, widget=forms.RadioSelect)
+    reason = forms.CharField(label="Reason, if beyond the plan", max_length=300, required=False)
+    field_order = ["dose_mg", "site", "reason", "ordered_by", "read_back", "at"]
+    units = {"dose_mg": "mg"}
+
+
+class OrderForm(SheetForm):
+    """A prescriber orders ahead; whoever is at the chair gives it when it is needed."""
+
+    what = forms.ChoiceField(label="What", widget=forms.RadioSelect)
+    amount = _number("At most", required=True)
+    reason = forms.CharField(label="When, or why", max_length=300)
+
+    def __init__(self, *args: Any, session: Session, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        infusion = [
+            ("bolus", "a bolus, mg"),
+            ("rate", "a faster rate, mg/h"),
+            ("total", "a higher total, mg"),
+        ]
+        injection = [("injection", "a further injection, mg")]
+        self.fields["what"].choices = injection if session.is_injected else infusion
+
+
+class PrepareForm(TimedForm):
+    volume_ml = _number("Volume drawn up", required=True)
+    concentration_mg_per_ml = _number("Concentration in the syringe", required=True)
+    lot = forms.CharField(label="Lot", max_length=60)
+    note = forms.CharField(label="Diluted with, or another note", max_length=200, required=False)
+    field_order = ["volume_ml", "concentration_mg_per_ml", "lot", "note", "at"]
+    units = {"volume_ml": "mL", "concentration_mg_per_ml": "mg/mL"}
+
+
+class CheckSyringeForm(SheetForm):
+    """What the second person reads off the syringe, without seeing what the first wrote."""
+
+    volume_ml = _number("Volume in the syringe", required=True)
+    concentration_mg_per_ml = _number("Concentration on its label", required=True)
+    units = PrepareForm.units
+
+
+class ChangeSyringeForm(TimedForm):
+    wasted_mg = _number("Left in the old syringe and thrown away", required=True)
+    reason = forms.CharField(label="Reason", max_length=300)
+    field_order = ["wasted_mg", "reason", "at"]
+    units = {"wasted_mg": "mg"}
+
+
+class EmergencyForm(SheetForm):
+    """One tap on the sign. Not timed: an emergency cannot wait on a device for the network."""
+
+    sign = forms.ChoiceField(label="Sign")
+    note = forms.CharField(label="In words, if there is time", max_length=300, required=False)
+
+    def __init__(self, *args: Any, session: Session, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.signs = library_of(session).alarms.emergency.signs
+        self.fields["sign"].choices = [(sign.id, sign.label) for sign in self.signs]
+
+    def rows(self) -> list[tuple[forms.BoundField, str]]:
+        return [(self["note"], "")]
+
+
+class SilenceForm(forms.Form):
+    """This device is quiet for a while; who, why and for how long is kept."""
+
+    minutes = forms.TypedChoiceField(label="For", coerce=float, widget=forms.RadioSelect)
+    reason = forms.CharField(label="Why", max_length=200)
+    device = forms.UUIDField(widget=forms.HiddenInput)
+    alarms = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("use_required_attribute", False)
+        super().__init__(*args, **kwargs)
+        choices = library().alarms.quiet.choices_min
+        self.fields["minutes"].choices = [(f"{n:g}", f"{n:g} min") for n in choices]
+
+    def entry(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        return {**data, "alarms": data["alarms"].split()}
 
 
 class AcknowledgeForm(SheetForm):
@@ -192,12 +323,19 @@ class AcknowledgeForm(SheetForm):
         return {"reason": self.cleaned_data["reason"]}
 
 
+class EmergencyOverForm(AcknowledgeForm):
+    reason = forms.CharField(label="What was done, or why it was none", max_length=300)
+
+
 class DecideForm(AcknowledgeForm):
     reason = forms.CharField(label="Why the session may go on", max_length=300)
 
 
 class CancelForm(AcknowledgeForm):
     reason = forms.CharField(label="Why nothing is given today", max_length=300)
+
+
+_RESTATED = {"session.vitals_recorded", "session.bolus_given", "session.injection_given"}
 
 
 class CorrectForm(SheetForm):
@@ -210,7 +348,7 @@ class CorrectForm(SheetForm):
         choices = [("retime", "It happened at another time")]
         if line.can_be_corrected:
             choices.insert(0, ("retract", "Take it back: it is wrong altogether"))
-            if line.kind == "session.vitals_recorded":
+            if line.kind in _RESTATED:
                 choices.insert(0, ("restate", "Put the values right"))
         self.fields["action"] = forms.ChoiceField(
             label="What was wrong", choices=choices, widget=forms.RadioSelect, initial=choices[0][0]
@@ -220,6 +358,10 @@ class CorrectForm(SheetForm):
                 label, self.units[name] = _bounds(protocol, name)
                 self.fields[name] = _number(label)
                 self.fields[name].initial = line.data.get(name)
+        elif line.kind in _RESTATED:
+            self.fields["dose_mg"] = _number("Dose")
+            self.fields["dose_mg"].initial = line.data["dose_mg"]
+            self.units["dose_mg"] = "mg"
         self.fields["occurred_at"] = forms.TimeField(
             label="Time at which it happened",
             required=False,
@@ -232,7 +374,7 @@ class CorrectForm(SheetForm):
         data = self.cleaned_data
         entry: dict[str, Any] = {"reason": data["reason"]}
         if data["action"] == "restate":
-            entry["data"] = {name: data[name] for name in VITALS}
+            entry["data"] = {name: data[name] for name in (*VITALS, "dose_mg") if name in data}
         elif data["action"] == "retime":
             day = timezone.localtime(self.line.at).date()
             typed = data.get("occurred_at")

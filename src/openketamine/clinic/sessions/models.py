@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 
 from openketamine.clinic.people.models import Course, Person
@@ -23,6 +24,10 @@ class Phase(models.TextChoices):
 
 
 OPEN = (Phase.CHECK, Phase.READY, Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY)
+
+
+# How the drug of a route goes in; which acts a session of it has follows from that.
+BY_INJECTION = frozenset({"IM", "SC"})
 
 
 class Chair(models.Model):
@@ -74,3 +79,34 @@ class Session(models.Model):
     @property
     def stream(self) -> str:
         return f"session:{self.id}"
+
+    @property
+    def is_injected(self) -> bool:
+        """Whether the drug goes in by injection, not by a pump."""
+        return self.course.route in BY_INJECTION
+
+
+class VerbalOrder(models.Model):
+    """An order by voice that its prescriber has yet to sign. The order itself is in the record."""
+
+    session = models.ForeignKey(Session, on_delete=models.PROTECT, related_name="verbal_orders")
+    event_seq = models.BigIntegerField(unique=True)
+    prescriber = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="verbal_orders"
+    )
+    statement = models.CharField(max_length=300)
+    given_at = models.DateTimeField()
+    cosigned_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["given_at"]
+        indexes = [
+            models.Index(
+                fields=["prescriber"],
+                condition=models.Q(cosigned_at=None),
+                name="verbal_orders_to_cosign",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.statement

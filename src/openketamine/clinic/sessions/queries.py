@@ -1,9 +1,11 @@
 """Reads for the day's list and the session screen."""
 
+import threading
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from time import monotonic as time_monotonic
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch, Q
@@ -20,7 +22,7 @@ from openketamine.protocols import Library, discharge
 from openketamine.protocols.schema import MonitoringFile
 
 from . import alerts
-from .models import OPEN, Chair, Phase, Session
+from .models import OPEN, Chair, Phase, Session, VerbalOrder
 from .timeline import Timeline, fold
 
 
@@ -114,16 +116,45 @@ class ChairRow:
 
     @property
     def remaining_min(self) -> int | None:
-        """Minutes until the programmed dose has run in, at the present rate."""
+        """Minutes until the pump has delivered what it can, at the present rate."""
         rate = self.timeline.rate_mg_per_h
         if not rate:
             return None
-        left = self.timeline.programmed_mg - self.timeline.given_mg(self.now)
-        return round(left / rate * 60)
+        return round(self.timeline.to_run_mg(self.now) / rate * 60)
 
     @property
     def systolic_series(self) -> list[float]:
         return [r.values["systolic_mmhg"] for r in self.timeline.series("systolic_mmhg")[-10:]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """An alert that reaches people away from the chair."""
+
+    session: Session
+    alert: alerts.Alert
+
+
+# Every open page of the clinic asks every few seconds: in this time they share one answer.
+CALLS_SHARED_S = 2.0
+_calls: tuple[float, list[Call]] = (float("-inf"), [])
+_calls_lock = threading.Lock()
+
+
+def calls() -> list[Call]:
+    """Every alert that reaches anybody away from its chair. At most two seconds old."""
+    global _calls
+    with _calls_lock:
+        made, found = _calls
+        if time_monotonic() - made > CALLS_SHARED_S:
+            found = [
+                Call(row.session, alert)
+                for row in todays_board()
+                for alert in row.alerts
+                if alert.reaches
+            ]
+            _calls = (time_monotonic(), found)
+        return found
 
 
 def _urgency(row: ChairRow) -> tuple[int, int, datetime]:
@@ -180,6 +211,15 @@ def coming(days: int = 7) -> list[PlannedSession]:
             cancelled_at=None,
             done_at=None,
         ).select_related("person", "plan")[:20]
+    )
+
+
+def orders_to_cosign() -> list[VerbalOrder]:
+    """Orders by voice that their prescribers have not signed yet, the oldest first. One query."""
+    return list(
+        VerbalOrder.objects.filter(cosigned_at=None).select_related(
+            "prescriber", "session__person", "session__chair"
+        )
     )
 
 

@@ -14,8 +14,9 @@ from openketamine.protocols import discharge, monitoring
 from openketamine.protocols.schema import MonitoringFile
 
 from . import queries
-from .alerts import Alert, observations_due
+from .alerts import Alert, history, observations_due, to_confirm
 from .models import Phase, Session
+from .outlook import Outlook, outlook_of
 from .services import BEDSIDE, ENTRY, ROUNDING_MG
 from .timeline import OBSERVATIONS, VITALS, Line, Reading, Timeline
 from .wording import LETTERS, describe
@@ -164,30 +165,38 @@ def states(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile) 
 def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
     plan = session.planned.plan
     programmed = timeline.programmed_mg or plan.dose_mg
-    given = timeline.given_mg(now)
     rate = timeline.rate_mg_per_h
-    left_mg = programmed - given
-    run_in = timeline.phase == Phase.INFUSION and left_mg <= ROUNDING_MG
-    left = timedelta(hours=left_mg / rate) if rate and not run_in else None
+    left_mg = timeline.to_run_mg(now) if timeline.started_at else programmed
+    in_all = timeline.planned_mg if timeline.started_at else programmed
+    running = timeline.phase == Phase.INFUSION
+    dry = running and left_mg <= ROUNDING_MG
+    run_in = dry and programmed - timeline.pumped_mg(now) <= ROUNDING_MG
+    left = timedelta(hours=left_mg / rate) if rate and not dry else None
+    loaded = timeline.loaded
+    strength = loaded.concentration_mg_per_ml if loaded else plan.concentration_mg_per_ml
+    given = timeline.given_mg(now)
+    state = {
+        Phase.INFUSION: "Dose has run in" if run_in else "Syringe empty" if dry else "Running",
+        Phase.PAUSED: "Paused",
+    }.get(timeline.phase, "Ended" if timeline.ended_at else "Not started")
+    if session.is_injected:
+        state = "Injected" if timeline.injections else "Not given"
     return Pump(
-        state={
-            Phase.INFUSION: "Dose has run in" if run_in else "Running",
-            Phase.PAUSED: "Paused",
-        }.get(timeline.phase, "Ended" if timeline.ended_at else "Not started"),
+        state=state,
         rate_mg_per_h=rate or plan.rate_mg_per_h,
-        rate_ml_per_h=round((rate or plan.rate_mg_per_h) / plan.concentration_mg_per_ml, 2),
+        rate_ml_per_h=round((rate or plan.rate_mg_per_h) / strength, 2),
         given_mg=round(given, 1),
-        programmed_mg=programmed,
-        percent=round(100 * given / programmed, 1) if programmed else 0.0,
+        programmed_mg=in_all,
+        percent=round(100 * given / in_all, 1) if in_all else 0.0,
         left_min=round(left.total_seconds() / 60) if left else None,
         ends_at=now + left if left else None,
         run_in=run_in,
     )
 
 
-def next_vitals_at(timeline: Timeline, protocol: MonitoringFile) -> datetime | None:
-    """When the clinic's policy wants the next vital signs."""
-    due = observations_due(timeline, protocol)
+def next_vitals_at(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> datetime | None:
+    """When the clinic's policy wants the next observation."""
+    due = observations_due(timeline, protocol, now) if timeline.closed_at is None else None
     return due[0] if due else None
 
 
@@ -247,6 +256,7 @@ def log(timeline: Timeline) -> list[LogLine]:
 def may(user: User, session: Session) -> dict[str, bool]:
     """What this person may do now. The services decide; this only spares useless buttons."""
     phase, bedside = Phase(session.phase), user.role in BEDSIDE
+    by_pump = bedside and not session.is_injected
     is_open = phase not in {Phase.DISCHARGED, Phase.CANCELLED}
     return {
         "enter": is_open and user.role in ENTRY,
@@ -256,7 +266,11 @@ def may(user: User, session: Session) -> dict[str, bool]:
         "acknowledge": is_open and bedside,
         "check": bedside and phase in {Phase.CHECK, Phase.READY},
         "decide": user.role == Role.PRESCRIBER and phase == Phase.CHECK,
-        "start": bedside and phase == Phase.READY,
+        "start": by_pump and phase == Phase.READY,
+        "inject": bedside and session.is_injected and phase in {Phase.READY, Phase.RECOVERY},
+        "emergency": is_open and user.role in ENTRY,
+        "order": is_open and user.role == Role.PRESCRIBER and phase != Phase.CHECK,
+        "bolus": bedside and phase in {Phase.INFUSION, Phase.PAUSED},
         "pause": bedside and phase == Phase.INFUSION,
         "resume": bedside and phase == Phase.PAUSED,
         "rate": bedside and phase == Phase.INFUSION,
@@ -285,7 +299,12 @@ def session_screen(
         "figures": figures(timeline, standing, protocol),
         "states": states(timeline, standing, protocol),
         "pump": pump(session, timeline, now),
-        "next_vitals_at": next_vitals_at(timeline, protocol),
+        "drawn_up": timeline.drawn_up,
+        "standing_orders": [o for o in timeline.orders.values() if o.used_by is None],
+        "to_confirm": to_confirm(timeline, protocol, queries.library_of(session).alarms, now),
+        "history": reversed(history(timeline, protocol, queries.library_of(session).alarms, now)),
+        "outlook": outlook_of(session, timeline, now),
+        "next_vitals_at": next_vitals_at(timeline, protocol, now),
         "home_not_before": home_at,
         "criteria": criteria(session, timeline, now),
         "flow": flow_sheet(timeline, protocol, now),
@@ -305,6 +324,7 @@ class BoardRow:
     pump: Pump
     home_not_before: datetime | None
     next_vitals_at: datetime | None
+    outlook: Outlook | None
 
     @property
     def session(self) -> Session:
@@ -329,7 +349,8 @@ def board() -> list[BoardRow]:
                 figures(timeline, row.open_alerts, protocol),
                 pump(session, timeline, row.now),
                 home_at,
-                next_vitals_at(timeline, protocol),
+                next_vitals_at(timeline, protocol, row.now),
+                outlook_of(session, timeline, row.now),
             )
         )
     return rows
@@ -351,6 +372,7 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
     plan = session.planned.plan
     ends_at = pump(session, timeline, now).ends_at
     home_at = home_not_before(session, timeline, now)
+    outlook = outlook_of(session, timeline, now)
 
     def second(moment: datetime) -> float:
         return round(moment.timestamp(), 1)
@@ -377,7 +399,15 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
         "seq": timeline.last_seq,
         "now": second(now),
         "from": second(first),
-        "to": second(max([now, *(m for m in (ends_at, home_at, timeline.ended_at) if m)])),
+        "to": second(
+            max(
+                [
+                    now,
+                    *(m for m in (ends_at, home_at, timeline.ended_at) if m),
+                    *(p[0] for band in (outlook.bands if outlook else ()) for p in band.points),
+                ]
+            )
+        ),
         "time_zone": settings.TIME_ZONE,
         "open": session.closed_at is None,
         "programmed_mg": timeline.programmed_mg or plan.dose_mg,
@@ -400,6 +430,11 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
             for name in VITALS
         },
         "baseline": baseline,
+        # Drawn as a band behind the measured marks; where nobody forecasts, nothing.
+        "forecast": {
+            band.quantity: [[second(at), *quantiles] for at, *quantiles in band.points]
+            for band in (outlook.bands if outlook else ())
+        },
         "limits": [
             {
                 "quantity": threshold.quantity,

@@ -31,7 +31,7 @@ from openketamine.protocols.eligibility import evaluate, rule_of
 from openketamine.protocols.schema import MonitoringFile
 
 from . import queries, signals
-from .models import OPEN, Chair, Phase, Session
+from .models import OPEN, Chair, Phase, Session, VerbalOrder
 from .timeline import (
     BASELINE,
     CORRECTABLE,
@@ -40,6 +40,8 @@ from .timeline import (
     RETIMABLE,
     VITALS,
     OutOfOrderError,
+    Syringe,
+    Timeline,
     fold,
 )
 
@@ -130,6 +132,14 @@ def _append(
         session.phase = phase
         session.save(update_fields=["phase"])
     return event
+
+
+def _require_way(session: Session, *, injected: bool) -> None:
+    if session.is_injected != injected:
+        raise Refused(
+            f"This course is {session.course.route}: it has no "
+            f"{'injection' if injected else 'infusion'}."
+        )
 
 
 def _require_role(actor: User, roles: frozenset[Role], act: str) -> None:
@@ -226,6 +236,7 @@ def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
             "planned": str(planned.pk),
             "number": planned.number,
             "plan": plan.pk,
+            "route": planned.course.route,
             "dose_mg": plan.dose_mg,
             "dose_mg_per_kg": plan.dose_mg_per_kg,
             "duration_min": plan.duration_min,
@@ -373,20 +384,181 @@ def start_infusion(
     """
     _require_role(actor, BEDSIDE, "start infusions")
     session = _require_open(session)
+    _require_way(session, injected=False)
     _require_treatable(session.course)
     _require_same_plan(session)
     timeline = queries.timeline_of(session)
-    if timeline.phase == Phase.CHECK:
-        waiting = timeline.check and timeline.check["asks_prescriber"]
-        raise Refused(
-            f"{waiting}: the prescriber has to decide first." if waiting else "Do the check first."
-        )
+    _require_checked(timeline)
     plan = session.planned.plan
+    # In any other phase the fold says why the pump cannot be started.
+    syringe = _require_prepared(session, timeline) if timeline.phase == Phase.READY else None
     return _append(
         actor,
         session,
         "session.infusion_started",
-        {"programmed_mg": plan.dose_mg, "rate_mg_per_h": plan.rate_mg_per_h},
+        {
+            "programmed_mg": plan.dose_mg,
+            "rate_mg_per_h": plan.rate_mg_per_h,
+            **({"syringe": syringe.seq} if syringe else {}),
+        },
+        at=at,
+        client_id=client_id,
+    )
+
+
+def _require_prepared(session: Session, timeline: Timeline) -> Syringe | None:
+    """The syringe or vial that goes in now, drawn up and checked as the clinic's policy asks."""
+    drawn_up, policy = timeline.drawn_up, queries.protocol_of(session).preparation
+    if policy and policy.second_person:
+        if drawn_up is None:
+            raise Refused("Prepare the syringe first; then a second person checks it.")
+        if drawn_up.checked is None:
+            raise Refused(
+                f"The syringe that {drawn_up.line.actor_name} prepared has not been checked by a "
+                "second person."
+            )
+    return drawn_up
+
+
+@transaction.atomic
+def prepare_syringe(
+    actor: User,
+    session: Session,
+    *,
+    volume_ml: float,
+    concentration_mg_per_ml: float,
+    lot: str,
+    note: str = "",
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Draw up a syringe or vial for this session.
+
+    Args:
+        concentration_mg_per_ml: as drawn up, after any dilution.
+
+    Raises:
+        Refused: an amount is not above zero, the lot is missing, or a strength that has to be
+            diluted for this route is not.
+    """
+    _require_role(actor, BEDSIDE, "prepare doses")
+    session = _require_open(session)
+    for name, value in (
+        ("volume_ml", volume_ml),
+        ("concentration_mg_per_ml", concentration_mg_per_ml),
+    ):
+        if not (value > 0 and math.isfinite(value)):
+            raise Refused("An amount is a number above zero.", field=name)
+    if not lot.strip():
+        raise Refused("Enter the lot that stands on the vial.", field="lot")
+    for vial in queries.library_of(session).regimens[session.planned.plan.regimen].vials:
+        if vial.dilute and concentration_mg_per_ml >= vial.concentration_mg_per_ml:
+            raise Refused(
+                f"{concentration_mg_per_ml:g} mg/mL: {vial.note or 'dilute it first.'}",
+                field="concentration_mg_per_ml",
+            )
+    return _append(
+        actor,
+        session,
+        "session.syringe_prepared",
+        {
+            "volume_ml": volume_ml,
+            "concentration_mg_per_ml": concentration_mg_per_ml,
+            "amount_mg": round(volume_ml * concentration_mg_per_ml, 2),
+            "lot": lot.strip(),
+            "note": note.strip(),
+        },
+        at=at,
+        client_id=client_id,
+    )
+
+
+def check_syringe(
+    second: User,
+    session: Session,
+    *,
+    volume_ml: float,
+    concentration_mg_per_ml: float,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """A second person reads the syringe alone; only the same figures let it be given.
+
+    A mismatch is recorded and refused: somebody must find out who was wrong.
+
+    Raises:
+        Refused: nothing waits, the same person, or other figures.
+    """
+    with transaction.atomic():
+        _require_role(second, BEDSIDE, "check doses")
+        session = _require_open(session)
+        if (sent := stored(session, client_id)) is not None:
+            return sent
+        drawn_up = queries.timeline_of(session).drawn_up
+        if drawn_up is None or drawn_up.checked is not None:
+            raise Refused("No syringe waits for a check.")
+        prepared = Event.objects.get(stream=session.stream, seq=drawn_up.seq)
+        if prepared.actor_id == second.pk:
+            raise Refused("You prepared this syringe. A second person must check it.")
+        agrees = (
+            round(volume_ml, 2) == round(drawn_up.volume_ml, 2)
+            and round(concentration_mg_per_ml, 2) == round(drawn_up.concentration_mg_per_ml, 2)
+        )  # fmt: skip
+        event = _append(
+            second,
+            session,
+            "session.syringe_checked" if agrees else "session.syringe_check_failed",
+            {
+                "syringe": drawn_up.seq,
+                "volume_ml": volume_ml,
+                "concentration_mg_per_ml": concentration_mg_per_ml,
+            },
+            client_id=client_id if agrees else None,
+        )
+    if not agrees:
+        # The failed check itself stays in the record, so the refusal comes after the transaction.
+        raise Refused(
+            f"You read {volume_ml:g} mL of {concentration_mg_per_ml:g} mg/mL; that is not what "
+            "was written down. Look at the syringe together, then prepare it anew.",
+            field="volume_ml",
+        )
+    return event
+
+
+@transaction.atomic
+def change_syringe(
+    actor: User,
+    session: Session,
+    *,
+    wasted_mg: float,
+    reason: str,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Put the syringe that was prepared into the paused pump.
+
+    Args:
+        wasted_mg: what was left in the old one and is thrown away, with a witness.
+
+    Raises:
+        Refused: the pump is not paused, no checked syringe is there, or no reason.
+    """
+    _require_role(actor, BEDSIDE, "change syringes")
+    session = _require_open(session)
+    timeline = queries.timeline_of(session)
+    if timeline.phase != Phase.PAUSED:
+        raise Refused("Pause the pump first; then change the syringe.")
+    if not (wasted_mg >= 0 and math.isfinite(wasted_mg)):
+        raise Refused("What is thrown away is zero or more.", field="wasted_mg")
+    if not reason.strip():
+        raise Refused("Give the reason for the change.", field="reason")
+    syringe = _require_prepared(session, timeline)
+    if syringe is None:
+        raise Refused("Prepare the new syringe first.")
+    return _append(
+        actor,
+        session,
+        "session.syringe_changed",
+        {"syringe": syringe.seq, "wasted_mg": wasted_mg, "reason": reason.strip()},
         at=at,
         client_id=client_id,
     )
@@ -455,43 +627,380 @@ def change_rate(
     *,
     rate_mg_per_h: float,
     reason: str,
+    ordered_by: User | None = None,
+    read_back: bool = False,
     at: datetime | None = None,
     client_id: uuid.UUID | None = None,
 ) -> Event:
     """Set the pump to a new rate from now on.
 
-    A nurse may go slower than ordered. Faster than ordered is the prescriber's to set, and within
-    the clinic's policy: never faster than the ordered dose over the shortest time allowed.
+    A nurse may go slower than ordered. Faster than ordered takes a prescriber's order, and is never
+    faster than the clinic's policy: the ordered dose over the shortest time allowed.
+
+    Args:
+        ordered_by: the prescriber who ordered it by voice, where no order is on the screen.
+        read_back: whether that order was read back and confirmed.
 
     Raises:
         Refused: the pump does not run, the rate is not above zero, or it lies beyond the order.
     """
     _require_role(actor, BEDSIDE, "change rates")
     session = _require_open(session)
+    if (sent := stored(session, client_id)) is not None:
+        return sent
     plan = session.planned.plan
     if not rate_mg_per_h > 0:
         raise Refused("A rate is above zero. To hold the pump, pause it.", field="rate_mg_per_h")
-    shortest_min = queries.library_of(session).regimens[plan.regimen].limit("duration_min").minimum
-    fastest = round(plan.dose_mg / shortest_min * 60, 1)
-    if rate_mg_per_h > max(fastest, plan.rate_mg_per_h):
-        raise Refused(
-            f"{rate_mg_per_h:g} mg/h is above the clinic's policy for this dose: at most "
-            f"{max(fastest, plan.rate_mg_per_h):g} mg/h.",
-            field="rate_mg_per_h",
-        )
-    if rate_mg_per_h > plan.rate_mg_per_h and actor.role != Role.PRESCRIBER:
-        raise Refused(
-            f"{rate_mg_per_h:g} mg/h is faster than the ordered {plan.rate_mg_per_h:g} mg/h. "
-            "The prescriber has to set it.",
-            field="rate_mg_per_h",
-        )
     if not reason.strip():
         raise Refused("Give the reason for the change.", field="reason")
+    _require_within_policy(session, "rate", rate_mg_per_h, field="rate_mg_per_h")
+    order = None
+    if rate_mg_per_h > plan.rate_mg_per_h:
+        order = _covering_order(
+            actor, session, "rate", rate_mg_per_h, reason, ordered_by, read_back, "rate_mg_per_h"
+        )
     return _append(
         actor,
         session,
         "session.rate_changed",
-        {"rate_mg_per_h": rate_mg_per_h, "reason": reason.strip()},
+        {
+            "rate_mg_per_h": rate_mg_per_h,
+            "reason": reason.strip(),
+            **({"order": order} if order else {}),
+        },
+        at=at,
+        client_id=client_id,
+    )
+
+
+_UNITS = {"rate": "mg/h", "bolus": "mg", "total": "mg", "injection": "mg"}
+_NAMES = {
+    "rate": "a rate of",
+    "bolus": "a bolus of",
+    "total": "a total of",
+    "injection": "a further injection of",
+}
+
+
+def _require_within_policy(session: Session, what: str, amount: float, *, field: str) -> None:
+    """Refuse what no order makes right: beyond the clinic's signed limits for this regimen."""
+    if not (amount > 0 and math.isfinite(amount)):
+        raise Refused("An amount is a number above zero.", field=field)
+    plan = session.planned.plan
+    regimen = queries.library_of(session).regimens[plan.regimen]
+    if what == "rate":
+        fastest = round(plan.dose_mg / regimen.limit("duration_min").minimum * 60, 1)
+        fastest = max(fastest, plan.rate_mg_per_h)
+        if amount > fastest:
+            raise Refused(
+                f"{amount:g} mg/h is above the clinic's policy for this dose: at most "
+                f"{fastest:g} mg/h.",
+                field=field,
+            )
+        return
+    timeline = queries.timeline_of(session)
+    boluses = sum(dose.dose_mg for dose in timeline.boluses)
+    in_all = {
+        "total": amount + boluses,
+        "bolus": timeline.programmed_mg + boluses + amount,
+        "injection": sum(dose.dose_mg for dose in timeline.injections) + amount,
+    }[what]
+    limit = regimen.limit("dose_mg_per_kg")
+    weight_kg = timeline.check["weight_kg"] if timeline.check else plan.weight_kg
+    if round(in_all / weight_kg, 2) > limit.maximum:
+        raise Refused(
+            f"With this the session would come to {in_all:g} mg = {in_all / weight_kg:.2f} mg/kg, "
+            f"above the clinic's policy of at most {limit.maximum:g} mg/kg.",
+            field=field,
+        )
+
+
+def _covering_order(
+    actor: User,
+    session: Session,
+    what: str,
+    amount: float,
+    reason: str,
+    ordered_by: User | None,
+    read_back: bool,
+    field: str,
+) -> int:
+    """The event of the order that covers an act outside the plan: one that stands, or a new one."""
+    for order in queries.timeline_of(session).orders.values():
+        if order.used_by is None and order.what == what and amount <= order.amount:
+            return order.line.seq
+    if actor.role != Role.PRESCRIBER and ordered_by is None:
+        raise Refused(
+            f"{_NAMES[what].capitalize()} {amount:g} {_UNITS[what]} is outside the plan. The "
+            "prescriber has to order it: on the screen, or by voice, read back and confirmed.",
+            field=field,
+        )
+    return give_order(
+        actor,
+        session,
+        what=what,
+        amount=amount,
+        reason=reason,
+        ordered_by=ordered_by,
+        read_back=read_back,
+    ).seq
+
+
+@transaction.atomic
+def give_order(
+    actor: User,
+    session: Session,
+    *,
+    what: str,
+    amount: float,
+    reason: str,
+    ordered_by: User | None = None,
+    read_back: bool = False,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Order something outside the plan: by the prescriber on the screen, or by voice.
+
+    An order by voice is written down by whoever took it, who has read it back; the prescriber who
+    gave it signs it later (`cosign_order`).
+
+    Args:
+        what: "rate" (mg/h), "bolus", "total" or "injection" (mg).
+        amount: at most so much.
+
+    Raises:
+        Refused: not a prescriber's, not read back, without a reason, or beyond clinic policy.
+    """
+    _require_role(actor, BEDSIDE, "take orders")
+    session = _require_open(session)
+    if (sent := stored(session, client_id)) is not None:
+        return sent
+    if what not in _UNITS:
+        raise Refused("Choose what is ordered.", field="what")
+    if not reason.strip():
+        raise Refused("Give the reason.", field="reason")
+    _require_within_policy(session, what, amount, field="amount")
+    verbal = actor.role != Role.PRESCRIBER or (ordered_by is not None and ordered_by != actor)
+    prescriber = ordered_by if verbal else actor
+    if prescriber is None or prescriber.role != Role.PRESCRIBER or not prescriber.is_active:
+        raise Refused("Name the prescriber who ordered it.", field="ordered_by")
+    if verbal and not read_back:
+        raise Refused(
+            "Read the order back to the prescriber, and confirm here that it was right.",
+            field="read_back",
+        )
+    event = _append(
+        actor,
+        session,
+        "session.order_given",
+        {
+            "what": what,
+            "amount": amount,
+            "unit": _UNITS[what],
+            "prescriber": prescriber.pk,
+            "prescriber_name": str(prescriber),
+            "verbal": verbal,
+            "read_back": verbal and read_back,
+            "reason": reason.strip(),
+        },
+        client_id=client_id,
+    )
+    if verbal:
+        VerbalOrder.objects.create(
+            session=session,
+            event_seq=event.seq,
+            prescriber=prescriber,
+            statement=f"{_NAMES[what].capitalize()} {amount:g} {_UNITS[what]}: {reason.strip()}",
+            given_at=event.occurred_at,
+        )
+    return event
+
+
+@transaction.atomic
+def cosign_order(prescriber: User, order: VerbalOrder) -> Event:
+    """The prescriber signs an order that was given by voice. Also when the session is over.
+
+    Raises:
+        Refused: another prescriber's, or signed already.
+    """
+    record.lock()
+    order = VerbalOrder.objects.select_for_update().select_related("session").get(pk=order.pk)
+    if order.prescriber_id != prescriber.pk:
+        raise Refused(f"Only {order.prescriber} can sign this order.")
+    if order.cosigned_at:
+        raise Refused("This order is signed already.")
+    event = _append(prescriber, order.session, "session.order_cosigned", {"order": order.event_seq})
+    order.cosigned_at = event.recorded_at
+    order.save(update_fields=["cosigned_at"])
+    return event
+
+
+@transaction.atomic
+def give_bolus(
+    actor: User,
+    session: Session,
+    *,
+    dose_mg: float,
+    reason: str,
+    ordered_by: User | None = None,
+    read_back: bool = False,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Give a bolus by the pump, on top of what it was programmed with. Always by order.
+
+    Raises:
+        Refused: the infusion does not run, no order covers it, or it passes the clinic's policy.
+    """
+    _require_role(actor, BEDSIDE, "give boluses")
+    session = _require_open(session)
+    if (sent := stored(session, client_id)) is not None:
+        return sent
+    if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
+        raise Refused("A bolus is given during an infusion.")
+    if not reason.strip():
+        raise Refused("Give the reason for the bolus.", field="reason")
+    _require_within_policy(session, "bolus", dose_mg, field="dose_mg")
+    order = _covering_order(
+        actor, session, "bolus", dose_mg, reason, ordered_by, read_back, "dose_mg"
+    )
+    return _append(
+        actor,
+        session,
+        "session.bolus_given",
+        {"dose_mg": dose_mg, "reason": reason.strip(), "order": order},
+        at=at,
+        client_id=client_id,
+    )
+
+
+@transaction.atomic
+def give_injection(
+    actor: User,
+    session: Session,
+    *,
+    dose_mg: float,
+    site: str,
+    reason: str = "",
+    ordered_by: User | None = None,
+    read_back: bool = False,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Inject a dose from the syringe that was prepared. A planned dose may be split.
+
+    What goes beyond the planned dose takes a prescriber's order with its reason.
+
+    Raises:
+        Refused: before the check, without a checked syringe, more than it holds, without a site, no
+            order for what is beyond the plan, or above the clinic's policy.
+    """
+    _require_role(actor, BEDSIDE, "give injections")
+    session = _require_open(session)
+    if (sent := stored(session, client_id)) is not None:
+        return sent
+    _require_way(session, injected=True)
+    _require_treatable(session.course)
+    _require_same_plan(session)
+    timeline = queries.timeline_of(session)
+    _require_checked(timeline)
+    if not (dose_mg > 0 and math.isfinite(dose_mg)):
+        raise Refused("A dose is a number above zero.", field="dose_mg")
+    if not site.strip():
+        raise Refused("Say where it was injected, with the side.", field="site")
+    syringe = _require_prepared(session, timeline)
+    if syringe is None:
+        raise Refused("Prepare the syringe first.")
+    if dose_mg > syringe.amount_mg + ROUNDING_MG:
+        raise Refused(
+            f"{dose_mg:g} mg is more than the syringe holds: {syringe.amount_mg:g} mg.",
+            field="dose_mg",
+        )
+    given = sum(dose.dose_mg for dose in timeline.injections)
+    order = None
+    if given + dose_mg > session.planned.plan.dose_mg + ROUNDING_MG:
+        if not reason.strip():
+            raise Refused(
+                f"With {given:g} mg given, {dose_mg:g} mg goes beyond the planned "
+                f"{session.planned.plan.dose_mg:g} mg. Give the reason and the order.",
+                field="reason",
+            )
+        _require_within_policy(session, "injection", dose_mg, field="dose_mg")
+        order = _covering_order(
+            actor, session, "injection", dose_mg, reason, ordered_by, read_back, "dose_mg"
+        )
+    return _append(
+        actor,
+        session,
+        "session.injection_given",
+        {
+            "dose_mg": dose_mg,
+            "volume_ml": round(dose_mg / syringe.concentration_mg_per_ml, 2),
+            "syringe": syringe.seq,
+            "lot": syringe.lot,
+            "site": site.strip(),
+            "reason": reason.strip(),
+            **({"order": order} if order else {}),
+        },
+        at=at,
+        client_id=client_id,
+    )
+
+
+def _require_checked(timeline: Timeline) -> None:
+    if timeline.phase == Phase.CHECK:
+        waiting = timeline.check and timeline.check["asks_prescriber"]
+        raise Refused(
+            f"{waiting}: the prescriber has to decide first." if waiting else "Do the check first."
+        )
+
+
+@transaction.atomic
+def change_total(
+    actor: User,
+    session: Session,
+    *,
+    total_mg: float,
+    reason: str,
+    ordered_by: User | None = None,
+    read_back: bool = False,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Program the pump with another total. Less is the nurse's to set, more takes an order.
+
+    Raises:
+        Refused: no infusion, less than has run in, no order, or beyond the clinic's policy.
+    """
+    _require_role(actor, BEDSIDE, "change totals")
+    session = _require_open(session)
+    if (sent := stored(session, client_id)) is not None:
+        return sent
+    if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
+        raise Refused("The total is changed during an infusion.")
+    if not reason.strip():
+        raise Refused("Give the reason for the change.", field="reason")
+    timeline = queries.timeline_of(session)
+    pumped = timeline.pumped_mg(at or clock.now())
+    if total_mg < pumped:
+        raise Refused(
+            f"{pumped:.1f} mg have run in already. To give no more, stop the infusion.",
+            field="total_mg",
+        )
+    _require_within_policy(session, "total", total_mg, field="total_mg")
+    order = None
+    if total_mg > session.planned.plan.dose_mg:
+        order = _covering_order(
+            actor, session, "total", total_mg, reason, ordered_by, read_back, "total_mg"
+        )
+    return _append(
+        actor,
+        session,
+        "session.total_changed",
+        {
+            "programmed_mg": total_mg,
+            "reason": reason.strip(),
+            **({"order": order} if order else {}),
+        },
         at=at,
         client_id=client_id,
     )
@@ -514,8 +1023,9 @@ def end_infusion(
     _require_role(actor, BEDSIDE, "end infusions")
     session = _require_open(session)
     timeline = queries.timeline_of(session)
-    given = timeline.given_mg(at or clock.now())
-    left = timeline.programmed_mg - given
+    moment = at or clock.now()
+    given = timeline.given_mg(moment)
+    left = timeline.programmed_mg - timeline.pumped_mg(moment)
     if left > ROUNDING_MG and not reason.strip():
         raise Refused(
             f"{left:.1f} of {timeline.programmed_mg:g} mg have not run in. "
@@ -1024,6 +1534,11 @@ def _restated(session: Session, target: Event, data: Mapping[str, Any]) -> dict[
     """The whole new content of an entry, checked as the entry itself would have been."""
     if target.kind == "session.vitals_recorded":
         return dict(_plausible(session, {name: data.get(name) for name in VITALS}))
+    if target.kind in {"session.bolus_given", "session.injection_given"}:
+        dose_mg = data.get("dose_mg")
+        if dose_mg is None or not (dose_mg > 0 and math.isfinite(dose_mg)):
+            raise Refused("A dose is a number above zero.", field="dose_mg")
+        return {**target.data, "dose_mg": dose_mg}
     raise Refused("Take the entry back and enter it anew.")
 
 

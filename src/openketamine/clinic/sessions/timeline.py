@@ -33,6 +33,8 @@ CORRECTABLE = frozenset(
         "session.side_effect_noted",
         "session.medicine_given",
         "session.note_written",
+        "session.bolus_given",
+        "session.injection_given",
     }
 )
 # The pump's events cannot be taken back, but the time at which they were tapped may be wrong.
@@ -42,11 +44,15 @@ RETIMABLE = frozenset(
         "session.infusion_paused",
         "session.infusion_resumed",
         "session.rate_changed",
+        "session.total_changed",
+        "session.syringe_changed",
         "session.infusion_ended",
     }
 )
 # What moves the pump or the phase, or changes what did: only these can contradict the rest.
 PUMP_AND_PHASE = RETIMABLE | {
+    "session.bolus_given",
+    "session.injection_given",
     "session.opened",
     "session.check_completed",
     "session.go_decided",
@@ -114,6 +120,66 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Dose:
+    """A dose that went in at one moment: a bolus, or an injection into a muscle."""
+
+    at: datetime
+    dose_mg: float
+    line: Line
+
+
+@dataclass(frozen=True)
+class Syringe:
+    """What was drawn up, by whom, and who worked it out a second time."""
+
+    line: Line
+    checked: Line | None = None
+    loaded_at: datetime | None = None
+
+    @property
+    def seq(self) -> int:
+        return self.line.seq
+
+    @property
+    def volume_ml(self) -> float:
+        return float(self.line.data["volume_ml"])
+
+    @property
+    def concentration_mg_per_ml(self) -> float:
+        return float(self.line.data["concentration_mg_per_ml"])
+
+    @property
+    def amount_mg(self) -> float:
+        return self.volume_ml * self.concentration_mg_per_ml
+
+    @property
+    def lot(self) -> str:
+        return str(self.line.data["lot"])
+
+
+@dataclass(frozen=True)
+class Order:
+    """A prescriber's order for something outside the plan, given on screen or by voice."""
+
+    line: Line
+    cosigned: Line | None = None
+    used_by: int | None = None  # the event that it covers
+
+    @property
+    def what(self) -> str:
+        return str(self.line.data["what"])
+
+    @property
+    def amount(self) -> float:
+        """mg, or mg/h where it is a rate."""
+        return float(self.line.data["amount"])
+
+    @property
+    def is_verbal(self) -> bool:
+        return bool(self.line.data["verbal"])
+
+
+@dataclass(frozen=True)
 class Reading:
     """What was measured or seen at one moment.
 
@@ -142,6 +208,11 @@ class Timeline:
     ended_at: datetime | None = None
     end_reason: str = ""
     segments: list[Segment] = field(default_factory=list)
+    totals: list[tuple[datetime, float]] = field(default_factory=list)  # mg programmed from then on
+    syringes: dict[int, Syringe] = field(default_factory=dict)
+    boluses: list[Dose] = field(default_factory=list)
+    injections: list[Dose] = field(default_factory=list)
+    orders: dict[int, Order] = field(default_factory=dict)
     vitals: list[Reading] = field(default_factory=list)
     observations: list[Reading] = field(default_factory=list)
     side_effects: list[Line] = field(default_factory=list)
@@ -180,18 +251,72 @@ class Timeline:
     def latest_observation(self) -> Reading | None:
         return self.observations[-1] if self.observations else None
 
-    def given_mg(self, at: datetime) -> float:
-        """The dose that has run in by a moment.
+    @property
+    def loaded(self) -> Syringe | None:
+        """The syringe that is in the pump, where one is recorded."""
+        loads = [syringe for syringe in self.syringes.values() if syringe.loaded_at]
+        return max(loads, key=lambda s: (s.loaded_at, s.seq)) if loads else None
 
-        The pump was programmed with the whole dose and delivers no more than that, however late
-        somebody taps that it has ended.
+    @property
+    def drawn_up(self) -> Syringe | None:
+        """The last syringe or vial that was prepared and has not been used."""
+        used = {dose.line.data.get("syringe") for dose in self.injections}
+        waiting = [s for s in self.syringes.values() if not s.loaded_at and s.seq not in used]
+        return waiting[-1] if waiting else None
+
+    @property
+    def planned_mg(self) -> float:
+        """What the patient is to get in all: what was programmed or ordered, boluses included."""
+        if self.injections:
+            given = sum(dose.dose_mg for dose in self.injections)
+            return max(float(self.opened.get("dose_mg", 0.0)), given)
+        return self.programmed_mg + sum(dose.dose_mg for dose in self.boluses)
+
+    def given_mg(self, at: datetime) -> float:
+        """The dose that has gone in by a moment: by the pump, as boluses, as injections."""
+        at_once = (dose for dose in (*self.boluses, *self.injections) if dose.at <= at)
+        return self.pumped_mg(at) + sum(dose.dose_mg for dose in at_once)
+
+    def pumped_mg(self, at: datetime) -> float:
+        """The dose that the pump has run in by a moment.
+
+        It was programmed with a total and delivers no more than that, and no more than its syringe
+        holds, however late somebody taps that it has ended.
         """
-        total = 0.0
-        for segment in self.segments:
-            end = min(segment.end or at, at)
-            if end > segment.start:
-                total += segment.rate_mg_per_h * (end - segment.start).total_seconds() / 3600
-        return min(total, self.programmed_mg)
+        return self._pump(at)[0]
+
+    def to_run_mg(self, at: datetime) -> float:
+        """What the pump can still deliver at a moment: left of its total, and in its syringe."""
+        pumped, left = self._pump(at)
+        return max(min(self.programmed_mg - pumped, left), 0.0)
+
+    def _pump(self, at: datetime) -> tuple[float, float]:
+        """(mg run in, mg left in the syringe) at a moment; an unknown syringe never runs dry."""
+        loads = {s.loaded_at: s.amount_mg for s in self.syringes.values() if s.loaded_at}
+        totals = dict(self.totals)
+        draws: dict[datetime, float] = {}
+        for dose in self.boluses:
+            draws[dose.at] = draws.get(dose.at, 0.0) + dose.dose_mg
+        moments = {*loads, *totals, *draws, at}
+        moments |= {m for s in self.segments for m in (s.start, s.end) if m is not None}
+        edges = sorted(moment for moment in moments if moment <= at)
+        pumped, left, total = 0.0, float("inf"), 0.0
+        for edge, following in zip(edges, [*edges[1:], at], strict=True):
+            left = loads.get(edge, left)
+            total = totals.get(edge, total)
+            left = max(left - draws.get(edge, 0.0), 0.0)
+            rate = self._rate_from(edge)
+            hours = (following - edge).total_seconds() / 3600
+            ran = max(min(rate * hours, total - pumped, left), 0.0)
+            pumped, left = pumped + ran, left - ran
+        return pumped, left
+
+    def _rate_from(self, moment: datetime) -> float:
+        """The rate at which the pump was told to run from a moment on, mg/h."""
+        for segment in reversed(self.segments):
+            if segment.start <= moment and (segment.end is None or moment < segment.end):
+                return segment.rate_mg_per_h
+        return 0.0
 
     def elapsed_min(self, at: datetime) -> float | None:
         """Minutes since the infusion began."""
@@ -229,6 +354,8 @@ def fold(events: Sequence[EventLike]) -> Timeline:
     timeline = Timeline(last_seq=events[-1].seq if events else 0)
     lines = _apply_corrections(events)
     timeline.lines = lines
+    for line in lines:
+        _write_down(timeline, line)
     for line in sorted((x for x in lines if not x.retracted), key=lambda x: (x.at, x.seq)):
         _step(timeline, line)
     return timeline
@@ -274,6 +401,22 @@ def _apply_corrections(events: Sequence[EventLike]) -> list[Line]:
     return list(lines.values())
 
 
+def _write_down(timeline: Timeline, line: Line) -> None:
+    """What other events name and no clock orders: syringes drawn up, orders given."""
+    data = line.data
+    match line.kind:
+        case "session.syringe_prepared":
+            timeline.syringes[line.seq] = Syringe(line)
+        case "session.syringe_checked":
+            syringe = timeline.syringes[data["syringe"]]
+            timeline.syringes[syringe.seq] = replace(syringe, checked=line)
+        case "session.order_given":
+            timeline.orders[line.seq] = Order(line)
+        case "session.order_cosigned":
+            order = timeline.orders[data["order"]]
+            timeline.orders[data["order"]] = replace(order, cosigned=line)
+
+
 def _step(timeline: Timeline, line: Line) -> None:
     data = line.data
     match line.kind:
@@ -291,7 +434,9 @@ def _step(timeline: Timeline, line: Line) -> None:
             _expect(timeline, line, Phase.READY)
             timeline.phase, timeline.started_at = Phase.INFUSION, line.at
             timeline.programmed_mg = data["programmed_mg"]
+            timeline.totals.append((line.at, data["programmed_mg"]))
             timeline.segments.append(Segment(line.at, None, data["rate_mg_per_h"]))
+            _load(timeline, data.get("syringe"), line.at)
         case "session.infusion_paused":
             _expect(timeline, line, Phase.INFUSION)
             _close(timeline, line.at)
@@ -304,6 +449,25 @@ def _step(timeline: Timeline, line: Line) -> None:
             _expect(timeline, line, Phase.INFUSION)
             _close(timeline, line.at)
             timeline.segments.append(Segment(line.at, None, data["rate_mg_per_h"]))
+            _use(timeline, line)
+        case "session.total_changed":
+            _expect(timeline, line, Phase.INFUSION, Phase.PAUSED)
+            timeline.programmed_mg = data["programmed_mg"]
+            timeline.totals.append((line.at, data["programmed_mg"]))
+            _use(timeline, line)
+        case "session.syringe_changed":
+            _expect(timeline, line, Phase.PAUSED)
+            _load(timeline, data["syringe"], line.at)
+        case "session.bolus_given":
+            _expect(timeline, line, Phase.INFUSION, Phase.PAUSED)
+            timeline.boluses.append(Dose(line.at, data["dose_mg"], line))
+            _use(timeline, line)
+        case "session.injection_given":
+            _expect(timeline, line, Phase.READY, Phase.RECOVERY)
+            timeline.phase = Phase.RECOVERY
+            timeline.started_at, timeline.ended_at = timeline.started_at or line.at, line.at
+            timeline.injections.append(Dose(line.at, data["dose_mg"], line))
+            _use(timeline, line)
         case "session.infusion_ended":
             _expect(timeline, line, Phase.INFUSION, Phase.PAUSED)
             if timeline.phase == Phase.INFUSION:
@@ -363,6 +527,18 @@ def _read(timeline: Timeline, line: Line, data: dict[str, Any]) -> None:
     timeline.vitals.append(
         Reading(line.at, values, line.source, line.seq, line.known, {**marked, **alone})
     )
+
+
+def _load(timeline: Timeline, syringe: int | None, at: datetime) -> None:
+    if syringe is not None:
+        timeline.syringes[syringe] = replace(timeline.syringes[syringe], loaded_at=at)
+
+
+def _use(timeline: Timeline, line: Line) -> None:
+    """The order that covers this act is used up."""
+    covered = timeline.orders.get(line.data.get("order") or 0)
+    if covered:
+        timeline.orders[covered.line.seq] = replace(covered, used_by=line.seq)
 
 
 def _close(timeline: Timeline, at: datetime) -> None:

@@ -8,6 +8,9 @@ urlpatterns = [
     path("today/", views.today, name="today"),
     path("today/board/", views.today_board, name="today_board"),
     path("today/stream/", views.today_stream, name="today_stream"),
+    path("alarms/", views.alarms, name="alarms"),
+    path("alarms/silence/", views.alarms_silence, name="alarms_silence"),
+    path("orders/<int:order_id>/sign/", views.order_cosign, name="order_cosign"),
     path("chairs/add/", views.chair_add, name="chair_add"),
     path("planned-sessions/<uuid:planned_id>/open/", views.session_open, name="session_open"),
     path(SESSION, views.session, name="session"),
@@ -17,6 +20,8 @@ urlpatterns = [
     path(f"{SESSION}check/", views.session_check, name="session_check"),
     path(f"{SESSION}discharge/", views.session_discharge, name="session_discharge"),
     path(f"{SESSION}enter/<slug:act>/", views.session_enter, name="session_enter"),
+    path(f"{SESSION}more/", views.session_more, name="session_more"),
+    path(f"{SESSION}emergencies/<int:seq>/over/", views.emergency_over, name="emergency_over"),
     path(
         f"{SESSION}alerts/<slug:rule_id>/acknowledge/",
         views.alert_acknowledge,

@@ -23,7 +23,7 @@ from openketamine.clinic.policy.queries import current_approval
 from openketamine.clinic.record import clock
 
 from . import forms, live, queries, screen, services
-from .models import Chair, Session
+from .models import Chair, Session, VerbalOrder
 from .wording import describe
 
 BEDSIDE = (Role.NURSE, Role.PRESCRIBER)
@@ -41,10 +41,12 @@ def today(request: HttpRequest) -> HttpResponse:
         {
             "today": clock.today(),
             "board": screen.board(),
+            "audible": request.user.role in ENTRY,
             "arrivals": queries.arrivals(),
             "coming": queries.coming(),
             "finished": queries.finished_today(),
             "reviews": all_open_safety_reviews(),
+            "orders": queries.orders_to_cosign(),
             "policy_signed": current_approval() is not None,
             "chairs": list(Chair.objects.all()),
             "free_chairs": queries.free_chairs(),
@@ -60,7 +62,11 @@ def today(request: HttpRequest) -> HttpResponse:
 @require_GET
 def today_board(request: HttpRequest) -> HttpResponse:
     """The rows of the chairs alone, as the live page fetches them."""
-    return render(request, "sessions/_board.html", {"board": screen.board()})
+    return render(
+        request,
+        "sessions/_board.html",
+        {"board": screen.board(), "audible": request.user.role in ENTRY},
+    )
 
 
 @staff_only
@@ -202,24 +208,46 @@ class Act:
     submit: str
     form: type[forms.SheetForm]
     service: Callable[..., Any]
-    needs_protocol: bool = False
+    needs: tuple[str, ...] = ()  # of "protocol", "actor", "session", for the form
     danger: bool = False
 
 
 ACTS = {
-    "vitals": Act("Vital signs", "Save", forms.VitalsForm, services.record_vitals, True),
+    "vitals": Act("Vital signs", "Save", forms.VitalsForm, services.record_vitals, ("protocol",)),
     "observation": Act(
-        "How is it?", "Save", forms.ObservationForm, services.record_observation, True
+        "How is it?", "Save", forms.ObservationForm, services.record_observation, ("protocol",)
     ),
     "side-effect": Act(
-        "Side effect", "Save", forms.SideEffectForm, services.record_side_effect, True
+        "Side effect", "Save", forms.SideEffectForm, services.record_side_effect, ("protocol",)
     ),
-    "medicine": Act("Medicine given", "Save", forms.MedicineForm, services.give_medicine, True),
+    "medicine": Act(
+        "Medicine given", "Save", forms.MedicineForm, services.give_medicine, ("protocol",)
+    ),
     "note": Act("Note", "Save", forms.NoteForm, services.write_note),
     "start": Act("Start the infusion", "Start now", forms.StartForm, services.start_infusion),
     "pause": Act("Pause the infusion", "Pause now", forms.ReasonForm, services.pause_infusion),
     "resume": Act("Resume the infusion", "Resume now", forms.StartForm, services.resume_infusion),
-    "rate": Act("Change the rate", "Set the rate", forms.RateForm, services.change_rate),
+    "rate": Act(
+        "Change the rate", "Set the rate", forms.RateForm, services.change_rate, ("actor",)
+    ),
+    "bolus": Act("Bolus", "Bolus given", forms.BolusForm, services.give_bolus, ("actor",)),
+    "total": Act(
+        "Change the total", "Set the total", forms.TotalForm, services.change_total, ("actor",)
+    ),
+    "order": Act("Order", "Order it", forms.OrderForm, services.give_order, ("session",)),
+    "prepare": Act("Draw up a dose", "Drawn up", forms.PrepareForm, services.prepare_syringe),
+    "check-syringe": Act(
+        "Check the syringe", "Confirm", forms.CheckSyringeForm, services.check_syringe
+    ),
+    "syringe": Act(
+        "Change the syringe", "Changed", forms.ChangeSyringeForm, services.change_syringe
+    ),
+    "injection": Act(
+        "Injection", "Injected", forms.InjectionForm, services.give_injection, ("actor",)
+    ),
+    "emergency": Act(
+        "Emergency", "", forms.EmergencyForm, services.call_emergency, ("session",), danger=True
+    ),
     "stop": Act("Stop the infusion", "Stop now", forms.EndForm, services.end_infusion, danger=True),
     "go-on": Act("Decide about the pressure", "Go on", forms.DecideForm, services.decide_go),
     "cancel": Act(
@@ -240,13 +268,17 @@ def session_enter(request: HttpRequest, session_id: uuid.UUID, act: str) -> Http
         raise Http404("There is no such entry.")
     found = queries.session_for_screen(session_id)
     chosen = ACTS[act]
-    protocol = {"protocol": queries.protocol_of(found)} if chosen.needs_protocol else {}
+    given = {
+        "protocol": lambda: queries.protocol_of(found),
+        "actor": lambda: request.user,
+        "session": lambda: found,
+    }
     return _sheet(
         request,
         found,
         title=chosen.title,
         submit=chosen.submit,
-        form=chosen.form(request.POST or None, **protocol),
+        form=chosen.form(request.POST or None, **{name: given[name]() for name in chosen.needs}),
         service=lambda **entry: chosen.service(request.user, found, **entry),
         danger=chosen.danger,
         act=act,
@@ -268,6 +300,67 @@ def alert_acknowledge(request: HttpRequest, session_id: uuid.UUID, rule_id: str)
             request.user, found, rule_id=rule_id, **entry
         ),
     )
+
+
+@allow(*BEDSIDE)
+@require_http_methods(["GET", "POST"])
+def emergency_over(request: HttpRequest, session_id: uuid.UUID, seq: int) -> HttpResponse:
+    """Say that an emergency is over, or was none."""
+    found = queries.session_for_screen(session_id)
+    return _sheet(
+        request,
+        found,
+        title="Emergency over",
+        submit="It is over",
+        form=forms.EmergencyOverForm(request.POST or None),
+        service=lambda **entry: services.end_emergency(request.user, found, emergency=seq, **entry),
+    )
+
+
+@allow(*ENTRY)
+@require_GET
+def session_more(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """The rarer acts of a session, one tap further away than the frequent ones."""
+    found = queries.session_for_screen(session_id)
+    template = "sessions/_more.html" if request.htmx else "sessions/more_page.html"
+    return _screen(request, found, template)
+
+
+@staff_only
+@never_cache
+@require_GET
+def alarms(request: HttpRequest) -> HttpResponse:
+    """The alarms that reach this person wherever in the clinic's pages they are."""
+    reaching = [call for call in queries.calls() if request.user.role in call.alert.reaches]
+    return render(request, "sessions/_calls.html", {"calls": reaching})
+
+
+@allow(*ENTRY)
+@require_http_methods(["GET", "POST"])
+def alarms_silence(request: HttpRequest) -> HttpResponse:
+    """Silence the sound of one device for a while, by name and with a reason."""
+    form = forms.SilenceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        event = attempt(form, lambda: services.silence_sound(request.user, **form.entry()))
+        if event is not None:
+            return JsonResponse(
+                {"minutes": form.cleaned_data["minutes"], "alarms": event.data["alarms"]}
+            )
+    status = 422 if form.errors else 200
+    return render(request, "sessions/_silence.html", {"form": form}, status=status)
+
+
+@allow(Role.PRESCRIBER)
+@require_POST
+def order_cosign(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Sign an order that was given by voice."""
+    order = get_object_or_404(VerbalOrder, pk=order_id)
+    try:
+        services.cosign_order(request.user, order)
+        messages.success(request, "The order is signed.")
+    except Refused as refusal:
+        messages.error(request, refusal.message)
+    return redirect("today")
 
 
 @allow(*BEDSIDE)

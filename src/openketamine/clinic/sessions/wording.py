@@ -20,6 +20,10 @@ LETTERS = {
     "session.infusion_paused": ("P", "pause"),
     "session.infusion_resumed": ("R", "resumed"),
     "session.rate_changed": ("C", "rate changed"),
+    "session.total_changed": ("T", "total changed"),
+    "session.syringe_changed": ("Y", "syringe changed"),
+    "session.bolus_given": ("B", "bolus"),
+    "session.injection_given": ("I", "injection"),
     "session.infusion_ended": ("E", "end"),
     "session.emergency_called": ("!", "emergency"),
     "session.side_effect_noted": ("X", "side effect"),
@@ -66,6 +70,30 @@ def describe(line: Line) -> str:
             return f"Infusion resumed at {data['rate_mg_per_h']:g} mg/h"
         case "session.rate_changed":
             return f"Rate changed to {data['rate_mg_per_h']:g} mg/h: {data['reason']}"
+        case "session.total_changed":
+            return f"Total changed to {data['programmed_mg']:g} mg: {data['reason']}"
+        case "session.syringe_prepared":
+            drawn = f"{data['volume_ml']:g} mL of {data['concentration_mg_per_ml']:g} mg/mL"
+            return _joined(
+                f"Prepared: {drawn} = {data['amount_mg']:g} mg, lot {data['lot']}", data["note"]
+            )
+        case "session.syringe_checked":
+            return "Preparation checked by a second person"
+        case "session.syringe_check_failed":
+            read = f"{data['volume_ml']:g} mL of {data['concentration_mg_per_ml']:g} mg/mL"
+            return f"Preparation NOT confirmed: read as {read}"
+        case "session.syringe_changed":
+            return f"Syringe changed, {data['wasted_mg']:g} mg wasted: {data['reason']}"
+        case "session.bolus_given":
+            return f"Bolus {data['dose_mg']:g} mg: {data['reason']}"
+        case "session.injection_given":
+            return f"Injected {data['dose_mg']:g} mg = {data['volume_ml']:g} mL, {data['site']}"
+        case "session.order_given":
+            how = "by voice, read back" if data["verbal"] else "on the screen"
+            what = f"{data['what']} up to {data['amount']:g} {data['unit']}"
+            return f"Order of {data['prescriber_name']} {how}: {what}. {data['reason']}"
+        case "session.order_cosigned":
+            return f"Order {data['order']} signed"
         case "session.infusion_ended":
             # As entered then; after a correction of times the fold's figure is the right one.
             wasted = f", {data['wasted_mg']:g} mg left" if data["wasted_mg"] else ""

@@ -67,7 +67,10 @@ export class SessionChart {
   #range(strip) {
     const { data } = this;
     if (strip.dose) return [0, data.programmed_mg * 1.08];
-    const values = strip.names.flatMap((name) => data.series[name].map((p) => p[1]));
+    const values = strip.names.flatMap((name) => [
+      ...data.series[name].map((p) => p[1]),
+      ...(data.forecast?.[name] ?? []).flatMap((p) => [p[1], p[5]]),
+    ]);
     // A limit is on the chart before it is reached.
     const near = strip.main ? [170] : [];
     const low = Math.min(strip.low, ...values.map((v) => v - 4));
@@ -141,6 +144,7 @@ export class SessionChart {
     ctx.beginPath();
     ctx.rect(left, top, width, height);
     ctx.clip();
+    this.#forecast(u, strip);
     for (const limit of this.data.limits.filter((item) => item.quantity === strip.limits)) {
       const y = u.valToPos(limit.value, "y", true);
       line(ctx, left, y, left + width, y, css(limit.priority === "red" ? "--red" : "--amber-line"), limit.priority === "red" ? [] : [6, 4]);
@@ -159,6 +163,35 @@ export class SessionChart {
       }
     }
     ctx.restore();
+  }
+
+  /** What is likely, behind what was measured: 90 % and 50 % as bands, the median dashed. */
+  #forecast(u, strip) {
+    const { ctx } = u;
+    for (const name of strip.names) {
+      const points = this.data.forecast?.[name] ?? [];
+      if (points.length < 2) continue;
+      const x = (point) => u.valToPos(point[0], "x", true);
+      const y = (value) => u.valToPos(value, "y", true);
+      ctx.fillStyle = css(SERIES[name].colour);
+      for (const [low, high, alpha] of [[1, 5, 0.1], [2, 4, 0.16]]) {
+        ctx.globalAlpha = alpha;
+        ctx.beginPath();
+        points.forEach((point, index) => ctx[index ? "lineTo" : "moveTo"](x(point), y(point[high])));
+        [...points].reverse().forEach((point) => ctx.lineTo(x(point), y(point[low])));
+        ctx.closePath();
+        ctx.fill();
+      }
+      ctx.globalAlpha = 0.8;
+      ctx.strokeStyle = css(SERIES[name].colour);
+      ctx.lineWidth = pxr();
+      ctx.setLineDash([2 * pxr(), 3 * pxr()]);
+      ctx.beginPath();
+      points.forEach((point, index) => ctx[index ? "lineTo" : "moveTo"](x(point), y(point[3])));
+      ctx.stroke();
+      ctx.setLineDash([]);
+      ctx.globalAlpha = 1;
+    }
   }
 
   #above(u, strip) {

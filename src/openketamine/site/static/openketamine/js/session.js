@@ -82,11 +82,11 @@ function closeSheet() {
 function present() {
   if (!sheet.open) {
     sheet.show(); // not modal: chart, alerts and Stop stay within reach
-    const alerting = document.querySelector("#alerts [data-alert]");
+    const alerting = document.querySelector("#alerts .alert:not(.quiet)");
     const narrow = matchMedia("(max-width: 1000px)").matches;
     document.getElementById(alerting && narrow ? "alerts" : "now").scrollIntoView({ block: "start" });
   }
-  const field = sheet.querySelector("[aria-invalid=true], .fields input, .fields textarea, .buttons button");
+  const field = sheet.querySelector(".emergency-signs button, .more-acts a") ?? sheet.querySelector("[aria-invalid=true], .fields input, .fields textarea, .buttons button");
   field?.focus({ preventScroll: true });
 }
 document.body.addEventListener("htmx:afterSwap", (event) => {
@@ -172,6 +172,35 @@ document.body.addEventListener("session-changed", draw);
 document.body.addEventListener("htmx:afterSettle", fetchSheets);
 sheet.addEventListener("click", (event) => event.target.closest("[data-close]") && closeSheet());
 document.addEventListener("keydown", (event) => event.key === "Escape" && sheet.open && closeSheet());
+
+// One key for each act, as the buttons say it themselves; never while somebody writes.
+const keys = document.getElementById("keys");
+function showKeys() {
+  const found = [...document.querySelectorAll("[aria-keyshortcuts]")].map((act) => [
+    act.getAttribute("aria-keyshortcuts"),
+    act.textContent.trim().replace(/\s+/g, " "),
+  ]);
+  const rows = [...found, ["?", "these keys"], ["esc", "close a sheet"]].flatMap(([key, act]) => {
+    const term = document.createElement("dt");
+    const words = document.createElement("dd");
+    term.textContent = key.toUpperCase();
+    words.textContent = act;
+    return [term, words];
+  });
+  keys.querySelector("dl").replaceChildren(...rows);
+  keys.showModal();
+}
+keys.addEventListener("click", (event) => event.target.closest("[data-close-keys]") && keys.close());
+document.addEventListener("keydown", (event) => {
+  const writing = event.target.closest("input, textarea, select, [contenteditable], dialog[open]:not(.sheet)");
+  if (writing || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  if (event.key === "?") showKeys();
+  if (!/^[a-z]$/i.test(event.key)) return;
+  const act = document.querySelector(`[aria-keyshortcuts="${event.key.toLowerCase()}"]`);
+  if (!act) return;
+  event.preventDefault();
+  act.click();
+});
 
 // A sheet stands on the dock that holds the pump, and so never covers Stop.
 new ResizeObserver(() => {
