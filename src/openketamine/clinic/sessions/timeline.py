@@ -408,8 +408,8 @@ def _write_down(timeline: Timeline, line: Line) -> None:
         case "session.syringe_prepared":
             timeline.syringes[line.seq] = Syringe(line)
         case "session.syringe_checked":
-            syringe = timeline.syringes[data["syringe"]]
-            timeline.syringes[syringe.seq] = replace(syringe, checked=line)
+            if syringe := timeline.syringes.get(data["syringe"]):
+                timeline.syringes[syringe.seq] = replace(syringe, checked=line)
         case "session.order_given":
             timeline.orders[line.seq] = Order(line)
         case "session.order_cosigned":
@@ -530,7 +530,8 @@ def _read(timeline: Timeline, line: Line, data: dict[str, Any]) -> None:
 
 
 def _load(timeline: Timeline, syringe: int | None, at: datetime) -> None:
-    if syringe is not None:
+    # One that this stream does not know holds nobody knows how much.
+    if syringe in timeline.syringes:
         timeline.syringes[syringe] = replace(timeline.syringes[syringe], loaded_at=at)
 
 
