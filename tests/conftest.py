@@ -10,6 +10,8 @@ import pytest
 # Before Django reads its settings: tests keep their secrets and files away from any real clinic.
 os.environ.setdefault("OPENKETAMINE_HOME", tempfile.mkdtemp(prefix="openketamine-tests-"))
 os.environ.pop("OPENKETAMINE_DEMO", None)
+# Forecasts work on a thread of their own, which the transaction of a test does not reach.
+os.environ.setdefault("OPENKETAMINE_FORECASTS", "0")
 
 ROOT = Path(__file__).parent.parent
 

@@ -990,6 +990,16 @@ class Quiet(AlarmRule):
         return self
 
 
+class Foretold(AlarmRule):
+    """When the forecast's chance of passing a limit is shown, and when it is a warning."""
+
+    id: str
+    within_min: float = Field(gt=0, le=60)
+    shown_from_percent: float = Field(gt=0, le=100)
+    warns_from_percent: float = Field(gt=0, le=100)
+    statement: str
+
+
 class AlarmsFile(LibraryFile):
     """What makes alarms rare, unmistakable and impossible to leave unanswered."""
 
@@ -1000,6 +1010,7 @@ class AlarmsFile(LibraryFile):
     late_again: LateAgain
     escalation: tuple[EscalationStep, ...]
     quiet: Quiet
+    foretold: Foretold
 
     def rules(self) -> Iterator[tuple[str, Entry, str]]:
         """Every rule: its id, the rule, and what it says with its figures."""
@@ -1019,6 +1030,8 @@ class AlarmsFile(LibraryFile):
             reaches = ", ".join(step.reaches)
             yield step.id, step, f"{step.statement} [{step.after_min:g} min: {reaches}]"
         yield quiet.id, quiet, f"{quiet.statement} [{quiet.longest_min:g} min]"
+        soon = self.foretold
+        yield soon.id, soon, f"{soon.statement} [{soon.within_min:g} min]"
 
     @model_validator(mode="after")
     def _red_reaches_somebody_at_once(self) -> "AlarmsFile":

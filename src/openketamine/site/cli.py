@@ -86,6 +86,12 @@ def run_serve(arguments: argparse.Namespace) -> int:
         print(clinic.welcome(address, feed_port), flush=True)  # noqa: T201
     else:
         print(f"OpenKetamine: {address}", flush=True)  # noqa: T201
+    from django.conf import settings as configured
+
+    if configured.FORECASTS:
+        from openketamine.clinic.sessions import forecasts
+
+        forecasts.warm_up()
     uvicorn.run(
         "openketamine.site.asgi:application",
         host=arguments.host,

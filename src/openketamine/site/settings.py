@@ -29,6 +29,8 @@ HOME = Path(
 HOME.mkdir(parents=True, exist_ok=True)
 
 DEMO = os.environ.get("OPENKETAMINE_DEMO") == "1"
+# The forecast of a session works in the background; 0 leaves it out.
+FORECASTS = os.environ.get("OPENKETAMINE_FORECASTS", "1") == "1"
 DEMO_PASSWORD = "demonstration-only"  # noqa: S105 - shown on the demonstration's sign-in page
 DEBUG = os.environ.get("OPENKETAMINE_DEBUG") == "1"
 

@@ -110,3 +110,14 @@ class VerbalOrder(models.Model):
 
     def __str__(self) -> str:
         return self.statement
+
+
+class Learned(models.Model):
+    """What one session has taught the forecast of this patient: worked out, never a fact."""
+
+    session = models.OneToOneField(Session, on_delete=models.CASCADE, related_name="learned")
+    seq = models.BigIntegerField(help_text="The last event of the session that it was made of")
+    state = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"learned from {self.session}"

@@ -1,12 +1,13 @@
 """What is likely to come, as the screens show it: apart from what was measured, and never as it.
 
-The forecast itself is made elsewhere; whoever makes it registers here (`provide`). Where nobody
-does, or no forecast can be made, the screens show what was measured alone.
+`forecasts` makes it from the record. Where no forecast can be made, or none is wanted, the screens
+show what was measured alone.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.conf import settings
 
 from .models import Session
 from .timeline import Timeline
@@ -14,20 +15,31 @@ from .timeline import Timeline
 
 @dataclass(frozen=True)
 class Likely:
-    """A limit that may be passed: "systolic above 180 mmHg", before when, how likely."""
+    """A limit that may be passed soon: its rule, before when, how likely."""
 
+    rule_id: str
     statement: str
     before: datetime
     percent: int
+    stands_out: bool
 
 
 @dataclass(frozen=True)
-class Home:
-    """When the patient will probably be ready to go home, with its 90 % interval."""
+class Span:
+    """A moment that is foretold, with the interval in which it falls nine times in ten."""
 
     at: datetime
     earliest: datetime
     latest: datetime
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """One step of the session, in words."""
+
+    words: str
+    span: Span
+    is_past: bool
 
 
 @dataclass(frozen=True)
@@ -39,25 +51,56 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Peak:
+    """The highest level from now on, with its 90 % interval."""
+
+    median: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
 class Outlook:
-    """One forecast of one session. `made_of` says in words what it rests on."""
+    """One forecast of one session.
 
-    bands: tuple[Band, ...] = ()
-    warnings: tuple[Likely, ...] = ()
-    home: Home | None = None
-    made_of: str = ""
+    Attributes:
+        seq: the last event that it knows of.
+        zero: the moment from which its minutes count: the first dose; before that, `made_at`.
+        bands: systolic, diastolic and heart rate; `conc` the drug's own concentration.
+        dissociation_percent: the highest chance, along the session, that dissociation is felt.
+        made_of: what it rests on, in words; `cautions` what its reader has to know.
+        learned_from: earlier sessions of this patient that it has learned from.
+    """
+
+    seq: int
+    made_at: datetime
+    zero: datetime
+    started: bool
+    bands: tuple[Band, ...]
+    conc: Band
+    conc_unit: str
+    warnings: tuple[Likely, ...]
+    ahead: tuple[Ahead, ...]
+    home: Span | None
+    systolic: Peak
+    diastolic: Peak
+    dissociation_percent: int
+    made_of: str
+    certainty: str
+    cautions: tuple[str, ...]
+    learned_from: int
+
+    def band(self, quantity: str) -> Band:
+        return next(band for band in self.bands if band.quantity == quantity)
 
 
-Provider = Callable[[Session, Timeline, datetime], Outlook | None]
-_provider: Provider | None = None
+def outlook_of(
+    session: Session, timeline: Timeline, now: datetime, *, wait_s: float = 0.25
+) -> Outlook | None:
+    """The last forecast of a session, or None; a newer one is set to work where the record has
+    moved on, and waited for a moment."""
+    if not settings.FORECASTS:
+        return None
+    from .forecasts import desk  # the pharmacology takes a second to load: only where it is wanted
 
-
-def provide(provider: Provider | None) -> None:
-    """From now on the screens show the forecasts of this provider."""
-    global _provider
-    _provider = provider
-
-
-def outlook_of(session: Session, timeline: Timeline, now: datetime) -> Outlook | None:
-    """The forecast of a session from what the record holds by now, or None."""
-    return _provider(session, timeline, now) if _provider else None
+    return desk.outlook(session, timeline, now, wait_s=wait_s)

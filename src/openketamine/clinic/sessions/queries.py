@@ -83,6 +83,13 @@ def protocol_of(session: Session) -> MonitoringFile:
     return library_of(session).monitoring[session.course.route]
 
 
+def minutes_before_home(session: Session) -> float:
+    """How long after the last of the drug the clinic's policy keeps everybody, in minutes."""
+    criteria = library().discharge[session.course.route].criteria
+    wait = next((c.at_least for c in criteria if c.fact == "minutes_since_end"), None)
+    return wait or 0.0
+
+
 def alerts_of(session: Session, timeline: Timeline, now: datetime) -> list[alerts.Alert]:
     """Every alert of a session that stands now."""
     return alerts.alerts(timeline, protocol_of(session), library_of(session).alarms, now)

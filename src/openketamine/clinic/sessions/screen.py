@@ -350,7 +350,7 @@ def board() -> list[BoardRow]:
                 pump(session, timeline, row.now),
                 home_at,
                 next_vitals_at(timeline, protocol, row.now),
-                outlook_of(session, timeline, row.now),
+                outlook_of(session, timeline, row.now, wait_s=0.0),
             )
         )
     return rows
@@ -435,6 +435,14 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
             band.quantity: [[second(at), *quantiles] for at, *quantiles in band.points]
             for band in (outlook.bands if outlook else ())
         },
+        "conc": outlook
+        and {
+            "title": f"Forecast of {outlook.conc.quantity}, {outlook.conc_unit}",
+            "points": [[second(at), *quantiles] for at, *quantiles in outlook.conc.points],
+        },
+        "home": outlook
+        and outlook.home
+        and [second(outlook.home.earliest), second(outlook.home.at), second(outlook.home.latest)],
         "limits": [
             {
                 "quantity": threshold.quantity,

@@ -49,6 +49,12 @@ def time_until(moment: datetime) -> str:
     return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
 
 
+@register.filter
+def minutes_after(moment: datetime, start: datetime) -> int:
+    """Whole minutes from a start."""
+    return round((moment - start).total_seconds() / 60)
+
+
 @register.simple_tag
 def figure(value: Any, unit: str = "", at: datetime | None = None, css: str = "") -> SafeString:
     """A number that never stands without its unit, nor without its age where it has one."""

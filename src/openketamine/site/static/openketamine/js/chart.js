@@ -20,6 +20,7 @@ const STRIPS = [
   { id: "chart-spo2", title: "SpO2, %", names: ["spo2_percent"], height: 70, low: 90, high: 100, limits: "spo2_percent" },
   { id: "chart-state", title: "● dissociation   v distress   ^ nausea, of 10   □ MOAA/S, of 5", names: ["dissociation_0_10", "distress_0_10", "nausea_0_10", "sedation_moaas"], height: 76, low: 0, high: 10, hideEmpty: true },
   { id: "chart-dose", title: "Dose given, mg", names: [], height: 84, low: 0, high: 10, dose: true, axis: true },
+  { id: "chart-conc", title: "", names: [], height: 84, low: 0, high: 10, conc: true },
 ];
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -38,6 +39,10 @@ export class SessionChart {
     this.plots.forEach((plot) => plot.destroy());
     this.plots = STRIPS.flatMap((strip) => {
       const root = document.getElementById(strip.id);
+      if (strip.conc) {
+        root.hidden = !data.conc;
+        return root.hidden ? [] : [this.#plot(root, strip)];
+      }
       const empty = strip.names.every((name) => !data.series[name].length);
       root.hidden = Boolean(strip.hideEmpty && empty);
       return root.hidden ? [] : [this.#plot(root, strip)];
@@ -52,6 +57,7 @@ export class SessionChart {
   }
 
   #table(strip) {
+    if (strip.conc) return [this.data.conc.points.map((p) => p[0]), this.data.conc.points.map((p) => p[3])];
     if (strip.dose) {
       const dose = this.data.dose;
       return [dose.map((p) => p[0]), dose.map((p) => p[1])];
@@ -67,6 +73,7 @@ export class SessionChart {
   #range(strip) {
     const { data } = this;
     if (strip.dose) return [0, data.programmed_mg * 1.08];
+    if (strip.conc) return [0, Math.max(...data.conc.points.map((p) => p[5])) * 1.05];
     const values = strip.names.flatMap((name) => [
       ...data.series[name].map((p) => p[1]),
       ...(data.forecast?.[name] ?? []).flatMap((p) => [p[1], p[5]]),
@@ -83,7 +90,9 @@ export class SessionChart {
     const ink = css("--ink-2");
     const font = '12px "Inter", system-ui, sans-serif';
     const x = [data.from - 120, Math.max(data.to, data.now + 600) + 180];
-    const series = strip.dose
+    const series = strip.conc
+      ? [{ stroke: css("--accent"), width: 1.5, points: { show: false } }]
+      : strip.dose
       ? [{ stroke: css("--accent"), width: 2, fill: css("--accent-soft"), points: { show: false } }]
       : strip.names.map((name) => ({
           stroke: css(SERIES[name].colour),
@@ -168,12 +177,14 @@ export class SessionChart {
   /** What is likely, behind what was measured: 90 % and 50 % as bands, the median dashed. */
   #forecast(u, strip) {
     const { ctx } = u;
-    for (const name of strip.names) {
-      const points = this.data.forecast?.[name] ?? [];
+    const sets = strip.conc
+      ? [["--accent", this.data.conc.points]]
+      : strip.names.map((name) => [SERIES[name].colour, this.data.forecast?.[name] ?? []]);
+    for (const [colour, points] of sets) {
       if (points.length < 2) continue;
       const x = (point) => u.valToPos(point[0], "x", true);
       const y = (value) => u.valToPos(value, "y", true);
-      ctx.fillStyle = css(SERIES[name].colour);
+      ctx.fillStyle = css(colour);
       for (const [low, high, alpha] of [[1, 5, 0.1], [2, 4, 0.16]]) {
         ctx.globalAlpha = alpha;
         ctx.beginPath();
@@ -183,7 +194,7 @@ export class SessionChart {
         ctx.fill();
       }
       ctx.globalAlpha = 0.8;
-      ctx.strokeStyle = css(SERIES[name].colour);
+      ctx.strokeStyle = css(colour);
       ctx.lineWidth = pxr();
       ctx.setLineDash([2 * pxr(), 3 * pxr()]);
       ctx.beginPath();
@@ -192,6 +203,15 @@ export class SessionChart {
       ctx.setLineDash([]);
       ctx.globalAlpha = 1;
     }
+    if (!strip.main || !this.data.home) return;
+    const [from, middle, to] = this.data.home.map((at) => u.valToPos(at, "x", true));
+    const { top, height } = u.bbox;
+    ctx.globalAlpha = 0.14;
+    ctx.fillStyle = css("--accent");
+    ctx.fillRect(from, top, Math.max(to - from, 2 * pxr()), height);
+    ctx.globalAlpha = 1;
+    line(ctx, middle, top, middle, top + height, css("--accent"), []);
+    text(ctx, "ready to go home (forecast)", middle - 4 * pxr(), top + height * 0.48, css("--accent"), "right");
   }
 
   #above(u, strip) {
@@ -199,7 +219,7 @@ export class SessionChart {
     const { left, top, width, height } = u.bbox;
     const { data } = this;
     const scale = pxr();
-    text(ctx, strip.title, left, top - 6 * scale, css("--ink-2"), "left");
+    text(ctx, strip.conc ? `${data.conc.title}: middle, half and nine in ten` : strip.title, left, top - 6 * scale, css("--ink-2"), "left");
     for (const name of strip.names) {
       ctx.strokeStyle = ctx.fillStyle = css(SERIES[name].colour);
       for (const [at, value] of data.series[name]) {

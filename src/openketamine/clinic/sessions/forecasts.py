@@ -1,0 +1,413 @@
+"""The forecast of a session: what the pharmacology says of this patient, this dose, these readings.
+
+`forecast_of` works it out from the record alone and always gives the same for the same record. It
+takes up to a second, so the screens ask the `desk`, which works in the background and hands out the
+last one it has made. Nothing here writes to the record, and nothing waits for a forecast: a
+session runs the same without one.
+"""
+
+import logging
+import re
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYetError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from openketamine.clinic.intake.queries import facts_for
+from openketamine.clinic.people.models import MeasurementKind
+from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
+from openketamine.clinic.record.models import Event
+from openketamine.pharmacology import (
+    Dose,
+    Forecast,
+    Person,
+    RateSegment,
+    Reading,
+    model_for,
+)
+
+from . import queries
+from .models import Learned, Phase, Session
+from .outlook import Ahead, Band, Likely, Outlook, Peak, Span
+from .timeline import OBSERVATIONS, Timeline
+
+logger = logging.getLogger(__name__)
+
+# Protocol routes that a pharmacology model covers.
+ROUTES = {"IV": "iv", "IM": "im", "SC": "sc"}
+PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SIGNALS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm")
+_READ = (*_SIGNALS, *(name for name in OBSERVATIONS if name != "distress_0_10"))
+_STEPS = {
+    "onset": "First felt",
+    "peak": "Strongest",
+    "wearing_off": "Half worn off",
+    "ready_to_go_home": "Ready to go home",
+}
+_STEP_MIN = 5.0
+_HORIZON_MIN = 240.0
+
+
+@dataclass
+class _Held:
+    """A session's forecast between two readings."""
+
+    forecast: Forecast | None = None
+    start_key: object = None
+    outlook: Outlook | None = None
+    minute: int = -1
+
+
+def _doses(timeline: Timeline, session: Session, now: datetime) -> list[Dose | RateSegment]:
+    """What was given and is still to come, in minutes from the first dose.
+
+    The plan for the rest moves along with a pump that is paused.
+    """
+    plan = session.planned.plan
+    route = ROUTES[session.course.route]
+    if timeline.started_at is None:
+        if route == "iv":
+            return [RateSegment(0.0, plan.duration_min, plan.rate_mg_per_h, route)]
+        return [Dose(0.0, plan.dose_mg, route)]
+    zero = timeline.started_at
+
+    def minute(moment: datetime) -> float:
+        return (moment - zero).total_seconds() / 60
+
+    found: list[Dose | RateSegment] = []
+    for part in timeline.segments:
+        end = min(part.end or now, now)
+        ran_mg = timeline.pumped_mg(end) - timeline.pumped_mg(part.start)
+        if ran_mg > 0:
+            start = minute(part.start)
+            found.append(
+                RateSegment(
+                    start, start + 60 * ran_mg / part.rate_mg_per_h, part.rate_mg_per_h, "iv"
+                )
+            )
+    found += [Dose(minute(bolus.at), bolus.dose_mg, "iv") for bolus in timeline.boluses]
+    found += [Dose(minute(shot.at), shot.dose_mg, route) for shot in timeline.injections]
+    left_mg = timeline.to_run_mg(now)
+    if timeline.phase in {Phase.INFUSION, Phase.PAUSED} and left_mg > 0:
+        rate = timeline.segments[-1].rate_mg_per_h
+        begin = minute(now)
+        last = found[-1] if found else None
+        if timeline.phase == Phase.INFUSION and isinstance(last, RateSegment):
+            # The stretch that runs now, with what is left of it, is one stretch.
+            index = max(i for i, part in enumerate(found) if isinstance(part, RateSegment))
+            running = found[index]
+            assert isinstance(running, RateSegment)
+            found[index] = RateSegment(
+                running.start_min, running.end_min + 60 * left_mg / rate, rate, "iv"
+            )
+        else:
+            found.append(RateSegment(begin, begin + 60 * left_mg / rate, rate, "iv"))
+    return found
+
+
+def _readings(timeline: Timeline) -> list[Reading]:
+    """What was measured since the first dose; a reading marked as an artefact says nothing."""
+    zero = timeline.started_at
+    if zero is None:
+        return []
+    return [
+        Reading((reading.at - zero).total_seconds() / 60, name, reading.values[name])
+        for reading in (*timeline.vitals, *timeline.observations)
+        if reading.at >= zero
+        for name in _READ
+        if name in reading.values
+    ]
+
+
+def _words(names: Iterable[str]) -> tuple[str, ...]:
+    """Ingredients among the words of prescriptions: "Clarithromycin 500 MG Oral Tablet"."""
+    return tuple(
+        dict.fromkeys(
+            word.lower() for name in names for word in re.findall(r"[A-Za-z][A-Za-z'-]{4,}", name)
+        )
+    )
+
+
+def person_of(session: Session, timeline: Timeline) -> Person:
+    """Who is in the chair, as the models know people. What is unknown is left out.
+
+    Raises:
+        ValueError: the models do not cover such a person.
+    """
+    person = session.person
+    facts = facts_for(session.course)
+    heights = person.measurements.filter(kind=MeasurementKind.HEIGHT_CM).order_by("-taken_at")
+    height = heights.values_list("value", flat=True).first()
+    hepatic = facts["hepatic_impairment"].value if "hepatic_impairment" in facts else None
+    weight_kg = timeline.check["weight_kg"] if timeline.check else session.planned.plan.weight_kg
+    active = [item.display for item in person.medications.all() if item.status == "active"]
+    return Person(
+        age_years=person.age_years(),
+        weight_kg=weight_kg,
+        height_cm=height if height and 100 <= height <= 250 else None,
+        sex=person.sex if person.sex in ("female", "male") else None,
+        hepatic=hepatic,
+        drugs=_words(active),
+    )
+
+
+def carried_by(session: Session) -> dict[str, Any] | None:
+    """What this patient's earlier sessions have taught, from the last that gave a dose.
+
+    Worked out by folding those sessions again, oldest first, and kept beside each.
+    """
+    earlier = (
+        Session.objects.filter(
+            person_id=session.person_id, opened_at__lt=session.opened_at, closed_at__isnull=False
+        )
+        .select_related("person", "course", "planned__plan", "learned")
+        .order_by("opened_at")
+    )
+    carried: dict[str, Any] | None = None
+    for past in earlier:
+        last_seq = (
+            Event.objects.filter(stream=past.stream).order_by("-seq").values_list("seq").first()
+        )
+        learned = getattr(past, "learned", None)
+        if learned is not None and last_seq is not None and learned.seq == last_seq[0]:
+            carried = learned.state
+            continue
+        timeline = queries.timeline_of(past)
+        if timeline.started_at is None or past.course.route not in ROUTES:
+            continue
+        end = timeline.closed_at or past.closed_at
+        assert end is not None
+        forecast = _start(past, timeline, end, carried)
+        carried = forecast.update(_doses(timeline, past, end), _readings(timeline)).carry_over()
+        Learned.objects.update_or_create(
+            session=past, defaults={"seq": timeline.last_seq, "state": carried}
+        )
+    return carried
+
+
+def _start(
+    session: Session, timeline: Timeline, now: datetime, carried: Mapping[str, Any] | None
+) -> Forecast:
+    route = ROUTES[session.course.route]
+    baseline = {name: timeline.baseline.get(name) for name in _SIGNALS}
+    return Forecast.start(
+        model_for("racemic", route),
+        person_of(session, timeline),
+        baseline,
+        _doses(timeline, session, now),
+        seed=session.pk.int % 2**32,
+        carried=carried,
+        horizon_min=_HORIZON_MIN,
+    )
+
+
+def forecast_of(
+    session: Session, timeline: Timeline, now: datetime, held: _Held | None = None
+) -> Outlook:
+    """The forecast at a moment.
+
+    Args:
+        held: what the last call for this session left behind, which makes this one fast.
+
+    Raises:
+        ValueError: no model covers this route or this person.
+    """
+    held = held or _Held()
+    if session.course.route not in ROUTES:
+        raise ValueError(f"There is no forecast for the route {session.course.route}.")
+    key = (timeline.baseline, timeline.check and timeline.check["weight_kg"])
+    if held.forecast is None or held.start_key != key:
+        held.forecast = _start(session, timeline, now, carried_by(session))
+        held.start_key = key
+    model = model_for("racemic", ROUTES[session.course.route])
+    zero = timeline.started_at or now
+    now_min = (now - zero).total_seconds() / 60
+    doses = _doses(timeline, session, now)
+    forecast = held.forecast.update(doses, _readings(timeline), now_min=now_min)
+
+    def moment(minute: float) -> datetime:
+        return zero + timedelta(minutes=minute)
+
+    given_min = max(d.end_min if isinstance(d, RateSegment) else d.time_min for d in doses)
+    earliest = given_min + queries.minutes_before_home(session)
+    spans = {
+        name: Span(moment(m.median_min), moment(m.low_min), moment(m.high_min))
+        for name, m in forecast.milestones(earliest_home_min=earliest).items()
+        if m.probability >= 0.5
+        and m.median_min is not None
+        and m.low_min is not None
+        and m.high_min is not None
+    }
+    home = spans.get("ready_to_go_home")
+    far_min = (home.latest - zero).total_seconds() / 60 + 15 if home else 0.0
+    far_min = min(max(far_min, now_min + 30.0, 90.0), max(_HORIZON_MIN, now_min))
+    times = [i * _STEP_MIN for i in range(int(far_min / _STEP_MIN) + 1)]
+    curves = forecast.quantiles(times, probabilities=PROBABILITIES)
+    peaks = forecast.peaks()
+
+    def band(name: str) -> Band:
+        columns = curves.quantities[name].values.T
+        return Band(
+            name,
+            tuple(
+                (moment(t), *(round(float(value), 1) for value in column))
+                for t, column in zip(times, columns, strict=True)
+            ),
+        )
+
+    return Outlook(
+        seq=timeline.last_seq,
+        made_at=now,
+        zero=zero,
+        started=timeline.started_at is not None,
+        bands=tuple(band(name) for name in _SIGNALS),
+        conc=band(model.parent),
+        conc_unit=f"ng/mL in {model.matrix} plasma",
+        warnings=_likely(session, timeline, forecast, now) if timeline.started_at else (),
+        ahead=tuple(
+            Ahead(words, spans[name], timeline.started_at is not None and spans[name].latest < now)
+            for name, words in _STEPS.items()
+            if name in spans
+        ),
+        home=home,
+        systolic=_peak(peaks["systolic_mmhg"]),
+        diastolic=_peak(peaks["diastolic_mmhg"]),
+        dissociation_percent=round(100 * float(curves.quantities["p_dissociation"].mean.max())),
+        made_of=model.title,
+        certainty=model.certainty,
+        cautions=forecast.warnings,
+        learned_from=forecast.sessions_learned_from,
+    )
+
+
+def _peak(peak: Any) -> Peak:
+    return Peak(round(peak.median), round(peak.low), round(peak.high))
+
+
+def _likely(
+    session: Session, timeline: Timeline, forecast: Forecast, now: datetime
+) -> tuple[Likely, ...]:
+    """The upper limits of policy that may be passed soon and are not passed already."""
+    rule = library().alarms.foretold
+    latest: dict[str, float] = {}
+    for reading in timeline.vitals:
+        latest |= {name: reading.values[name] for name in _SIGNALS if name in reading.values}
+    found = []
+    for threshold in queries.protocol_of(session).thresholds:
+        limit = threshold.at_least if threshold.at_least is not None else threshold.above
+        name = threshold.quantity
+        if name not in _SIGNALS or limit is None or latest.get(name, 0.0) >= limit:
+            continue
+        chance = forecast.probability_above(name, limit, within_min=rule.within_min)
+        percent = round(100 * chance)
+        if percent >= rule.shown_from_percent:
+            found.append(
+                Likely(
+                    threshold.id,
+                    threshold.statement,
+                    now + timedelta(minutes=rule.within_min),
+                    percent,
+                    percent >= rule.warns_from_percent,
+                )
+            )
+    return tuple(sorted(found, key=lambda item: -item.percent))
+
+
+# What a monitor sends every few seconds changes a forecast once a minute.
+_QUIET = frozenset({"session.vitals_recorded"})
+
+
+@dataclass
+class Desk:
+    """Makes forecasts one at a time in the background and hands out the last one made.
+
+    Of each session one a minute is enough, and one at once when the pump has changed or a
+    person has entered something.
+    """
+
+    most: int = 400
+    _held: "OrderedDict[uuid.UUID, _Held]" = field(default_factory=OrderedDict)
+    _coming: dict[uuid.UUID, "Future[None]"] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pool: ThreadPoolExecutor | None = None
+
+    def outlook(
+        self, session: Session, timeline: Timeline, now: datetime, *, wait_s: float
+    ) -> Outlook | None:
+        """The last forecast of a session; a newer one is set to work where the record has moved on.
+
+        None where there is none yet, or no model covers this session.
+        """
+        if session.course.route not in ROUTES or timeline.closed_at:
+            return None
+        with self._lock:
+            held = self._held.setdefault(session.pk, _Held())
+            self._held.move_to_end(session.pk)
+            while len(self._held) > self.most:
+                self._held.popitem(last=False)
+            minute = int(now.timestamp() // 60)
+            known = held.outlook.seq if held.outlook else 0
+            news = any(
+                line.seq > known and (line.source != "monitor" or line.kind not in _QUIET)
+                for line in reversed(timeline.lines[-50:])
+            )
+            if (news or minute != held.minute) and session.pk not in self._coming:
+                held.minute = minute
+                self._coming[session.pk] = self._submit(session.pk, held)
+            coming = self._coming.get(session.pk)
+        if coming is not None:
+            with suppress(NotYetError):
+                coming.result(timeout=wait_s)
+        return held.outlook
+
+    def _submit(self, session_id: uuid.UUID, held: _Held) -> "Future[None]":
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="forecast")
+        return self._pool.submit(self._work, session_id, held)
+
+    def _work(self, session_id: uuid.UUID, held: _Held) -> None:
+        try:
+            session = Session.objects.select_related("person", "course", "planned__plan").get(
+                pk=session_id
+            )
+            timeline = queries.timeline_of(session)
+            held.outlook = forecast_of(session, timeline, clock.now(), held)
+        except ValueError as error:
+            logger.warning("no forecast for session %s: %s", session_id, error)
+        except Exception:
+            # A forecast that fails must never take a session's screen with it.
+            logger.exception("the forecast of session %s failed", session_id)
+            held.forecast = None
+        finally:
+            with self._lock:
+                self._coming.pop(session_id, None)
+            connection.close()
+
+
+desk = Desk()
+
+
+def warm_up() -> threading.Thread:
+    """Compile the kernels before the first patient needs them; the code is kept on disk."""
+
+    def run() -> None:
+        try:
+            person = Person(age_years=40, weight_kg=75)
+            Forecast.start(model_for("racemic", "iv"), person, {}, [RateSegment(0, 40, 60)]).update(
+                [RateSegment(0, 40, 60)], [Reading(5, "systolic_mmhg", 130)]
+            ).quantiles()
+        except Exception:
+            logger.exception("the forecast could not be made ready")
+
+    thread = threading.Thread(target=run, name="forecast-warm-up", daemon=True)
+    thread.start()
+    return thread
