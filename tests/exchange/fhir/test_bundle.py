@@ -112,6 +112,28 @@ def test_the_newest_value_counts_and_an_erroneous_one_does_not():
     assert [m.value for m in referral.measurements] == [82]
 
 
+@pytest.mark.parametrize(
+    "denied",
+    [
+        {"status": "entered-in-error"},
+        {"status": "not-done"},
+        {"verificationStatus": {"coding": [{"code": "refuted"}]}},
+        {"verificationStatus": {"coding": [{"code": "entered-in-error"}]}},
+    ],
+)
+def test_what_the_sender_denies_is_not_taken_for_true(denied):
+    kind = "Procedure" if "status" in denied else "Condition"
+    named = {"code": {"text": "Aneurysm of the aorta"}}
+    status = {"status": "completed"} if kind == "Procedure" else {}
+    entry = about_her(kind, **status, **named)
+    found = read_bundle(raw(bundle(entry)))
+    assert [item.coded.display for item in (*found.conditions, *found.history)] == [
+        "Aneurysm of the aorta"
+    ]
+    found = read_bundle(raw(bundle({**entry, **denied})))
+    assert (found.conditions, found.history) == ((), ())
+
+
 def changed(**fields):
     return {**PATIENT, **fields}
 

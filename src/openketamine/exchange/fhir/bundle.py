@@ -207,6 +207,18 @@ _READ = frozenset(
 )
 
 
+# What a sender lists only to say that it is not so.
+_DENIED = frozenset({"entered-in-error", "refuted", "not-done", "cancelled"})
+
+
+@_placed
+def _is_denied(entry: _Entry) -> bool:
+    said = {str(entry.resource.get("status"))}
+    for coding in (entry.resource.get("verificationStatus") or {}).get("coding") or []:
+        said.add(str(coding.get("code")))
+    return not said.isdisjoint(_DENIED)
+
+
 def _referral(patient: _Entry, entries: list[_Entry]) -> ReferralData:
     resource = patient.resource
     if resource.get("deceasedBoolean") or resource.get("deceasedDateTime"):
@@ -220,7 +232,8 @@ def _referral(patient: _Entry, entries: list[_Entry]) -> ReferralData:
     for entry in entries:
         kind = entry.resource["resourceType"]
         if kind in by_kind:
-            by_kind[kind].append(entry)
+            if not _is_denied(entry):
+                by_kind[kind].append(entry)
         elif kind == "Medication":
             medications[entry.full_url] = entry.resource
             medications[f"Medication/{entry.resource.get('id')}"] = entry.resource
@@ -401,8 +414,6 @@ def _latest_measurements(observations: list[_Entry]) -> Iterator[ReferredMeasure
     latest: dict[str, ReferredMeasurement] = {}
     for entry in observations:
         resource = entry.resource
-        if resource.get("status") in {"entered-in-error", "cancelled"}:
-            continue
         taken_at = _moment(entry)
         if taken_at is None:
             continue
