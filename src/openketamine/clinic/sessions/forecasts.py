@@ -23,7 +23,6 @@ from django.db import connection
 
 from openketamine.clinic.intake.queries import facts_for
 from openketamine.clinic.people.models import MeasurementKind
-from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.pharmacology import (
@@ -297,7 +296,7 @@ def _likely(
     session: Session, timeline: Timeline, forecast: Forecast, now: datetime
 ) -> tuple[Likely, ...]:
     """The upper limits of policy that may be passed soon and are not passed already."""
-    rule = library().alarms.foretold
+    rule = queries.library_of(session).alarms.foretold
     latest: dict[str, float] = {}
     for reading in timeline.vitals:
         latest |= {name: reading.values[name] for name in _SIGNALS if name in reading.values}

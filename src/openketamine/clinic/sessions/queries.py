@@ -85,7 +85,7 @@ def protocol_of(session: Session) -> MonitoringFile:
 
 def minutes_before_home(session: Session) -> float:
     """How long after the last of the drug the clinic's policy keeps everybody, in minutes."""
-    criteria = library().discharge[session.course.route].criteria
+    criteria = library_of(session).discharge[session.course.route].criteria
     wait = next((c.at_least for c in criteria if c.fact == "minutes_since_end"), None)
     return wait or 0.0
 
