@@ -22,7 +22,7 @@ from typing import Any
 from django.db import connection
 
 from openketamine.clinic.intake.queries import facts_for
-from openketamine.clinic.people.models import MeasurementKind
+from openketamine.clinic.people.models import Course, MeasurementKind
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.pharmacology import (
@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 # Protocol routes that a pharmacology model covers.
 ROUTES = {"IV": "iv", "IM": "im", "SC": "sc"}
 PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_SIGNALS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm")
-_READ = (*_SIGNALS, *(name for name in OBSERVATIONS if name != "distress_0_10"))
+SIGNALS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm")
+_READ = (*SIGNALS, *(name for name in OBSERVATIONS if name != "distress_0_10"))
 _STEPS = {
     "onset": "First felt",
     "peak": "Strongest",
@@ -136,18 +136,17 @@ def _words(names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def person_of(session: Session, timeline: Timeline) -> Person:
-    """Who is in the chair, as the models know people. What is unknown is left out.
+def person_of(course: Course, weight_kg: float) -> Person:
+    """The patient of a course, as the models know people. What is unknown is left out.
 
     Raises:
         ValueError: the models do not cover such a person.
     """
-    person = session.person
-    facts = facts_for(session.course)
+    person = course.person
+    facts = facts_for(course)
     heights = person.measurements.filter(kind=MeasurementKind.HEIGHT_CM).order_by("-taken_at")
     height = heights.values_list("value", flat=True).first()
     hepatic = facts["hepatic_impairment"].value if "hepatic_impairment" in facts else None
-    weight_kg = timeline.check["weight_kg"] if timeline.check else session.planned.plan.weight_kg
     active = [item.display for item in person.medications.all() if item.status == "active"]
     return Person(
         age_years=person.age_years(),
@@ -159,26 +158,25 @@ def person_of(session: Session, timeline: Timeline) -> Person:
     )
 
 
-def carried_by(session: Session) -> dict[str, Any] | None:
-    """What this patient's earlier sessions have taught, from the last that gave a dose.
+def carried_before(person_id: uuid.UUID, moment: datetime) -> tuple[dict[str, Any] | None, int]:
+    """What a patient's sessions before a moment have taught, and how many they were.
 
     Worked out by folding those sessions again, oldest first, and kept beside each.
     """
     earlier = (
-        Session.objects.filter(
-            person_id=session.person_id, opened_at__lt=session.opened_at, closed_at__isnull=False
-        )
-        .select_related("person", "course", "planned__plan", "learned")
+        Session.objects.filter(person_id=person_id, opened_at__lt=moment, closed_at__isnull=False)
+        .select_related("person", "course__person", "planned__plan", "learned")
         .order_by("opened_at")
     )
     carried: dict[str, Any] | None = None
+    count = 0
     for past in earlier:
         last_seq = (
             Event.objects.filter(stream=past.stream).order_by("-seq").values_list("seq").first()
         )
         learned = getattr(past, "learned", None)
         if learned is not None and last_seq is not None and learned.seq == last_seq[0]:
-            carried = learned.state
+            carried, count = learned.state, count + 1
             continue
         timeline = queries.timeline_of(past)
         if timeline.started_at is None or past.course.route not in ROUTES:
@@ -187,20 +185,24 @@ def carried_by(session: Session) -> dict[str, Any] | None:
         assert end is not None
         forecast = _start(past, timeline, end, carried)
         carried = forecast.update(_doses(timeline, past, end), _readings(timeline)).carry_over()
+        count += 1
         Learned.objects.update_or_create(
             session=past, defaults={"seq": timeline.last_seq, "state": carried}
         )
-    return carried
+    return carried, count
 
 
 def _start(
     session: Session, timeline: Timeline, now: datetime, carried: Mapping[str, Any] | None
 ) -> Forecast:
     route = ROUTES[session.course.route]
-    baseline = {name: timeline.baseline.get(name) for name in _SIGNALS}
+    baseline = {name: timeline.baseline.get(name) for name in SIGNALS}
     return Forecast.start(
         model_for("racemic", route),
-        person_of(session, timeline),
+        person_of(
+            session.course,
+            timeline.check["weight_kg"] if timeline.check else session.planned.plan.weight_kg,
+        ),
         baseline,
         _doses(timeline, session, now),
         seed=session.pk.int % 2**32,
@@ -225,7 +227,9 @@ def forecast_of(
         raise ValueError(f"There is no forecast for the route {session.course.route}.")
     key = (timeline.baseline, timeline.check and timeline.check["weight_kg"])
     if held.forecast is None or held.start_key != key:
-        held.forecast = _start(session, timeline, now, carried_by(session))
+        held.forecast = _start(
+            session, timeline, now, carried_before(session.person_id, session.opened_at)[0]
+        )
         held.start_key = key
     model = model_for("racemic", ROUTES[session.course.route])
     zero = timeline.started_at or now
@@ -268,7 +272,7 @@ def forecast_of(
         made_at=now,
         zero=zero,
         started=timeline.started_at is not None,
-        bands=tuple(band(name) for name in _SIGNALS),
+        bands=tuple(band(name) for name in SIGNALS),
         conc=band(model.parent),
         conc_unit=f"ng/mL in {model.matrix} plasma",
         warnings=_likely(session, timeline, forecast, now) if timeline.started_at else (),
@@ -299,12 +303,12 @@ def _likely(
     rule = queries.library_of(session).alarms.foretold
     latest: dict[str, float] = {}
     for reading in timeline.vitals:
-        latest |= {name: reading.values[name] for name in _SIGNALS if name in reading.values}
+        latest |= {name: reading.values[name] for name in SIGNALS if name in reading.values}
     found = []
     for threshold in queries.protocol_of(session).thresholds:
         limit = threshold.at_least if threshold.at_least is not None else threshold.above
         name = threshold.quantity
-        if name not in _SIGNALS or limit is None or latest.get(name, 0.0) >= limit:
+        if name not in SIGNALS or limit is None or latest.get(name, 0.0) >= limit:
             continue
         chance = forecast.probability_above(name, limit, within_min=rule.within_min)
         percent = round(100 * chance)
@@ -375,9 +379,9 @@ class Desk:
 
     def _work(self, session_id: uuid.UUID, held: _Held) -> None:
         try:
-            session = Session.objects.select_related("person", "course", "planned__plan").get(
-                pk=session_id
-            )
+            session = Session.objects.select_related(
+                "person", "course__person", "planned__plan"
+            ).get(pk=session_id)
             timeline = queries.timeline_of(session)
             held.outlook = forecast_of(session, timeline, clock.now(), held)
         except ValueError as error:

@@ -470,3 +470,30 @@ class OpenForm(forms.Form):
 
 class ChairForm(forms.Form):
     name = forms.CharField(label="Name of the chair", max_length=40)
+
+
+class TargetForm(forms.Form):
+    """What a session should reach and stay below, for the comparison of doses."""
+
+    duration_min = forms.FloatField(label="Over", min_value=1, max_value=240)
+    dissociation_at_least = forms.FloatField(
+        label="Dissociation felt, at least", min_value=0, max_value=100, required=False
+    )
+    strong_at_most = forms.FloatField(
+        label="Strong dissociation, at most", min_value=0, max_value=100, required=False
+    )
+    systolic_limit_mmhg = forms.FloatField(label="Systolic limit", min_value=60, max_value=300)
+    systolic_at_most = forms.FloatField(
+        label="Passes that limit, at most", min_value=0, max_value=100
+    )
+    units = {
+        "duration_min": "min",
+        "dissociation_at_least": "% likely",
+        "strong_at_most": "% likely",
+        "systolic_limit_mmhg": "mmHg",
+        "systolic_at_most": "% likely",
+    }
+
+    def rows(self) -> list[tuple[forms.BoundField, str]]:
+        """The fields with their units."""
+        return [(bound, self.units[bound.name]) for bound in self]

@@ -13,6 +13,7 @@ urlpatterns = [
     path("orders/<int:order_id>/sign/", views.order_cosign, name="order_cosign"),
     path("chairs/add/", views.chair_add, name="chair_add"),
     path("planned-sessions/<uuid:planned_id>/open/", views.session_open, name="session_open"),
+    path("courses/<uuid:course_id>/doses/", views.doses_compare, name="doses_compare"),
     path(SESSION, views.session, name="session"),
     path(f"{SESSION}state/", views.session_state, name="session_state"),
     path(f"{SESSION}chart/", views.session_chart, name="session_chart"),

@@ -18,7 +18,9 @@ from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.intake.queries import all_open_safety_reviews
+from openketamine.clinic.people.models import Course
 from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.plans.queries import current_plan, plannable
 from openketamine.clinic.policy.queries import current_approval
 from openketamine.clinic.record import clock
 
@@ -104,6 +106,39 @@ def session_open(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
             messages.error(request, f"{planned.person}: {' '.join(errors)}")
         return redirect("today")
     return redirect("session_check", opened.pk)
+
+
+@allow(*BEDSIDE, Role.DIRECTOR)
+@never_cache
+@require_GET
+def doses_compare(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """What other doses are forecast to do in this patient. Orders nothing."""
+    from . import doses  # the pharmacology takes a second to load: only where it is asked for
+
+    course = get_object_or_404(Course.objects.select_related("person"), pk=course_id)
+    offered = plannable(course)
+    if not offered:
+        raise Http404("No regimen of this clinic is for this course.")
+    ordered = current_plan(course)
+    initial = {
+        "duration_min": ordered.duration_min if ordered else offered[0].duration_min,
+        "systolic_limit_mmhg": doses.default_limit_mmhg(course),
+        "systolic_at_most": 5,
+    }
+    form = forms.TargetForm(request.GET or initial)
+    comparison = None
+    if form.is_valid():
+        asked = form.cleaned_data
+        try:
+            comparison = doses.compare(course, offered[0], asked)
+        except ValueError as error:
+            form.add_error(None, str(error))
+    return render(
+        request,
+        "sessions/doses.html",
+        {"course": course, "person": course.person, "form": form, "comparison": comparison},
+        status=422 if form.errors else 200,
+    )
 
 
 @staff_only

@@ -50,6 +50,12 @@ def time_until(moment: datetime) -> str:
 
 
 @register.filter
+def svg(value: float) -> str:
+    """A coordinate: with a point in every language."""
+    return f"{value:g}"
+
+
+@register.filter
 def minutes_after(moment: datetime, start: datetime) -> int:
     """Whole minutes from a start."""
     return round((moment - start).total_seconds() / 60)
