@@ -302,7 +302,9 @@ def observations_due(
     wanting = [
         item
         for item in monitoring.due(protocol, phase, now_min=now_min, done=done)
+        # What was missed is over once it was measured later, and overdue until then.
         if item.state != "missed"
+        or not any(minute >= item.at_min for name in item.quantities for minute in done[name])
     ]
     if not wanting:
         return None
