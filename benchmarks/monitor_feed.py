@@ -59,11 +59,7 @@ nurse, prescriber = clinic.make_user(Role.NURSE), clinic.make_user(Role.PRESCRIB
 director = clinic.make_user(Role.DIRECTOR)
 policy.sign_policy(director, digest=library().policy_digest)
 course = people.receive_referral(nurse, clinic.referral(), origin="test").person.courses.get()
-for kind, value in (("weight_kg", 82), ("systolic_mmhg", 128), ("diastolic_mmhg", 79)):
-    people.record_measurement(nurse, course.person, kind=kind, value=value)
-for name, answers in (("phq9", clinic.PHQ9), ("gad7", clinic.GAD7)):
-    intake.record_response(nurse, course, instrument=name, answers=answers, occasion="intake")
-intake.record_history(nurse, course, clinic.NO_HISTORY)
+clinic.nothing_found(course, nurse)
 intake.sign_screening(prescriber, course, outcome="eligible")
 course.refresh_from_db()
 clinic.consent(course, nurse)

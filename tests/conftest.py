@@ -40,7 +40,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Let a test's database be emptied afterwards, which the record's own triggers would refuse."""
     from importlib import import_module
 
-    from django.db.backends.sqlite3.operations import DatabaseOperations
+    from django.db.backends.sqlite3.base import DatabaseOperations
 
     guard = import_module("openketamine.clinic.record.migrations.0002_append_only").SQLITE
     flush = DatabaseOperations.execute_sql_flush

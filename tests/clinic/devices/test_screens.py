@@ -40,6 +40,13 @@ def test_an_empty_list_says_what_to_do(as_nurse):
     assert "monitor-feed" in page(as_nurse)
 
 
+def test_a_device_that_names_its_chair_is_shown_there(as_nurse, monitor, running):
+    monitor.reads(spo2_percent=98, more={"location": "WARD^Chair 1"})
+    text = page(as_nurse)
+    assert "as it says itself" in text
+    assert str(running.person) in text
+
+
 def test_a_therapist_looks_and_does_not_touch(client, therapist, at_chair):
     client.force_login(therapist)
     assert "Set<" not in page(client)
@@ -134,6 +141,6 @@ def test_the_page_costs_the_same_queries_for_many_devices(
     for number in range(12):
         other = Monitor(f"00{number:02d}", f"M{number}")
         other.reads(spo2_percent=97)
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(9):
             page(as_nurse)
     assert services.Device.objects.count() == 13

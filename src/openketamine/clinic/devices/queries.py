@@ -42,6 +42,7 @@ class DeviceRow:
     session: Session | None
     held: list[Held]
     now: datetime
+    named: Chair | None = None  # where it says itself that it stands, while nobody has put it there
 
     @property
     def silent(self) -> bool:
@@ -128,7 +129,7 @@ def held_groups(devices: Iterable[Device] | None = None) -> list[Held]:
 
 
 def devices() -> list[DeviceRow]:
-    """Every device, those that need somebody first. Five queries."""
+    """Every device, those that need somebody first. Six queries."""
     held: dict[int, list[Held]] = {}
     for group in held_groups():
         held.setdefault(group.device.pk, []).append(group)
@@ -137,13 +138,32 @@ def devices() -> list[DeviceRow]:
         Prefetch("assignments", standing, to_attr="standing")
     )[:SHOWN]
     sessions = {s.chair_id: s for s in open_sessions()}
+    places = by_name(chairs())
     now = clock.now()
     rows = []
     for device in found:
         assignment = next(iter(device.standing), None)
+        named = None if assignment else chair_named(device.location, places)
         session = sessions.get(assignment.chair_id) if assignment else None
-        rows.append(DeviceRow(device, assignment, session, held.get(device.pk, []), now))
-    return sorted(rows, key=lambda row: (not row.held, row.assignment is None, row.device.name))
+        if named:
+            session = sessions.get(named.pk)
+        rows.append(DeviceRow(device, assignment, session, held.get(device.pk, []), now, named))
+    return sorted(
+        rows,
+        key=lambda row: (not row.held, not (row.assignment or row.named), row.device.name),
+    )
+
+
+def by_name(chairs: Iterable[Chair]) -> dict[str, Chair]:
+    return {chair.name.casefold(): chair for chair in chairs}
+
+
+def chair_named(location: str, places: dict[str, Chair]) -> Chair | None:
+    """The chair that a location (point of care^room^bed) names, the bed first."""
+    for part in reversed(location.split("^")):
+        if chair := places.get(" ".join(part.split()).casefold()):
+            return chair
+    return None
 
 
 def open_sessions() -> list[Session]:

@@ -24,6 +24,7 @@ from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import OPEN, Chair, Session
 from openketamine.clinic.sessions.services import BEDSIDE, MonitorReading
 
+from . import queries
 from .delivery import Delivery, Measured, State
 from .models import (
     STREAM,
@@ -100,7 +101,7 @@ class _House:
                 device__in=self.devices.values(), until_at=None
             ).select_related("chair")
         }
-        self.chairs = {chair.name.casefold(): chair for chair in Chair.objects.all()}
+        self.chairs = queries.by_name(Chair.objects.all())
         self.by_chair: dict[int, Session] = {}
         self.by_number: dict[str, Session] = {}
         for session in Session.objects.filter(phase__in=OPEN).select_related("person", "chair"):
@@ -122,7 +123,7 @@ class _House:
         the patient. What it says beyond that must not contradict.
         """
         assignment = self.assignments.get(device.pk)
-        named = self._chair_named(delivery.location)
+        named = queries.chair_named(delivery.location, self.chairs)
         numbers = [n for n in delivery.patient_ids if n]
         if assignment and named and named.pk != assignment.chair_id:
             return Why.CONFLICT, (
@@ -150,13 +151,6 @@ class _House:
                 f"The device names patient {number}, who is {whom}; in {chair} sits somebody else."
             )
         return session
-
-    def _chair_named(self, location: str) -> Chair | None:
-        """The chair that a location (point of care^room^bed) names, the bed first."""
-        for part in reversed(location.split("^")):
-            if chair := self.chairs.get(" ".join(part.split()).casefold()):
-                return chair
-        return None
 
     def since(self, device: Device, session: Session) -> datetime:
         """Before this a measurement may be somebody else's."""
