@@ -1,11 +1,13 @@
 """Doses compared for one patient: a trade-off to look at, and nothing that is ordered."""
 
+import threading
+
 import pytest
 from django.urls import reverse
 
 from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.record.models import Event
-from openketamine.clinic.sessions import doses
+from openketamine.clinic.sessions import doses, forecasts
 
 ASKED = {
     "duration_min": 40.0,
@@ -68,6 +70,16 @@ def test_the_page_says_what_it_is_and_orders_nothing(client, prescriber, planned
     assert Event.objects.count() == before
     plan = client.get(reverse("plan", args=[planned_course.pk])).content.decode()
     assert reverse("doses_compare", args=[planned_course.pk]) in plan
+
+
+def test_while_the_forecast_is_made_ready_the_page_says_so_and_does_not_wait(
+    client, prescriber, planned_course, monkeypatch
+):
+    monkeypatch.setattr(forecasts, "_ready", threading.Event())
+    client.force_login(prescriber)
+    page = client.get(reverse("doses_compare", args=[planned_course.pk]))
+    assert page.status_code == 200
+    assert "being made ready" in page.content.decode()
 
 
 def test_a_limit_that_cannot_be_is_refused_in_words(client, prescriber, planned_course):

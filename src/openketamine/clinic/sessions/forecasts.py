@@ -399,17 +399,37 @@ class Desk:
 desk = Desk()
 
 
+# Set while nobody compiles: at once where no server has asked for it.
+_ready = threading.Event()
+_ready.set()
+
+
+def is_ready(wait_s: float = 0.5) -> bool:
+    """False while the kernels are being compiled, which takes a minute or two on a new machine."""
+    return _ready.wait(wait_s)
+
+
 def warm_up() -> threading.Thread:
     """Compile the kernels before the first patient needs them; the code is kept on disk."""
+    _ready.clear()
 
     def run() -> None:
         try:
-            person = Person(age_years=40, weight_kg=75)
-            Forecast.start(model_for("racemic", "iv"), person, {}, [RateSegment(0, 40, 60)]).update(
-                [RateSegment(0, 40, 60)], [Reading(5, "systolic_mmhg", 130)]
-            ).quantiles()
+            dose = [RateSegment(0, 40, 60)]
+            model, person = model_for("racemic", "iv"), Person(age_years=40, weight_kg=75)
+            forecast = Forecast.start(model, person, {}, dose)
+            forecast.update(dose, [Reading(5, "systolic_mmhg", 130)])
+            forecast.quantiles()
+            forecast.milestones()
+            forecast.peaks()
+            forecast.probability_above("systolic_mmhg", 160)
+            forecast.chances()
+            forecast.peak_concentrations()
+            forecast.carry_over()
         except Exception:
             logger.exception("the forecast could not be made ready")
+        finally:
+            _ready.set()
 
     thread = threading.Thread(target=run, name="forecast-warm-up", daemon=True)
     thread.start()

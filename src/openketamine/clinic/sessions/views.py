@@ -113,7 +113,10 @@ def session_open(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def doses_compare(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     """What other doses are forecast to do in this patient. Orders nothing."""
-    from . import doses  # the pharmacology takes a second to load: only where it is asked for
+    from . import (
+        doses,
+        forecasts,
+    )  # the pharmacology takes a second to load: only where it is asked for
 
     course = get_object_or_404(Course.objects.select_related("person"), pk=course_id)
     offered = plannable(course)
@@ -127,7 +130,8 @@ def doses_compare(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     }
     form = forms.TargetForm(request.GET or initial)
     comparison = None
-    if form.is_valid():
+    ready = forecasts.is_ready()
+    if ready and form.is_valid():
         asked = form.cleaned_data
         try:
             comparison = doses.compare(course, offered[0], asked)
@@ -136,7 +140,13 @@ def doses_compare(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     return render(
         request,
         "sessions/doses.html",
-        {"course": course, "person": course.person, "form": form, "comparison": comparison},
+        {
+            "course": course,
+            "person": course.person,
+            "form": form,
+            "comparison": comparison,
+            "ready": ready,
+        },
         status=422 if form.errors else 200,
     )
 
