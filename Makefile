@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test check format requirements docs clean
+.PHONY: help setup setup-dev demo test check format requirements docs screenshots clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ docs: setup-dev ## Write the generated pages of the documentation anew
 	$(BIN)/python docs/generate_models.py
 	$(BIN)/python docs/generate_effects.py
 	$(BIN)/python docs/generate_protocols.py
+
+screenshots: setup-dev ## Picture the demonstration for the README and the documentation
+	$(BIN)/python docs/take_screenshots.py
 
 requirements: ## Compile the pinned, hashed requirements (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
