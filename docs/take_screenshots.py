@@ -54,7 +54,7 @@ PICTURES: list[tuple[str, str, dict[str, int], str, str | Callable[[Page], str]]
 
 
 def _serve(home: str, port: int) -> subprocess.Popen[bytes]:
-    server = subprocess.Popen(
+    server = subprocess.Popen(  # noqa: S603 - our own command
         [COMMAND, "serve", "--demo", "--port", str(port)],
         env={**os.environ, "OPENKETAMINE_HOME": home},
         stdout=subprocess.DEVNULL,
