@@ -50,7 +50,7 @@ def test_a_course_can_be_begun_so_that_it_stands_as_told_on_any_day(day, hour, d
 def test_a_demonstration_of_another_day_is_discarded(tmp_path, monkeypatch):
     (tmp_path / "demo.sqlite3").write_text("old")
     (tmp_path / "openketamine.sqlite3").write_text("a real clinic")
-    (tmp_path / "demo-built").touch()
+    (tmp_path / "demo-built").write_text(clinic._made_by())
     clinic.discard_stale(tmp_path)
     assert (tmp_path / "demo.sqlite3").exists()
     later = clinic.STALE_AFTER.total_seconds() + 60
@@ -59,6 +59,13 @@ def test_a_demonstration_of_another_day_is_discarded(tmp_path, monkeypatch):
     clinic.discard_stale(tmp_path)
     assert not (tmp_path / "demo.sqlite3").exists()
     assert (tmp_path / "openketamine.sqlite3").exists()
+
+
+def test_a_demonstration_of_another_version_is_discarded(tmp_path):
+    (tmp_path / "demo.sqlite3").write_text("its policy is no longer the one that was signed")
+    (tmp_path / "demo-built").write_text("0.0.1 0000\n")
+    clinic.discard_stale(tmp_path)
+    assert not (tmp_path / "demo.sqlite3").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+import openketamine
+from openketamine import protocols
 from openketamine.clinic.accounts.models import User
+from openketamine.clinic.devices import services as devices
+from openketamine.clinic.devices.models import Device
 from openketamine.clinic.intake import queries as intake_queries
 from openketamine.clinic.intake import services as intake
 from openketamine.clinic.outcomes import services as outcomes
@@ -33,7 +37,6 @@ from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.policy import services as policy
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
-from openketamine.clinic.record.models import Source
 from openketamine.clinic.sessions import queries as session_queries
 from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import Chair, Phase, Session
@@ -59,13 +62,18 @@ _MARKER = "demo-built"
 
 
 def discard_stale(home: Path) -> None:
-    """Remove a demonstration of another day: its session in progress would be hours old.
+    """Remove a demonstration of another day or another version.
+
+    The session in progress of the one would be hours old; the policy that the other's director
+    signed is not the one that governs now, so nobody could treat.
 
     Call it before anything opens the database.
     """
     marker = home / _MARKER
-    age = stopwatch.time() - marker.stat().st_mtime if marker.exists() else None
-    if age is not None and age > STALE_AFTER.total_seconds():
+    if not marker.exists():
+        return
+    old = stopwatch.time() - marker.stat().st_mtime > STALE_AFTER.total_seconds()
+    if old or marker.read_text() != _made_by():
         for path in (*home.glob("demo.sqlite3*"), marker):
             path.unlink()
 
@@ -76,7 +84,12 @@ def build(report: Callable[[str], None]) -> None:
         return
     report(f"Setting up the demonstration clinic with {NUMBER} invented patients …")
     _Builder().build(report)
-    (settings.HOME / _MARKER).touch()
+    (settings.HOME / _MARKER).write_text(_made_by())
+
+
+def _made_by() -> str:
+    """What a demonstration depends on: this version, and the protocols that came with it."""
+    return f"{openketamine.__version__} {protocols.load().digest}\n"
 
 
 def welcome(address: str, feed_port: int) -> str:
@@ -91,8 +104,9 @@ def welcome(address: str, feed_port: int) -> str:
     )
 
 
-def monitor_name(session: Session) -> str:
-    return f"Demonstration monitor, {session.chair}"
+def device_of(chair: Chair) -> str:
+    """As the demonstration's monitor at a chair names itself."""
+    return f"DEMO-{chair.name.replace(' ', '-').upper()}"
 
 
 # For those of whom the referral names only one.
@@ -129,7 +143,10 @@ class _Builder:
             )
         policy.sign_policy(self.users["director"], digest=library().policy_digest)
         for number in range(1, 6):
-            self.chairs.append(sessions.add_chair(self.nurse, name=f"Chair {number}"))
+            chair = sessions.add_chair(self.nurse, name=f"Chair {number}")
+            self.chairs.append(chair)
+            monitor = Device.objects.create(identity=device_of(chair), name=device_of(chair))
+            devices.assign(self.nurse, monitor, chair)
 
     @property
     def nurse(self) -> User:
@@ -437,7 +454,7 @@ class _Builder:
             sessions.end_infusion(self.nurse, session)
         self._observe(who, session, start, from_min=41, until_min=105)
         with clock.at(start + timedelta(minutes=106)):
-            self._monitor(who, session)
+            self._measure(who, session)
             self._answer_alerts(session)
             home = {c.fact: True for c in library().discharge["IV"].criteria if c.question}
             sessions.discharge(self.nurse, session, answers=home, escort_name=_escort(who), note="")
@@ -504,12 +521,12 @@ class _Builder:
         until_min: float,
         from_min: float = 0,
     ) -> None:
-        """What the monitor and the nurse write down between two minutes of a session."""
+        """What the nurse writes down between two minutes of a session."""
         for minute in (5, 10, 15, 20, 25, 30, 35, 40, 55, 70, 85, 100):
             if not from_min <= minute <= until_min:
                 continue
             with clock.at(start + timedelta(minutes=minute)):
-                level = self._monitor(who, session)
+                level = self._measure(who, session)
                 if minute in (20, 40, 70, 100):
                     sessions.record_observation(
                         self.nurse,
@@ -535,8 +552,14 @@ class _Builder:
                         self.nurse, session, effect="dizziness", severity="mild"
                     )
 
-    def _monitor(self, who: Character, session: Session) -> float:
-        return read_monitor(who, session, self.rng)
+    def _measure(self, who: Character, session: Session) -> float:
+        """The nurse reads pressure and pulse; returns the level of effect they stand for.
+
+        By hand: a monitor that spoke only now and then would be one whose signal is lost.
+        """
+        level, read = vitals_now(who, session, self.rng)
+        sessions.record_vitals(self.nurse, session, **vars(read))
+        return level
 
     def _answer_forms(self, who: Character, course: Course) -> None:
         for request in FormRequest.objects.filter(course=course).order_by("due_at"):
@@ -582,13 +605,6 @@ class _Builder:
             moment = self.now
         with clock.at(self.now - timedelta(days=1)):
             plans.reschedule(self.users["coordinator"], planned, planned_for=moment)
-
-
-def read_monitor(who: Character, session: Session, rng: np.random.Generator) -> float:
-    """A reading in the demonstration's past; returns the level of effect it stands for."""
-    level, read = vitals_now(who, session, rng)
-    sessions.record_vitals(monitor_name(session), session, source=Source.MONITOR, **vars(read))
-    return level
 
 
 def vitals_now(

@@ -117,7 +117,7 @@ def read_all(monitors: Monitors, send: Callable[[bytes], bytes]) -> int:
                 "NBPSys": systolic,
                 "NBPDias": diastolic,
             },
-            device=f"DEMO-{session.chair.name.replace(' ', '-').upper()}",
+            device=clinic.device_of(session.chair),
             control_id=f"{now:%m%d%H%M%S}-{next(_numbers)}",
             at=now,
             cuff_at=cuff_at,

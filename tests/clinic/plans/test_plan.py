@@ -1,9 +1,10 @@
 """Consent, order, double-check and calendar."""
 
 import json
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
+from django.utils import timezone
 
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people import services as people
@@ -226,3 +227,30 @@ def test_a_route_that_cannot_be_planned_shows_what_is_unset(client, consented, p
     assert "No regimen of the library can be planned here" in text
     assert "No dose: The table of doses of the programme was not seen" in text
     assert "the FDA warned of compounded ketamine at home" in text
+
+
+def test_no_two_people_are_asked_to_come_at_the_same_time_of_a_day(planned_course):
+    days = [s.planned_for.date() for s in planned_course.planned_sessions.order_by("number")]
+    hours = [
+        timezone.localtime(s.planned_for).time() for s in planned_course.planned_sessions.all()
+    ]
+    assert set(hours) == {time(9, 0)}
+    assert {timezone.localtime(at).time() for at in queries.free_arrivals(days)} == {time(9, 30)}
+    assert queries.free_arrivals([]) == []
+
+
+def test_on_a_full_day_the_emptiest_time_is_taken(planned_course):
+    first = planned_course.planned_sessions.order_by("number")[0]
+    day = first.planned_for.date()
+    PlannedSession.objects.bulk_create(
+        PlannedSession(
+            plan=first.plan,
+            course=first.course,
+            person_id=first.person_id,
+            number=20 + n,
+            planned_for=first.planned_for + timedelta(minutes=30 * n),
+        )
+        for n in range(13)
+        if n != 4
+    )
+    assert queries.free_arrivals([day]) == [first.planned_for + timedelta(hours=2)]

@@ -81,12 +81,13 @@ def follow_ups(request: HttpRequest) -> HttpResponse:
 @require_GET
 def follow_up_summary(request: HttpRequest) -> HttpResponse:
     """A fragment for the day's list: forms still missing, and calls to make."""
+    overdue = [form for form in queries.waiting_forms() if queries.state_of(form) == "overdue"]
     return render(
         request,
         "outcomes/_summary.html",
         {
-            "overdue": [f for f in queries.waiting_forms() if queries.state_of(f) == "overdue"],
-            "missed": queries.missed_forms(limit=5),
+            "overdue": _rows(request, overdue[:5]),
+            "missed": _rows(request, queries.missed_forms(limit=5)),
         },
     )
 

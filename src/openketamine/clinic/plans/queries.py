@@ -1,6 +1,11 @@
 """Reads for consent, plan and calendar."""
 
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+
 from django.conf import settings
+from django.utils import timezone
 
 from openketamine.clinic.people.models import Course, Measurement, MeasurementKind
 from openketamine.clinic.policy.queries import library
@@ -8,7 +13,12 @@ from openketamine.protocols import regimens
 from openketamine.protocols.calendar import OpenDays
 from openketamine.protocols.schema import Document, Regimen
 
-from .models import Consent, Plan
+from .models import Consent, Plan, PlannedSession
+
+# When people are asked to come, one after the other: two nurses cannot check eight people at nine.
+# A proposal, like the day itself; whoever keeps the calendar moves it.
+FIRST_ARRIVAL, LAST_ARRIVAL = time(9, 0), time(15, 0)
+BETWEEN_ARRIVALS = timedelta(minutes=30)
 
 
 def consent_text_for(course: Course) -> Document | None:
@@ -52,6 +62,35 @@ def plannable(course: Course) -> list[Regimen]:
 def open_days() -> OpenDays:
     """When this clinic gives sessions."""
     return OpenDays(settings.OPEN_WEEKDAYS, settings.CLOSED_ON)
+
+
+def free_arrivals(days: Sequence[date]) -> list[datetime]:
+    """For each day, the first time at which nobody else is to arrive; on a full day, the emptiest.
+
+    Args:
+        days: in order, none twice.
+    """
+    if not days:
+        return []
+
+    def at(day: date, hour: time) -> datetime:
+        return timezone.make_aware(datetime.combine(day, hour))
+
+    taken = Counter(
+        PlannedSession.objects.filter(
+            planned_for__gte=at(days[0], FIRST_ARRIVAL),
+            planned_for__lte=at(days[-1], LAST_ARRIVAL),
+            cancelled_at=None,
+        ).values_list("planned_for", flat=True)
+    )
+    arrivals = []
+    for day in days:
+        first, last = at(day, FIRST_ARRIVAL), at(day, LAST_ARRIVAL)
+        times = [
+            first + BETWEEN_ARRIVALS * n for n in range((last - first) // BETWEEN_ARRIVALS + 1)
+        ]
+        arrivals.append(min(times, key=lambda moment: taken[moment]))
+    return arrivals
 
 
 def latest_weight(course: Course) -> Measurement | None:

@@ -1,6 +1,6 @@
 """The acts of planning: consent, order, double-check, calendar."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -22,7 +22,6 @@ from openketamine.protocols import calendar
 from . import queries
 from .models import Consent, Plan, PlannedSession
 
-FIRST_CHAIR_TIME = time(9, 0)
 MAY_PRESENT = frozenset({Role.PRESCRIBER, Role.NURSE, Role.THERAPIST, Role.COORDINATOR})
 MAY_VERIFY = frozenset({Role.PRESCRIBER, Role.NURSE})
 MAY_SCHEDULE = frozenset({Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE})
@@ -298,9 +297,9 @@ def _put_on_calendar(actor: User, plan: Plan) -> None:
             course=course,
             person_id=course.person_id,
             number=done + index,
-            planned_for=timezone.make_aware(datetime.combine(day, FIRST_CHAIR_TIME)),
+            planned_for=arrival,
         )
-        for index, day in enumerate(days, start=1)
+        for index, arrival in enumerate(queries.free_arrivals(days), start=1)
     )
     record.append(
         actor,

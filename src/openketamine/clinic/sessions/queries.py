@@ -217,7 +217,7 @@ def coming(days: int = 7) -> list[PlannedSession]:
             planned_for__lte=end_of_day + timedelta(days=days),
             cancelled_at=None,
             done_at=None,
-        ).select_related("person", "plan")[:20]
+        ).select_related("person", "plan")
     )
 
 

@@ -211,7 +211,7 @@ export class SessionChart {
     ctx.fillRect(from, top, Math.max(to - from, 2 * pxr()), height);
     ctx.globalAlpha = 1;
     line(ctx, middle, top, middle, top + height, css("--accent"), []);
-    text(ctx, "ready to go home (forecast)", middle - 4 * pxr(), top + height * 0.48, css("--accent"), "right");
+    text(ctx, "ready to go home (forecast)", middle - 4 * pxr(), top + 40 * pxr(), css("--accent"), "right");
   }
 
   #above(u, strip) {
@@ -219,7 +219,8 @@ export class SessionChart {
     const { left, top, width, height } = u.bbox;
     const { data } = this;
     const scale = pxr();
-    text(ctx, strip.conc ? `${data.conc.title}: middle, half and nine in ten` : strip.title, left, top - 6 * scale, css("--ink-2"), "left");
+    const ranges = width > 560 * scale ? ": middle, half and nine in ten" : "";
+    text(ctx, strip.conc ? `${data.conc.title}${ranges}` : strip.title, left, top - 6 * scale, css("--ink-2"), "left");
     for (const name of strip.names) {
       ctx.strokeStyle = ctx.fillStyle = css(SERIES[name].colour);
       for (const [at, value] of data.series[name]) {
@@ -244,7 +245,7 @@ export class SessionChart {
     if (data.home_not_before) {
       const home = u.valToPos(data.home_not_before, "x", true);
       line(ctx, home, top, home, top + height, css("--accent"), [2, 3]);
-      text(ctx, "home not before (clinic policy)", home - 4 * scale, top + height * 0.62, css("--accent"), "right");
+      text(ctx, "home not before (clinic policy)", home - 4 * scale, top + 26 * scale, css("--accent"), "right");
     }
     // The pump's bar along the foot, and the events above it.
     const foot = top + height;
