@@ -1,11 +1,14 @@
 """What belongs to no patient: health, theme, headers, the words of an error."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import openketamine
+from openketamine.clinic.record import clock
+from openketamine.site.templatetags.openketamine import age
 
 TEMPLATES = sorted(Path(openketamine.__file__).parent.rglob("templates/**/*.html"))
 
@@ -57,3 +60,17 @@ def test_somebody_elses_page_says_so_in_words(client, db):
     response = client.get("/policy/")
     assert response.status_code == 403
     assert "not for your role" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (0, "just now"),
+        (1, "24 h ago"),
+        (3, "3 days ago"),
+        (729, "729 days ago"),
+        (1567, "4 years ago"),
+    ],
+)
+def test_an_age_is_told_in_words_that_can_be_grasped(days, said):
+    assert age(clock.now() - timedelta(days=days)) == said

@@ -5,6 +5,7 @@ OPENKETAMINE_DATABASE_URL  postgresql://user:password@host:port/name (default: S
 OPENKETAMINE_ORIGIN        where browsers reach the clinic, e.g. https://clinic.example
 OPENKETAMINE_DEMO          1: the demonstration clinic, in a database of its own
 OPENKETAMINE_REGION        whose crisis lines patients are shown: US, CA, GB, AU (default: US)
+OPENKETAMINE_PHONE         the number that patients call, printed on the after-care sheet
 OPENKETAMINE_JURISDICTION  whose law governs: US (default), EU, GB, AU, or a state, e.g. US-CA
 OPENKETAMINE_TIME_ZONE     the clinic's time zone (default: UTC)
 OPENKETAMINE_OPEN_DAYS     weekdays with sessions, e.g. mon,tue,thu (default: mon to fri)
@@ -204,6 +205,7 @@ LANGUAGE_CODE = "en"
 # The staff work in English; a patient's pages choose their language themselves (see `language.py`).
 LANGUAGES = [("en", "English"), ("es", "Español")]
 REGION = os.environ.get("OPENKETAMINE_REGION", "US")
+CLINIC_PHONE = os.environ.get("OPENKETAMINE_PHONE", "555-0100" if DEMO else "")
 JURISDICTION = os.environ.get("OPENKETAMINE_JURISDICTION", "US").upper()
 TIME_ZONE = os.environ.get("OPENKETAMINE_TIME_ZONE", "UTC")
 USE_TZ = True

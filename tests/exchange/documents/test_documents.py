@@ -64,13 +64,17 @@ def test_the_session_note_holds_every_event(client, nurse, discharged):
         assert event.hash[:10] in text.replace(" ", ""), event
 
 
-def test_the_after_care_sheet_says_what_not_to_do_and_whom_to_call(client, nurse, discharged):
+def test_the_after_care_sheet_says_what_not_to_do_and_whom_to_call(
+    client, nurse, discharged, settings
+):
+    settings.CLINIC_PHONE = "555-0142"
     client.force_login(nurse)
     response = client.get(f"/sessions/{discharged.pk}/aftercare.pdf")
     text = text_of(response)
     assert "Do not drive" in text
     assert "after a restful sleep" in text
     assert "988" in text
+    assert "telephone: 555-0142" in text
     reader = PdfReader(BytesIO(response.content))
     assert reader.metadata.title == "After your session: Maria Example1"
     assert reader.trailer["/Root"]["/Lang"] == "en"

@@ -4,6 +4,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -60,6 +61,7 @@ def aftercare(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             "person": session.person,
             "document": library().document("aftercare", session.course.route),
             "contacts": contacts(),
+            "clinic_phone": settings.CLINIC_PHONE,
         },
         name=f"after-care-{session.person.mrn}-{session.planned.number}",
     )

@@ -25,7 +25,7 @@ def age(moment: datetime | date | None) -> str:
         return ""
     if not isinstance(moment, datetime):
         days = (clock.today() - moment).days
-        return "today" if days == 0 else f"{days} day{'s' * (days != 1)} ago"
+        return "today" if days == 0 else f"{_days(days)} ago"
     minutes = int((clock.now() - moment).total_seconds() // 60)
     if minutes < 0:
         return f"in {_span(-minutes)}"
@@ -37,7 +37,13 @@ def _span(minutes: int) -> str:
         return f"{minutes} min"
     if minutes < 48 * 60:
         return f"{minutes // 60} h"
-    return f"{minutes // 1440} days"
+    return _days(minutes // 1440)
+
+
+def _days(days: int) -> str:
+    if days < 2 * 365:
+        return f"{days} day{'s' * (days != 1)}"
+    return f"{days // 365} years"
 
 
 @register.filter
