@@ -18,7 +18,7 @@ from openketamine.protocols.schema import Limit, Regimen
 from .forecasts import ROUTES, SIGNALS, carried_before, person_of
 
 WIDTH, HEIGHT = 640, 250
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 50, 24, 12, 34
 STEPS_MG_PER_KG = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 
 
