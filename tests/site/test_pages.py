@@ -74,3 +74,10 @@ def test_somebody_elses_page_says_so_in_words(client, db):
 )
 def test_an_age_is_told_in_words_that_can_be_grasped(days, said):
     assert age(clock.now() - timedelta(days=days)) == said
+
+
+def test_no_page_links_to_a_password_reset_that_nobody_may_open(client, nurse):
+    client.force_login(nurse)
+    page = client.get("/account/reauthenticate/").content.decode()
+    assert "Password" in page
+    assert "password/reset" not in page
