@@ -1,7 +1,8 @@
-"""The server is killed again and again while vital signs are entered, and loses none of them.
+"""A server and a monitor feed are killed again and again, and the record loses nothing.
 
-A real server process on a home of its own, driven over HTTP as a browser drives it, ended by
-SIGKILL at random instants.
+Both are real processes on a home of their own, spoken to over real lines and ended by SIGKILL at
+random instants, while monitors send, tablets enter vital signs and a nurse works the pump.
+`OPENKETAMINE_KILLS=200` makes it a long run; `pytest -s` shows the figures.
 """
 
 import http.client
@@ -18,16 +19,31 @@ import threading
 import time
 import urllib.parse
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from openketamine import protocols
+from openketamine.clinic.record.models import GENESIS, Event
+from openketamine.clinic.sessions import alerts
+from openketamine.clinic.sessions.timeline import VITALS, Timeline, fold
+from openketamine.exchange.hl7v2.mllp import frame
+from openketamine.exchange.hl7v2.replay import Sender, code_of, oru
+
 ROOT = Path(__file__).parents[3]
 COMMAND = Path(sys.executable).parent / "openketamine"
 PASSWORD = "a long enough password"
-KILLS = 20
+KILLS = int(os.environ.get("OPENKETAMINE_KILLS", "20"))
 TABLETS = 3
+MONITORS = 2
+# Every so many kills nobody writes while the screen is looked at before and after.
+GLANCE_EVERY = 5
+ANSWER_LOST = 0.05
+ORDERED_MG, ORDERED_MG_PER_H = 41.0, 61.5
 
 # Runs in a process of its own, because this process's Django has the test database.
 SEED = """
@@ -64,7 +80,7 @@ print(session.pk)
 
 
 class Clinic:
-    """A clinic's server process, which can be killed and started again."""
+    """A clinic's server and monitor feed, which can be killed and started again."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -72,49 +88,60 @@ class Clinic:
         for name in ("OPENKETAMINE_DEMO", "OPENKETAMINE_DATABASE_URL"):
             self.environment.pop(name, None)
         seeded = self.run(sys.executable, "-c", SEED)
+        seeded.check_returncode()
         self.session = seeded.stdout.strip().splitlines()[-1]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.ports = {"serve": _free_port(), "monitor-feed": _free_port()}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment, text=True, capture_output=True, check=True
+            command, cwd=ROOT, env=self.environment, text=True, capture_output=True, check=False
         )
 
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [COMMAND, "serve", "--port", str(self.port)],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            try:
-                if self.request("GET", "/healthy/").status == 200:
-                    return
-            except OSError:
-                time.sleep(0.05)
-        pytest.fail("the server did not start")
+    def start(self, *names: str) -> None:
+        for name in names:
+            self.processes[name] = subprocess.Popen(
+                [COMMAND, name, "--port", str(self.ports[name])],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        until = time.monotonic() + 60
+        waiting = set(names)
+        while waiting and time.monotonic() < until:
+            waiting = {name for name in waiting if not self._answers(name)}
+            time.sleep(0.02)
+        if waiting:
+            pytest.fail(f"did not start: {', '.join(waiting)}")
 
-    def kill(self) -> None:
-        if self.process:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
+    def _answers(self, name: str) -> bool:
+        try:
+            if name == "serve":
+                return self.request("GET", "/healthy/").status == 200
+            socket.create_connection(("127.0.0.1", self.ports[name]), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self, *names: str) -> None:
+        for name in names:
+            self.processes[name].send_signal(signal.SIGKILL)
+        for name in names:
+            self.processes.pop(name).wait()
 
     def request(
         self, method: str, path: str, data: dict[str, str] | None = None, cookies: str = ""
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["serve"], timeout=30)
         token = re.search(r"csrftoken=(\w+)", cookies)
-        headers = {"Cookie": cookies, "HX-Request": "true"} if cookies else {}
+        headers = {"Cookie": cookies} if cookies else {}
         if token:
             headers["X-CSRFToken"] = token[1]
         if data is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+            if cookies:
+                headers["HX-Request"] = "true"
         body = urllib.parse.urlencode(data) if data is not None else None
         connection.request(method, path, body, headers)
         response = connection.getresponse()
@@ -132,6 +159,18 @@ class Clinic:
         cookies = "; ".join([cookies, _cookies(answer)])
         return "; ".join({c.split("=")[0]: c for c in cookies.split("; ")}.values())
 
+    def alarms_on_screen(self, cookies: str) -> set[str]:
+        """The alerts that sound on the session's screen, each by the name of its episode."""
+        page = self.request("GET", f"/sessions/{self.session}/", None, cookies)
+        assert page.status == 200
+        return set(re.findall(r'data-alert="([^"]+)"', page.body.decode()))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
 
 def _cookies(response: http.client.HTTPResponse) -> str:
     set_cookies = response.headers.get_all("Set-Cookie") or []
@@ -142,74 +181,382 @@ def _cookies(response: http.client.HTTPResponse) -> str:
 def clinic(tmp_path: Path) -> Iterator[Clinic]:
     clinic = Clinic(tmp_path)
     yield clinic
-    clinic.kill()
+    clinic.kill(*clinic.processes)
 
 
-class Tablet(threading.Thread):
-    """Enters vital signs without pause. What is not acknowledged is sent again, by the same id."""
+@dataclass(frozen=True)
+class Sent:
+    """One entry or reading on its way: how the record names it, and what it is to say."""
 
-    def __init__(self, clinic: Clinic, cookies: str) -> None:
+    key: str
+    says: dict[str, float]
+    at: datetime
+
+
+class Writer(threading.Thread):
+    """Sends without pause. What is not acknowledged is sent again, just as it was."""
+
+    speaks_to = "serve"
+
+    def __init__(self, clinic: Clinic, seed: int) -> None:
         super().__init__(daemon=True)
-        self.clinic, self.cookies = clinic, cookies
-        self.path = f"/sessions/{clinic.session}/enter/vitals/"
-        self.acknowledged: list[str] = []
-        self.resent = 0
+        self.clinic = clinic
+        self.chance = random.Random(seed)
+        self.sent: dict[str, Sent] = {}
+        self.acknowledged: set[str] = set()
+        self.resent: set[str] = set()
+        self.answered_twice = 0
         self.refused: list[str] = []
-        self.done = threading.Event()
+        self.hold, self.idle, self.done = threading.Event(), threading.Event(), threading.Event()
+
+    def prepare(self) -> tuple[Sent, Callable[[], str | None]]:
+        """The next entry, and what sends it: it returns nothing when acknowledged, or why not.
+
+        Raises:
+            OSError, HTTPException: there is no answer.
+        """
+        raise NotImplementedError
 
     def run(self) -> None:
-        waiting: dict[str, str] | None = None
         while not self.done.is_set():
-            entry = waiting or {
-                "client_id": str(uuid.uuid4()),
-                "systolic_mmhg": str(random.randint(120, 150)),
-                "diastolic_mmhg": str(random.randint(70, 90)),
-            }
-            self.resent += waiting is not None
-            waiting = entry
-            try:
-                response = self.clinic.request("POST", self.path, entry, self.cookies)
-            except (OSError, http.client.HTTPException):
-                time.sleep(0.05)
+            if self.hold.is_set():
+                self.idle.set()
+                time.sleep(0.01)
                 continue
-            if response.status == 204:
-                self.acknowledged.append(entry["client_id"])
+            self.idle.clear()
+            entry, send = self.prepare()
+            self.sent[entry.key] = entry
+            while True:
+                try:
+                    refusal = send()
+                except (OSError, http.client.HTTPException):
+                    self.resent.add(entry.key)
+                    time.sleep(0.03)
+                    continue
+                break
+            if refusal is not None:
+                self.refused.append(refusal)
+                continue
+            self.acknowledged.add(entry.key)
+            if self.chance.random() < ANSWER_LOST:
+                self.again(send)
+            time.sleep(self.chance.uniform(0, 0.04))
+
+    def again(self, send: Callable[[], str | None]) -> None:
+        """As if the answer had been lost on its way: sent again, it is answered as before."""
+        try:
+            if (refusal := send()) is not None:
+                self.refused.append(f"sent again: {refusal}")
+            self.answered_twice += 1
+        except (OSError, http.client.HTTPException):
+            return
+
+
+class Tablet(Writer):
+    """Enters vital signs in the browser's way, each with an id of its own."""
+
+    def __init__(self, clinic: Clinic, seed: int, cookies: str) -> None:
+        super().__init__(clinic, seed)
+        self.cookies = cookies
+
+    def prepare(self) -> tuple[Sent, Callable[[], str | None]]:
+        values = {
+            "systolic_mmhg": float(self.chance.randint(120, 200)),
+            "diastolic_mmhg": float(self.chance.randint(70, 105)),
+        }
+        return self.entry("vitals", values, {name: f"{v:g}" for name, v in values.items()})
+
+    def entry(
+        self, act: str, says: dict[str, float], data: dict[str, str]
+    ) -> tuple[Sent, Callable[[], str | None]]:
+        sent = Sent(str(uuid.uuid4()), says, datetime.now(UTC))
+        path = f"/sessions/{self.clinic.session}/enter/{act}/"
+        data = {**data, "client_id": sent.key, "made_at": sent.at.isoformat()}
+
+        def send() -> str | None:
+            answer = self.clinic.request("POST", path, data, self.cookies)
+            return None if answer.status == 204 else f"{act}: {answer.status} {answer.body[:300]!r}"
+
+        return sent, send
+
+
+class Pump(Tablet):
+    """A nurse pauses, resumes and slows the pump, and keeps her own log of it."""
+
+    rate, runs = ORDERED_MG_PER_H, True
+
+    def prepare(self) -> tuple[Sent, Callable[[], str | None]]:
+        if not self.runs:
+            self.runs = True
+            return self.entry("resume", {"rate_mg_per_h": self.rate}, {})
+        if self.chance.random() < 0.4:
+            self.runs = False
+            return self.entry("pause", {"rate_mg_per_h": 0.0}, {"reason": "bathroom"})
+        self.rate = float(self.chance.randint(5, int(ORDERED_MG_PER_H)))
+        data = {"rate_mg_per_h": f"{self.rate:g}", "reason": "drowsy"}
+        return self.entry("rate", {"rate_mg_per_h": self.rate}, data)
+
+
+class Monitor(Writer):
+    """A bedside monitor at the chair: one line, one message at a time, its answer awaited."""
+
+    speaks_to = "monitor-feed"
+
+    def __init__(self, clinic: Clinic, seed: int, name: str, attempts: int = 1) -> None:
+        super().__init__(clinic, seed)
+        self.device = name
+        self.number = 0
+        self.line = Sender("127.0.0.1", clinic.ports["monitor-feed"], attempts=attempts)
+
+    def message(self) -> tuple[Sent, bytes]:
+        self.number += 1
+        now = datetime.now(UTC)
+        at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as HL7 writes it
+        values = {"HR": self.chance.randint(55, 130), "SpO2": self.chance.randint(86, 100)}
+        raw = oru(
+            {name: str(value) for name, value in values.items()},
+            device=self.device,
+            control_id=f"{self.device}-{self.number}",
+            at=at,
+            location="Chair 1",
+        )
+        says = {"heart_rate_bpm": float(values["HR"]), "spo2_percent": float(values["SpO2"])}
+        return Sent(f"{self.device} {at.isoformat()}", says, at), raw
+
+    def prepare(self) -> tuple[Sent, Callable[[], str | None]]:
+        sent, raw = self.message()
+        return sent, lambda: self.send(raw)
+
+    def send(self, raw: bytes) -> str | None:
+        try:
+            code, note = code_of(self.line.send(raw))
+        except OSError:
+            self.line.close()
+            raise
+        return None if (code, note) == ("AA", "") else f"{self.device}: {code} {note}"
+
+    def cut_off(self) -> tuple[Sent, bytes]:
+        """Begin a message of which the end never comes; it is to be sent whole one day."""
+        sent, raw = self.message()
+        self.sent[sent.key] = sent
+        whole = frame(raw)
+        with socket.create_connection(("127.0.0.1", self.clinic.ports["monitor-feed"]), 5) as line:
+            line.sendall(whole[: self.chance.randint(1, len(whole) - 1)])
+            time.sleep(self.chance.uniform(0, 0.02))
+        return sent, raw
+
+
+@dataclass
+class Record:
+    """The record as it lies in the file, read without the program that wrote it."""
+
+    path: Path
+    events: list[Event] = field(default_factory=list)
+
+    def read_on(self) -> None:
+        """Read what is new, and check that each event is the link after the one before it."""
+        with closing(sqlite3.connect(self.path)) as database:
+            database.row_factory = sqlite3.Row
+            database.execute("BEGIN")
+            head = database.execute("SELECT seq, hash FROM record_chainhead").fetchone()
+            rows = database.execute(
+                "SELECT * FROM record_event WHERE seq > ? ORDER BY seq", [len(self.events)]
+            ).fetchall()
+        for row in rows:
+            event = _event(row)
+            link = self.events[-1].hash if self.events else GENESIS
+            assert (event.seq, event.previous_hash) == (len(self.events) + 1, link)
+            assert event.digest() == event.hash
+            self.events.append(event)
+        assert (head["seq"], head["hash"]) == (len(self.events), self.events[-1].hash)
+
+    def stored(self) -> dict[str, Event]:
+        """Every entry and reading by its name; a second one of the same name is a fault."""
+        found: dict[str, Event] = {}
+        for event in self.events:
+            if event.source == "monitor" and event.kind == "session.vitals_recorded":
+                key = f"{event.data['device']} {event.occurred_at.isoformat()}"
+            elif event.client_id:
+                key = str(event.client_id)
             else:
-                self.refused.append(f"{response.status} {response.body[:200]!r}")
-            waiting = None
+                continue
+            assert key not in found
+            found[key] = event
+        return found
+
+    def timeline(self, session: str, upto: int | None = None) -> Timeline:
+        stream = f"session:{session}"
+        return fold([e for e in self.events[:upto] if e.stream == stream])
 
 
-def test_twenty_kills_lose_no_acknowledged_entry(clinic: Clinic):
-    clinic.start()
-    cookies = clinic.sign_in("nurse")
-    tablets = [Tablet(clinic, cookies) for _ in range(TABLETS)]
-    for tablet in tablets:
-        tablet.start()
+def _event(row: sqlite3.Row) -> Event:
+    values = dict(row)
+    for name in ("occurred_at", "recorded_at"):
+        values[name] = datetime.fromisoformat(values[name]).replace(tzinfo=UTC)
+    for name in ("person_id", "client_id"):
+        values[name] = uuid.UUID(values[name]) if values[name] else None
+    return Event(**values)
+
+
+def given_mg(started_at: datetime, acts: list[Sent], at: datetime) -> float:
+    """What has gone in by the nurse's own log: the time at each rate, added up."""
+    total, rate, since = 0.0, ORDERED_MG_PER_H, started_at
+    for act in sorted(acts, key=lambda act: act.at):
+        total += rate * (act.at - since).total_seconds() / 3600
+        rate, since = act.says["rate_mg_per_h"], act.at
+    return min(total + rate * (at - since).total_seconds() / 3600, ORDERED_MG)
+
+
+def sounding(timeline: Timeline, now: datetime) -> set[str]:
+    """The alerts that sound at a moment, worked out from the record alone."""
+    library = protocols.load()
+    standing = alerts.alerts(timeline, library.monitoring["IV"], library.alarms, now)
+    return {alert.key for alert in standing if alert.sounds}
+
+
+class Check:
+    """What must hold after every restart, and at the end."""
+
+    def __init__(self, clinic: Clinic, writers: list[Writer], pump: Pump) -> None:
+        self.clinic, self.writers, self.pump = clinic, writers, pump
+        self.record = Record(clinic.home / "openketamine.sqlite3")
+        self.alarms_compared = 0
+
+    def holds(self, *, ended: bool = False) -> None:
+        acknowledged = [(w, key) for w in self.writers for key in list(w.acknowledged)]
+        self.record.read_on()
+        stored = self.record.stored()
+        lost = [key for _, key in acknowledged if key not in stored]
+        assert not lost
+        for writer, key in acknowledged:
+            said = stored[key].data
+            values = {n: said[n] for n in (*VITALS, "rate_mg_per_h") if said.get(n) is not None}
+            if stored[key].kind == "session.infusion_paused":
+                values["rate_mg_per_h"] = 0.0
+            assert values == writer.sent[key].says
+            assert stored[key].occurred_at == writer.sent[key].at
+        assert not [words for writer in self.writers for words in writer.refused]
+        if ended:
+            assert {key for _, key in acknowledged} == set(stored)
+        self._given_is_right(stored)
+
+    def _given_is_right(self, stored: dict[str, Event]) -> None:
+        timeline = self.record.timeline(self.clinic.session)
+        assert timeline.started_at is not None
+        acts = [act for key, act in list(self.pump.sent.items()) if key in stored]
+        now = max([*(act.at for act in acts), timeline.started_at]) + timedelta(seconds=1)
+        assert timeline.given_mg(now) == pytest.approx(given_mg(timeline.started_at, acts, now))
+
+    def stored_unanswered(self, names: list[str]) -> set[str]:
+        """What processes that are dead now have stored without having said so."""
+        writers = [writer for writer in self.writers if writer.speaks_to in names]
+        sent = {
+            key for writer in writers for key in list(writer.sent) if key not in writer.acknowledged
+        }
+        self.record.read_on()
+        return sent & set(self.record.stored())
+
+    def glance(self, cookies: str) -> set[str]:
+        """The screen shows the alerts that the record tells of, whoever worked them out."""
+        asked_at = datetime.now(UTC)
+        shown = self.clinic.alarms_on_screen(cookies)
+        answered_at = datetime.now(UTC)
+        self.record.read_on()
+        timeline = self.record.timeline(self.clinic.session)
+        told = [sounding(timeline, now) for now in (asked_at, answered_at)]
+        assert shown in told
+        self.alarms_compared += len(shown)
+        return shown
+
+
+def hold(writers: list[Writer]) -> None:
+    for writer in writers:
+        writer.hold.set()
+    for writer in writers:
+        assert writer.idle.wait(60)
+
+
+def go_on(writers: list[Writer]) -> None:
+    for writer in writers:
+        writer.idle.clear()
+        writer.hold.clear()
+
+
+def some_progress(writers: list[Writer]) -> None:
+    """Until each has been answered once more."""
+    before = [len(writer.acknowledged) for writer in writers]
+    until = time.monotonic() + 60
+    while any(len(w.acknowledged) <= n for w, n in zip(writers, before, strict=True)):
+        assert time.monotonic() < until, "nothing is acknowledged any more"
+        assert not [words for writer in writers for words in writer.refused]
+        time.sleep(0.01)
+
+
+def test_kills_lose_no_acknowledged_reading_entry_or_dose(clinic: Clinic):
+    clinic.start("serve", "monitor-feed")
+    nurse, prescriber = clinic.sign_in("nurse"), clinic.sign_in("prescriber")
+    pump = Pump(clinic, 1, nurse)
+    tablets: list[Writer] = [
+        Tablet(clinic, 10 + n, nurse if n % 2 else prescriber) for n in range(TABLETS)
+    ]
+    monitors: list[Writer] = [Monitor(clinic, 20 + n, f"MON{n}") for n in range(MONITORS)]
+    half_sent = Monitor(clinic, 30, "CUT", attempts=5)
+    going = [pump, *tablets, *monitors]
+    check = Check(clinic, [*going, half_sent], pump)
     chance = random.Random(20261124)
-    for _ in range(KILLS):
-        time.sleep(chance.uniform(0.05, 0.5))
-        clinic.kill()
-        clinic.start()
-    time.sleep(0.5)
-    for tablet in tablets:
-        tablet.done.set()
-    for tablet in tablets:
-        tablet.join(timeout=15)
-    clinic.kill()
+    began = time.monotonic()
+    unheard: set[str] = set()
+    for writer in going:
+        writer.start()
+    for number in range(1, KILLS + 1):
+        look = number % GLANCE_EVERY == 0
+        names = ["serve", "monitor-feed"] if look else [chance.choice(["serve", "monitor-feed"])]
+        if number % 4:  # else at once, while it still starts up
+            some_progress(going)
+        time.sleep(chance.uniform(0, 0.3))
+        if look:
+            hold(going)
+            check.glance(nurse)
+        cut = half_sent.cut_off() if "monitor-feed" in names else None
+        clinic.kill(*names)
+        unheard |= check.stored_unanswered(names)
+        clinic.start(*names)
+        if cut:
+            sent, raw = cut
+            check.record.read_on()
+            assert sent.key not in check.record.stored()
+            assert half_sent.send(raw) is None
+            half_sent.acknowledged.add(sent.key)
+        if look:
+            check.glance(nurse)
+            go_on(going)
+        check.holds()
+    some_progress(going)
+    for writer in going:
+        writer.done.set()
+    for writer in going:
+        writer.join(timeout=60)
+        assert not writer.is_alive()
+    took_s = time.monotonic() - began
+    clinic.kill("serve", "monitor-feed")
+    check.holds(ended=True)
 
-    acknowledged = [entry for tablet in tablets for entry in tablet.acknowledged]
-    assert not [words for tablet in tablets for words in tablet.refused]
-    assert len(acknowledged) > KILLS
-    assert sum(tablet.resent for tablet in tablets) >= KILLS  # the kills did hit entries
-
-    with sqlite3.connect(clinic.home / "openketamine.sqlite3") as database:
-        rows = database.execute(
-            "SELECT client_id, COUNT(*) FROM record_event WHERE kind = ? GROUP BY client_id",
-            ["session.vitals_recorded"],
-        ).fetchall()
-    stored = {str(uuid.UUID(client_id)): count for client_id, count in rows}
-    assert not set(acknowledged) - set(stored)
-    assert set(stored.values()) == {1}
-    verified = json.loads(clinic.run(COMMAND, "verify-record", "--json").stdout)
-    assert verified["intact"]
-    assert verified["events"] >= len(acknowledged)
+    readings = sum(len(w.acknowledged) for w in [*monitors, half_sent])
+    entries = sum(len(w.acknowledged) for w in [pump, *tablets])
+    resent: set[str] = set().union(*(w.resent for w in going))
+    assert len(resent) >= KILLS  # the kills did hit readings and entries
+    assert check.alarms_compared
+    verified = clinic.run(COMMAND, "verify-record", "--json")
+    assert verified.returncode == 0
+    assert json.loads(verified.stdout) == {
+        "events": len(check.record.events),
+        "intact": True,
+        "fault": None,
+    }
+    print(
+        f"\n{KILLS} kills in {took_s:.0f} s: {readings} readings and {entries} entries "
+        f"acknowledged ({len(pump.acknowledged)} of the pump), {len(resent)} sent again as they "
+        f"had no answer ({len(resent & unheard)} were stored already), "
+        f"{sum(w.answered_twice for w in going)} although they had one; "
+        f"{check.alarms_compared} alerts compared, {len(check.record.events)} events, lost 0"
+    )
