@@ -1,6 +1,8 @@
 """A database that cannot store says so, stores nothing, and goes on when it can."""
 
+import sqlite3
 import uuid
+from contextlib import closing
 
 import pytest
 from django.db import OperationalError, connection
@@ -53,6 +55,31 @@ def test_a_full_disk_is_said_in_words_and_nothing_is_lost_or_half_written(
     assert Event.objects.filter(kind="session.note_written").count() == acknowledged
     assert record.verify().intact
     assert enter(client, running).status_code == 204
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="SQLite has one writer at a time")
+def test_while_another_program_holds_the_database_nothing_is_half_written_and_then_it_goes_on(
+    transactional_db, client, nurse, running, monkeypatch
+):
+    client.force_login(nurse)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.2)
+    connection.close()
+    before = Event.objects.count()
+    entry = {"client_id": str(uuid.uuid4())}
+    with closing(sqlite3.connect(connection.settings_dict["NAME"])) as other:
+        other.execute("BEGIN IMMEDIATE")
+        response = enter(client, running, **entry)
+        assert response.status_code == 503
+        assert "busy with another write" in response.content.decode()
+        assert "Nothing was changed" in response.content.decode()
+        assert response["Retry-After"] == "5"
+        assert Event.objects.count() == before
+        assert client.get(reverse("session", args=[running.pk])).status_code == 200
+    for _ in range(2):
+        assert enter(client, running, **entry).status_code == 204
+    assert Event.objects.count() == before + 1
+    assert record.verify().intact
+    connection.close()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The record: what is written stays as it was written, and tampering shows."""
 
+import json
 import re
 import uuid
 from datetime import timedelta
@@ -9,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openketamine import cli
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import clock, services
 from openketamine.clinic.record.models import ChainHead, Event, canonical
@@ -88,12 +90,26 @@ def test_every_column_of_an_event_is_forged_below():
 
 
 @pytest.mark.parametrize("column", FORGERIES)
-def test_an_alteration_of_any_single_field_shows_and_the_event_is_named(nurse, column):
+def test_an_alteration_of_any_single_field_shows_and_the_command_names_the_event(
+    nurse, column, capsys
+):
     write(nurse)
     _without_triggers(f"UPDATE record_event SET {column} = {FORGERIES[column]} WHERE seq = 2")
-    result = services.verify()
-    assert not result.intact
-    assert "event 2 " in result.fault
+    assert cli.main(["verify-record"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.match(r"The record is NOT intact: event 2 .*\.\n$", said.err)
+
+
+def test_of_several_altered_events_the_command_names_the_first(nurse, capsys):
+    write(nurse, 5)
+    _without_triggers("UPDATE record_event SET actor_name = 'Nobody' WHERE seq IN (3, 5)")
+    assert cli.main(["verify-record", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "events": 3,
+        "intact": False,
+        "fault": "event 3 (test.noted) was altered",
+    }
 
 
 @pytest.mark.parametrize("column", ["seq = 2", "hash = 'f'"])

@@ -553,6 +553,15 @@ def test_kills_lose_no_acknowledged_reading_entry_or_dose(clinic: Clinic):
         "intact": True,
         "fault": None,
     }
+    forged = min(check.record.stored().values(), key=lambda event: event.seq)
+    with closing(sqlite3.connect(check.record.path)) as database, database:
+        database.execute("DROP TRIGGER record_event_no_update")
+        database.execute(
+            "UPDATE record_event SET actor_name = 'Nobody' WHERE seq >= ?", [forged.seq]
+        )
+    verified = clinic.run(COMMAND, "verify-record")
+    assert verified.returncode == 1
+    assert f"event {forged.seq} ({forged.kind}) was altered" in verified.stderr
     print(
         f"\n{KILLS} kills in {took_s:.0f} s: {readings} readings and {entries} entries "
         f"acknowledged ({len(pump.acknowledged)} of the pump), {len(resent)} sent again as they "

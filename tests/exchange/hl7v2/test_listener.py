@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sqlite3
 import ssl
 import subprocess
 import threading
@@ -11,9 +12,10 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from openketamine.clinic.devices import services as devices
-from openketamine.clinic.devices.models import Device
+from openketamine.clinic.devices.models import Device, HeldReading, Why
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
@@ -150,6 +152,82 @@ def test_a_database_that_cannot_store_is_answered_with_ae_and_the_sender_tries_a
     assert stored() == []
     assert code_of(chair_feed.send(again))[0] == "AA"
     assert len(stored()) == 1
+
+
+sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="a matter of SQLite")
+
+
+@sqlite_only
+def test_while_another_program_holds_the_database_nothing_is_stored_and_then_it_goes_on(
+    chair_feed, monkeypatch
+):
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.2)
+    heard = Device.objects.get(identity="MON").messages
+    again = message(6)
+    with contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"])) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            assert code_of(chair_feed.send(again)) == ("AE", intake.BUSY)
+        assert stored() == []
+        assert Device.objects.get(identity="MON").messages == heard
+    assert code_of(chair_feed.send(again)) == ("AA", "")
+    assert len(stored()) == 1
+    assert record.verify().intact
+
+
+@sqlite_only
+def test_a_full_disk_is_answered_with_ae_and_what_was_acknowledged_is_all_there(
+    chair_feed, monkeypatch
+):
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM")  # what other tests have freed would be room
+        pages = cursor.execute("PRAGMA page_count").fetchone()[0]
+    options = connection.settings_dict["OPTIONS"]
+    taken = 0
+    with monkeypatch.context() as patch:
+        limit = f"PRAGMA max_page_count = {pages};"
+        patch.setitem(options, "init_command", options["init_command"] + limit)
+        for number in range(300):
+            last = message(number)
+            code, text = code_of(chair_feed.send(last))
+            if code != "AA":
+                break
+            taken += 1
+        assert (code, text) == ("AE", intake.BUSY)
+        assert code_of(chair_feed.send(last))[0] == "AE"
+    assert len(stored()) == taken
+    assert record.verify().intact
+    assert code_of(chair_feed.send(last)) == ("AA", "")
+    assert len(stored()) == taken + 1
+
+
+def test_a_machine_whose_clock_is_put_back_goes_on_in_order(chair_feed, monkeypatch):
+    back = timedelta()
+    monkeypatch.setattr(clock, "_steady", clock.SteadyClock(lambda: timezone.now() - back))
+    sent = []
+    for number in range(6):
+        if number == 3:
+            back = timedelta(hours=1)
+        time.sleep(0.002)
+        now = timezone.now()
+        sent.append(now.replace(microsecond=now.microsecond // 1000 * 1000))  # as HL7 writes it
+        assert code_of(chair_feed.send(message(number, at=sent[-1]))) == ("AA", "")
+    events = stored()
+    assert [event.occurred_at for event in events] == sent
+    assert [e.recorded_at for e in events] == sorted(e.recorded_at for e in events)
+    assert record.verify().intact
+
+
+def test_after_a_restart_with_the_clock_put_back_readings_are_held_and_not_lost(
+    chair_feed, monkeypatch
+):
+    assert code_of(chair_feed.send(message(1))) == ("AA", "")
+    put_back = clock.SteadyClock(lambda: timezone.now() - timedelta(minutes=190))
+    monkeypatch.setattr(clock, "_steady", put_back)
+    code, note = code_of(chair_feed.send(message(2, at=timezone.now())))
+    assert (code, "3 h ahead" in note) == ("AA", True)
+    assert (len(stored()), HeldReading.objects.filter(why=Why.CLOCK).count()) == (1, 1)
+    assert record.verify().intact
 
 
 def test_one_message_that_trips_us_does_not_keep_the_others_out(chair_feed, monkeypatch):
