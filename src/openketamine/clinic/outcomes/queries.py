@@ -122,9 +122,8 @@ def trajectories(course: Course) -> list[Trajectory]:
             r.library_version,
         )
         answered.setdefault(r.instrument, []).append(point)
-    sessions = Session.objects.filter(course=course, phase=Phase.DISCHARGED).select_related(
-        "planned"
-    )
+    treated = (Phase.DISCHARGED, Phase.TRANSFERRED)
+    sessions = Session.objects.filter(course=course, phase__in=treated).select_related("planned")
     doses = [(s.opened_at, s.planned.number) for s in sessions.order_by("opened_at")]
     instruments = library().instruments
     order = library().measurements.instruments_for(course.condition)

@@ -72,16 +72,24 @@ _TITLES = {
     "intake.screening_signed": "Screening signed: {outcome}",
     "plans.consent_signed": "Consent signed",
     "plans.consent_withdrawn": "Consent withdrawn",
-    "plans.plan_ordered": "Plan ordered: {dose_mg} mg over {duration_min} min, {sessions} sessions",
+    "plans.plan_ordered": "Plan ordered: {dose_mg} mg{over}, sessions: {sessions}",
     "plans.plan_verified": "Dose checked by a second person",
     "plans.plan_check_failed": "Dose check did not agree",
     "plans.session_moved": "Session moved",
     "plans.session_cancelled": "Session cancelled",
     "session.infusion_ended": "Session: {given_mg} mg given",
+    "session.injection_given": "Session: {dose_mg} mg injected",
     "session.discharged": "Discharged",
+    "session.transferred": "Transferred to {where}",
     "session.cancelled": "Session cancelled",
 }
-_ALARMS = {"intake.safety_review_opened", "plans.plan_check_failed", "plans.consent_withdrawn"}
+_ALARMS = {
+    "intake.safety_review_opened",
+    "plans.plan_check_failed",
+    "plans.consent_withdrawn",
+    "session.transferred",
+}
+_DOSES = {"session.infusion_ended", "session.injection_given"}
 _DETAILS = ("reason", "note", "statement", "about", "origin")
 
 
@@ -98,12 +106,14 @@ def _moment(event: Event) -> Moment:
         name: f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
         for name, value in data.items()
     }
+    # An injection is given over no time.
+    values["over"] = f" over {values['duration_min']} min" if data.get("duration_min") else ""
     details = [str(data[name]) for name in _DETAILS if data.get(name)]
     css = (
         "alarm"
         if event.kind in _ALARMS
         else "dose"
-        if event.kind == "session.infusion_ended"
+        if event.kind in _DOSES
         else ""
     )
     return Moment(

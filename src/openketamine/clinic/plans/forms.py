@@ -26,8 +26,16 @@ class OrderForm(forms.Form):
         label="First session on", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
     )
 
-    def __init__(self, *args: object, vials: list[tuple[float, str]], **kwargs: object) -> None:
+    def __init__(
+        self,
+        *args: object,
+        vials: list[tuple[float, str]],
+        stated: frozenset[str],
+        **kwargs: object,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        if "duration_min" not in stated:
+            del self.fields["duration_min"]
         self.fields["concentration_mg_per_ml"].choices = vials
 
 

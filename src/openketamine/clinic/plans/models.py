@@ -41,20 +41,24 @@ class Consent(models.Model):
 
 
 class Plan(models.Model):
-    """An order for a course of infusions. In force once a second person has worked it out too."""
+    """An order for a course. In force once a second person has worked it out too.
+
+    Only what goes in by a pump has a duration and rates; an injection has none, and says so by None.
+    """
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="plans")
     version = models.PositiveSmallIntegerField()
     regimen = models.CharField(max_length=40)
+    route = models.CharField(max_length=16)
     dose_mg_per_kg = models.FloatField()
     weight_kg = models.FloatField()
     weight_taken_at = models.DateTimeField()
     concentration_mg_per_ml = models.FloatField()
-    duration_min = models.FloatField()
+    duration_min = models.FloatField(null=True)
     dose_mg = models.FloatField()
     volume_ml = models.FloatField()
-    rate_mg_per_h = models.FloatField()
-    rate_ml_per_h = models.FloatField()
+    rate_mg_per_h = models.FloatField(null=True)
+    rate_ml_per_h = models.FloatField(null=True)
     sessions = models.PositiveSmallIntegerField()
     first_on = models.DateField()
     library_version = models.CharField(max_length=80)
@@ -77,13 +81,29 @@ class Plan(models.Model):
                 name="plan_is_verified_by_a_second_person",
             ),
             models.CheckConstraint(
-                condition=Q(dose_mg__gt=0) & Q(volume_ml__gt=0) & Q(duration_min__gt=0),
+                condition=Q(dose_mg__gt=0) & Q(volume_ml__gt=0),
                 name="plan_quantities_are_above_zero",
+            ),
+            models.CheckConstraint(
+                # A comparison with nothing is neither true nor false, and a check lets it pass.
+                condition=Q(
+                    route="IV",
+                    duration_min__isnull=False,
+                    rate_mg_per_h__isnull=False,
+                    rate_ml_per_h__isnull=False,
+                    duration_min__gt=0,
+                    rate_mg_per_h__gt=0,
+                    rate_ml_per_h__gt=0,
+                )
+                | ~Q(route="IV")
+                & Q(duration_min=None, rate_mg_per_h=None, rate_ml_per_h=None),
+                name="plan_has_rates_where_it_has_a_pump",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.dose_mg:g} mg over {self.duration_min:g} min, {self.sessions} sessions"
+        over = f" over {self.duration_min:g} min" if self.duration_min else f" {self.route}"
+        return f"{self.dose_mg:g} mg{over}, {self.sessions} session{'s'[: self.sessions != 1]}"
 
     @property
     def is_verified(self) -> bool:

@@ -46,16 +46,21 @@ def plan_in_force(course: Course) -> Plan | None:
     return plan if plan and plan.is_verified else None
 
 
-# What an order for infusions states, each within limits that the clinic has signed.
-ORDERED = frozenset({"dose_mg_per_kg", "duration_min", "sessions"})
+# What an order states by the routes that this clinic plans, each within limits that it has signed.
+ORDERED = {
+    "IV": frozenset({"dose_mg_per_kg", "duration_min", "sessions"}),
+    "IM": frozenset({"dose_mg_per_kg", "sessions"}),
+}
 
 
 def plannable(course: Course) -> list[Regimen]:
-    """The regimens by which this course can be planned: whole, and infusions by weight."""
+    """The regimens by which this course can be planned: whole, by weight, from vials."""
     return [
         regimen
         for regimen in regimens.suited(library(), route=course.route, condition=course.condition)
-        if regimen.is_set and {limit.quantity for limit in regimen.limits} == ORDERED
+        if regimen.is_set
+        and regimen.vials
+        and {limit.quantity for limit in regimen.limits} == ORDERED.get(course.route)
     ]
 
 

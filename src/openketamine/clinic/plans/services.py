@@ -7,7 +7,6 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake.services import require_no_open_safety_review
@@ -18,6 +17,13 @@ from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.protocols import calendar
+from openketamine.protocols.regimens import (
+    Amount,
+    DoseArithmetic,
+    check_plan,
+    dose_arithmetic,
+    injection,
+)
 
 from . import queries
 from .models import Consent, Plan, PlannedSession
@@ -45,7 +51,10 @@ def sign_consent(
         raise Refused("A consent is in force already.")
     document = queries.consent_text_for(course)
     if document is None:
-        raise Refused("There is no consent text for this route yet.")
+        raise Refused(
+            "The library has no consent text for this route. The medical director can add one in "
+            "the clinic's own files."
+        )
     digest = library().document_digest(document)
     if document_digest != digest:
         raise Refused("The text has changed since it was opened. Read it again, then sign.")
@@ -113,13 +122,16 @@ def order_plan(
     course: Course,
     *,
     dose_mg_per_kg: float,
-    duration_min: float,
+    duration_min: float | None = None,
     sessions: int,
     concentration_mg_per_ml: float,
     first_on: date,
     regimen: str = "iv-depression",
 ) -> Plan:
-    """Order a course of infusions. A later order replaces the earlier one for sessions to come.
+    """Order a course. A later order replaces the earlier one for sessions to come.
+
+    Args:
+        duration_min: over how long one dose runs in; None for what is injected at once.
 
     Raises:
         Refused: not a prescriber, no weight, a quantity outside the clinic's policy, an unknown
@@ -147,12 +159,17 @@ def order_plan(
         raise Refused(
             f"There is no regimen {regimen!r} by which this course can be planned.", field="regimen"
         )
-    quantities: dict[str, float] = {
-        "dose_mg_per_kg": dose_mg_per_kg,
-        "duration_min": duration_min,
-        "sessions": sessions,
-    }
-    if outside := protocols.check_plan(definition, quantities):
+    quantities: dict[str, float] = {"dose_mg_per_kg": dose_mg_per_kg, "sessions": sessions}
+    if duration_min is not None:
+        quantities["duration_min"] = duration_min
+    stated = queries.ORDERED[course.route]
+    if "duration_min" in stated - quantities.keys():
+        raise Refused("Say over how long the dose runs in.", field="duration_min")
+    if "duration_min" in quantities.keys() - stated:
+        raise Refused(
+            "An injection is given at once: it has no duration.", field="duration_min"
+        )
+    if outside := check_plan(definition, quantities):
         raise Refused(outside[0].message, field=outside[0].limit.quantity)
     vials = {vial.concentration_mg_per_ml for vial in definition.vials}
     if concentration_mg_per_ml not in vials:
@@ -162,12 +179,7 @@ def order_plan(
         )
     if first_on < clock.today():
         raise Refused("The first session cannot lie in the past.", field="first_on")
-    worked = protocols.dose_arithmetic(
-        dose_mg_per_kg=dose_mg_per_kg,
-        weight_kg=weight.value,
-        concentration_mg_per_ml=concentration_mg_per_ml,
-        duration_min=duration_min,
-    )
+    worked = _worked(dose_mg_per_kg, weight.value, concentration_mg_per_ml, duration_min)
     if current := queries.current_plan(course):
         current.superseded_at = clock.now()
         current.save(update_fields=["superseded_at"])
@@ -175,6 +187,7 @@ def order_plan(
         course=course,
         version=course.plans.count() + 1,
         regimen=regimen,
+        route=course.route,
         dose_mg_per_kg=dose_mg_per_kg,
         weight_kg=weight.value,
         weight_taken_at=weight.taken_at,
@@ -182,8 +195,8 @@ def order_plan(
         duration_min=duration_min,
         dose_mg=worked.dose_mg,
         volume_ml=worked.volume_ml,
-        rate_mg_per_h=worked.rate_mg_per_h,
-        rate_ml_per_h=worked.rate_ml_per_h,
+        rate_mg_per_h=worked.rate_mg_per_h if isinstance(worked, DoseArithmetic) else None,
+        rate_ml_per_h=worked.rate_ml_per_h if isinstance(worked, DoseArithmetic) else None,
         sessions=sessions,
         first_on=first_on,
         library_version=library().version,
@@ -193,19 +206,37 @@ def order_plan(
         prescriber,
         course.stream,
         "plans.plan_ordered",
-        {**_plan_facts(plan), "arithmetic": worked.steps},
+        {**_plan_facts(plan), "arithmetic": list(worked.steps)},
         person_id=course.person_id,
     )
     return plan
 
 
-def arithmetic(plan: Plan) -> protocols.DoseArithmetic:
+def arithmetic(plan: Plan) -> DoseArithmetic | Amount:
     """The plan's sum, step by step."""
-    return protocols.dose_arithmetic(
-        dose_mg_per_kg=plan.dose_mg_per_kg,
-        weight_kg=plan.weight_kg,
-        concentration_mg_per_ml=plan.concentration_mg_per_ml,
-        duration_min=plan.duration_min,
+    return _worked(
+        plan.dose_mg_per_kg, plan.weight_kg, plan.concentration_mg_per_ml, plan.duration_min
+    )
+
+
+def _worked(
+    dose_mg_per_kg: float,
+    weight_kg: float,
+    concentration_mg_per_ml: float,
+    duration_min: float | None,
+) -> DoseArithmetic | Amount:
+    """mg and mL, and the pump's rates where the dose runs in over a time."""
+    if duration_min is None:
+        return injection(
+            dose_mg_per_kg=dose_mg_per_kg,
+            weight_kg=weight_kg,
+            concentration_mg_per_ml=concentration_mg_per_ml,
+        )
+    return dose_arithmetic(
+        dose_mg_per_kg=dose_mg_per_kg,
+        weight_kg=weight_kg,
+        concentration_mg_per_ml=concentration_mg_per_ml,
+        duration_min=duration_min,
     )
 
 
@@ -214,6 +245,7 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
         "plan": plan.pk,
         "version": plan.version,
         "regimen": plan.regimen,
+        "route": plan.route,
         "dose_mg_per_kg": plan.dose_mg_per_kg,
         "weight_kg": plan.weight_kg,
         "concentration_mg_per_ml": plan.concentration_mg_per_ml,

@@ -39,7 +39,7 @@ def consent(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 def _show_consent(request: HttpRequest, course: Course, form: ConsentForm) -> HttpResponse:
     document = queries.consent_text_for(course)
     if document is None:
-        return _no_regimen(request, course, "Consent")
+        return _no_regimen(request, course, "Consent", lacks_consent=True)
     return render(
         request,
         "plans/consent.html",
@@ -109,6 +109,7 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     }
     form = OrderForm(
         request.POST or None,
+        stated=queries.ORDERED[course.route],
         vials=[
             (v.concentration_mg_per_ml, f"{v.concentration_mg_per_ml:g} mg/mL {v.note}".strip())
             for v in regimen.vials
@@ -140,6 +141,7 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "course": course,
             "person": course.person,
             "regimen": regimen,
+            "route": _route_name(course),
             "source": library().source(regimen.source),
             "plan": current,
             "steps": services.arithmetic(current).steps if current else [],
@@ -157,7 +159,13 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     )
 
 
-def _no_regimen(request: HttpRequest, course: Course, title: str) -> HttpResponse:
+def _route_name(course: Course) -> str:
+    return next(r.name for r in library().programmes.routes if r.id == course.route)
+
+
+def _no_regimen(
+    request: HttpRequest, course: Course, title: str, *, lacks_consent: bool = False
+) -> HttpResponse:
     """Say plainly what this clinic can plan today, and what the library has for this course."""
     programmes = library().programmes
     return render(
@@ -167,8 +175,10 @@ def _no_regimen(request: HttpRequest, course: Course, title: str) -> HttpRespons
             "course": course,
             "person": course.person,
             "title": title,
+            "lacks_consent": lacks_consent,
+            "plannable": queries.plannable(course),
             "condition": next(c.name for c in programmes.conditions if c.id == course.condition),
-            "route": next(r.name for r in programmes.routes if r.id == course.route),
+            "route": _route_name(course),
             "others": regimens.suited(library(), route=course.route, condition=course.condition),
         },
     )

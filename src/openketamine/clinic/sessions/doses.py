@@ -95,7 +95,7 @@ def compare(course: Course, regimen: Regimen, asked: Mapping[str, float | None])
         systolic_limit_mmhg=asked["systolic_limit_mmhg"],
         systolic_at_most=_share(asked["systolic_at_most"]) or 0.0,
     )
-    duration_min = asked["duration_min"] or regimen.duration_min
+    duration_min = asked.get("duration_min") or regimen.duration_min
     weight = plans.latest_weight(course)
     if weight is None:
         raise ValueError("The weight is unknown. Measure it first.")

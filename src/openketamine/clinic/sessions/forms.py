@@ -331,6 +331,17 @@ class DecideForm(AcknowledgeForm):
     reason = forms.CharField(label="Why the session may go on", max_length=300)
 
 
+class TransferForm(TimedForm):
+    where = forms.CharField(label="To which hospital or service", max_length=200)
+    why = forms.CharField(label="Why", max_length=300)
+    accompanied_by = forms.CharField(
+        label="Who goes with the patient",
+        help_text="Name and role: the ambulance's crew, a nurse, the escort",
+        max_length=200,
+    )
+    field_order = ["where", "why", "accompanied_by", "at"]
+
+
 class CancelForm(AcknowledgeForm):
     reason = forms.CharField(label="Why nothing is given today", max_length=300)
 
@@ -493,6 +504,11 @@ class TargetForm(forms.Form):
         "systolic_limit_mmhg": "mmHg",
         "systolic_at_most": "% likely",
     }
+
+    def __init__(self, *args: Any, injected: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if injected:  # at once
+            del self.fields["duration_min"]
 
     def rows(self) -> list[tuple[forms.BoundField, str]]:
         """The fields with their units."""

@@ -20,6 +20,7 @@ class Phase(models.TextChoices):
     PAUSED = "paused", "Paused"
     RECOVERY = "recovery", "Recovery"
     DISCHARGED = "discharged", "Discharged"
+    TRANSFERRED = "transferred", "Transferred to hospital"
     CANCELLED = "cancelled", "Cancelled"
 
 

@@ -83,11 +83,14 @@ def protocol_of(session: Session) -> MonitoringFile:
     return library_of(session).monitoring[session.course.route]
 
 
+# Clocks of the discharge criteria that run from the last of the drug: the pump's end, the injection.
+SINCE_THE_DRUG = ("minutes_since_end", "minutes_since_dose")
+
+
 def minutes_before_home(session: Session) -> float:
     """How long after the last of the drug the clinic's policy keeps everybody, in minutes."""
     criteria = library_of(session).discharge[session.course.route].criteria
-    wait = next((c.at_least for c in criteria if c.fact == "minutes_since_end"), None)
-    return wait or 0.0
+    return max((c.at_least or 0.0 for c in criteria if c.fact in SINCE_THE_DRUG), default=0.0)
 
 
 def alerts_of(session: Session, timeline: Timeline, now: datetime) -> list[alerts.Alert]:
@@ -243,7 +246,8 @@ def discharge_facts(timeline: Timeline, now: datetime) -> dict[str, float | bool
     """What the record itself knows of the discharge criteria; the rest a person answers."""
     facts: dict[str, float | bool | None] = {}
     if timeline.ended_at:
-        facts["minutes_since_end"] = (now - timeline.ended_at).total_seconds() / 60
+        since_min = (now - timeline.ended_at).total_seconds() / 60
+        facts |= dict.fromkeys(SINCE_THE_DRUG, since_min)
     baseline = timeline.baseline
     for quantity, name in (
         ("systolic_mmhg", "systolic_change_percent"),

@@ -15,7 +15,7 @@ from openketamine.protocols.schema import MonitoringFile
 
 from . import queries
 from .alerts import Alert, history, observations_due, to_confirm
-from .models import Phase, Session
+from .models import OPEN, Phase, Session
 from .outlook import Outlook, outlook_of
 from .services import BEDSIDE, ENTRY, ROUNDING_MG
 from .timeline import OBSERVATIONS, VITALS, Line, Reading, Timeline
@@ -31,6 +31,7 @@ _STEP = {
     Phase.PAUSED: 1,
     Phase.RECOVERY: 2,
     Phase.DISCHARGED: 4,
+    Phase.TRANSFERRED: 3,
     Phase.CANCELLED: 4,
 }
 _CHARTED = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm", "spo2_percent", *OBSERVATIONS)
@@ -86,7 +87,7 @@ def steps(phase: Phase, home_at: datetime | None, now: datetime) -> list[tuple[s
     if phase == Phase.RECOVERY and home_at and now >= home_at:
         here += 1
     return [
-        (name, "done" if index < here else "now" if index == here else "")
+        (name, "done" if index < here else "now" if index == here and phase in OPEN else "")
         for index, name in enumerate(STEPS)
     ]
 
@@ -183,8 +184,8 @@ def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
         state = "Injected" if timeline.injections else "Not given"
     return Pump(
         state=state,
-        rate_mg_per_h=rate or plan.rate_mg_per_h,
-        rate_ml_per_h=round((rate or plan.rate_mg_per_h) / strength, 2),
+        rate_mg_per_h=rate or plan.rate_mg_per_h or 0.0,
+        rate_ml_per_h=round((rate or plan.rate_mg_per_h or 0.0) / strength, 2),
         given_mg=round(given, 1),
         programmed_mg=in_all,
         percent=round(100 * given / in_all, 1) if in_all else 0.0,
@@ -202,9 +203,8 @@ def next_vitals_at(timeline: Timeline, protocol: MonitoringFile, now: datetime) 
 
 def home_not_before(session: Session, timeline: Timeline, now: datetime) -> datetime | None:
     """The earliest moment at which the clinic's policy lets the patient go. Not a forecast."""
-    criteria = queries.library_of(session).discharge[session.course.route].criteria
-    wait = next((c.at_least for c in criteria if c.fact == "minutes_since_end"), None)
-    if wait is None:
+    wait = queries.minutes_before_home(session)
+    if not wait:
         return None
     ends = timeline.ended_at or pump(session, timeline, now).ends_at
     if ends is None and timeline.phase == Phase.INFUSION:
@@ -257,7 +257,7 @@ def may(user: User, session: Session) -> dict[str, bool]:
     """What this person may do now. The services decide; this only spares useless buttons."""
     phase, bedside = Phase(session.phase), user.role in BEDSIDE
     by_pump = bedside and not session.is_injected
-    is_open = phase not in {Phase.DISCHARGED, Phase.CANCELLED}
+    is_open = phase in OPEN
     return {
         "enter": is_open and user.role in ENTRY,
         "medicine": is_open and bedside,
@@ -276,6 +276,7 @@ def may(user: User, session: Session) -> dict[str, bool]:
         "rate": bedside and phase == Phase.INFUSION,
         "stop": bedside and phase in {Phase.INFUSION, Phase.PAUSED},
         "discharge": bedside and phase == Phase.RECOVERY,
+        "transfer": bedside and phase in {Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY},
         "cancel": bedside and phase in {Phase.CHECK, Phase.READY},
     }
 

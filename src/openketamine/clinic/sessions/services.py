@@ -1590,6 +1590,62 @@ def discharge(
         },
         client_id=client_id,
     )
+    _treated(actor, session, now)
+    return event
+
+
+@transaction.atomic
+def transfer_to_hospital(
+    actor: User,
+    session: Session,
+    *,
+    where: str,
+    why: str,
+    accompanied_by: str,
+    at: datetime | None = None,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """The patient is taken to a hospital: the session ends, whatever is still open.
+
+    No criterion for going home is asked, and no alert holds this back. A pump that runs is taken to
+    have been stopped then.
+
+    Raises:
+        Refused: nothing has been given yet, or it is not said where to, why and with whom.
+    """
+    _require_role(actor, BEDSIDE, "transfer patients")
+    session = _require_open(session)
+    if (sent := stored(session, client_id)) is not None:
+        return sent
+    if session.phase not in {Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY}:
+        raise Refused("Nothing has been given yet: cancel the session, and say why.")
+    for name, text, missing in (
+        ("where", where, "Say to which hospital or service."),
+        ("why", why, "Say why the patient is transferred."),
+        ("accompanied_by", accompanied_by, "Say who goes with the patient."),
+    ):
+        if not text.strip():
+            raise Refused(missing, field=name)
+    timeline = queries.timeline_of(session)
+    event = _append(
+        actor,
+        session,
+        "session.transferred",
+        {
+            "where": where.strip(),
+            "why": why.strip(),
+            "accompanied_by": accompanied_by.strip(),
+            "given_mg": round(timeline.given_mg(at or clock.now()), 2),
+        },
+        at=at,
+        client_id=client_id,
+    )
+    _treated(actor, session, clock.now())
+    return event
+
+
+def _treated(actor: User, session: Session, now: datetime) -> None:
+    """The session counts as given; what follows it is asked, and after the last the course."""
     _close(session, now)
     session.planned.done_at = now
     session.planned.save(update_fields=["done_at"])
@@ -1597,7 +1653,6 @@ def discharge(
     remaining = session.course.planned_sessions.filter(done_at=None, cancelled_at=None)
     if not remaining.exists():
         move_to(actor, session.course, Stage.FOLLOW_UP)
-    return event
 
 
 @transaction.atomic
@@ -1612,7 +1667,9 @@ def cancel_session(
     _require_role(actor, BEDSIDE, "cancel sessions")
     session = _require_open(session)
     if session.phase not in {Phase.CHECK, Phase.READY}:
-        raise Refused("The infusion has started. End it, then discharge the patient.")
+        raise Refused(
+            "The drug has been given. Discharge the patient, or record the transfer to a hospital."
+        )
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
     event = _append(

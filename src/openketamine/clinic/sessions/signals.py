@@ -2,5 +2,6 @@
 
 from django.dispatch import Signal
 
-# Sent inside the transaction of the discharge, with `session` and `actor`.
+# Sent inside the transaction in which a patient who was treated leaves, home or to hospital, with
+# `session` and `actor`.
 discharged = Signal()

@@ -58,6 +58,7 @@ PUMP_AND_PHASE = RETIMABLE | {
     "session.go_decided",
     "session.corrected",
     "session.discharged",
+    "session.transferred",
     "session.cancelled",
 }
 
@@ -222,6 +223,7 @@ class Timeline:
     emergencies: list[Line] = field(default_factory=list)
     emergencies_over: dict[int, Line] = field(default_factory=dict)
     discharge: Line | None = None
+    transfer: Line | None = None
     cancelled: Line | None = None
     lines: list[Line] = field(default_factory=list)
     last_seq: int = 0
@@ -239,7 +241,7 @@ class Timeline:
 
     @property
     def closed_at(self) -> datetime | None:
-        last = self.discharge or self.cancelled
+        last = self.discharge or self.transfer or self.cancelled
         return last.at if last else None
 
     @property
@@ -496,6 +498,13 @@ def _step(timeline: Timeline, line: Line) -> None:
         case "session.discharged":
             _expect(timeline, line, Phase.RECOVERY)
             timeline.discharge, timeline.phase = line, Phase.DISCHARGED
+        case "session.transferred":
+            _expect(timeline, line, Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY)
+            if timeline.phase != Phase.RECOVERY:
+                if timeline.phase == Phase.INFUSION:
+                    _close(timeline, line.at)
+                timeline.ended_at, timeline.end_reason = line.at, data["why"]
+            timeline.transfer, timeline.phase = line, Phase.TRANSFERRED
         case "session.cancelled":
             timeline.cancelled, timeline.phase = line, Phase.CANCELLED
 

@@ -25,7 +25,7 @@ from openketamine.clinic.policy.queries import current_approval
 from openketamine.clinic.record import clock
 
 from . import forms, live, queries, screen, services
-from .models import Chair, Session, VerbalOrder
+from .models import BY_INJECTION, Chair, Session, VerbalOrder
 from .wording import describe
 
 BEDSIDE = (Role.NURSE, Role.PRESCRIBER)
@@ -128,7 +128,7 @@ def doses_compare(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         "systolic_limit_mmhg": doses.default_limit_mmhg(course),
         "systolic_at_most": 5,
     }
-    form = forms.TargetForm(request.GET or initial)
+    form = forms.TargetForm(request.GET or initial, injected=course.route in BY_INJECTION)
     comparison = None
     ready = forecasts.is_ready()
     if ready and form.is_valid():
@@ -295,6 +295,13 @@ ACTS = {
     ),
     "stop": Act("Stop the infusion", "Stop now", forms.EndForm, services.end_infusion, danger=True),
     "go-on": Act("Decide about the pressure", "Go on", forms.DecideForm, services.decide_go),
+    "transfer": Act(
+        "Transfer to hospital",
+        "Transferred",
+        forms.TransferForm,
+        services.transfer_to_hospital,
+        danger=True,
+    ),
     "cancel": Act(
         "Cancel the session",
         "Cancel the session",

@@ -26,6 +26,7 @@ LETTERS = {
     "session.injection_given": ("I", "injection"),
     "session.infusion_ended": ("E", "end"),
     "session.emergency_called": ("!", "emergency"),
+    "session.transferred": ("H", "to hospital"),
     "session.side_effect_noted": ("X", "side effect"),
     "session.medicine_given": ("M", "medicine"),
     "session.note_written": ("N", "note"),
@@ -50,8 +51,9 @@ def describe(line: Line) -> str:
     data = line.data
     match line.kind:
         case "session.opened":
-            ordered = f"{data['dose_mg']:g} mg over {data['duration_min']:g} min ordered"
-            return f"Opened in {data['chair']}: {ordered}"
+            duration_min = data.get("duration_min")
+            over = f"over {duration_min:g} min" if duration_min else data["route"]
+            return f"Opened in {data['chair']}: {data['dose_mg']:g} mg {over} ordered"
         case "session.check_completed":
             asks = f". {data['asks_prescriber']}" if data["asks_prescriber"] else ""
             return (
@@ -119,6 +121,11 @@ def describe(line: Line) -> str:
             return f"Correction of entry {data['corrects']}: {data['reason']}"
         case "session.discharged":
             return _joined(f"Discharged with {data['escort_name']}", data.get("note"))
+        case "session.transferred":
+            return (
+                f"TRANSFERRED to {data['where']} with {data['accompanied_by']}: {data['why']} "
+                f"({data['given_mg']:g} mg given)"
+            )
         case "session.cancelled":
             return f"Cancelled: {data['reason']}"
     return line.kind.removeprefix("session.").replace("_", " ").capitalize()

@@ -74,6 +74,9 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     timeline = timeline_of(session)
     plan = session.planned.plan
     given_mg = timeline.given_mg(timeline.ended_at or clock.now())
+    given_ml = given_mg / plan.concentration_mg_per_ml
+    if timeline.injections:
+        given_ml = sum(dose.line.data["volume_ml"] for dose in timeline.injections)
     confirmed = timeline.check["confirmed"] if timeline.check else []
     events = list(Event.objects.filter(stream=session.stream).order_by("seq"))
     lines = {line.seq: line for line in timeline.lines}
@@ -88,8 +91,11 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             "steps": arithmetic(plan).steps,
             "timeline": timeline,
             "given_mg": round(given_mg, 1),
-            "given_ml": round(given_mg / plan.concentration_mg_per_ml, 2),
-            "wasted_mg": round(max(timeline.programmed_mg - given_mg, 0.0), 1),
+            "given_ml": round(given_ml, 2),
+            "wasted_mg": round(max(timeline.planned_mg - given_mg, 0.0), 1),
+            "route": next(
+                r.name for r in library().programmes.routes if r.id == session.course.route
+            ),
             "confirmed": [
                 item.question for item in protocol_of(session).presession if item.item in confirmed
             ],
