@@ -190,6 +190,19 @@ def planned_course(screened, nurse, prescriber) -> Course:
 
 
 @pytest.fixture
+def im_consented(course, nurse, prescriber, signed_policy) -> Course:
+    """A course screened and signed for an injection into a muscle, with its own consent."""
+    intake.choose_programme(prescriber, course, condition="TRD", route="IM", setting="clinic")
+    course.refresh_from_db()
+    nothing_found(course, nurse)
+    intake.sign_screening(prescriber, course, outcome="eligible")
+    course.refresh_from_db()
+    consent(course, nurse)
+    course.refresh_from_db()
+    return course
+
+
+@pytest.fixture
 def chair(nurse) -> Chair:
     return sessions.add_chair(nurse, name="Chair 1")
 
@@ -225,3 +238,46 @@ def running(ready, nurse) -> Session:
     sessions.start_infusion(nurse, ready)
     ready.refresh_from_db()
     return ready
+
+
+IM_ORDER = {
+    "dose_mg_per_kg": 0.5,
+    "sessions": 1,
+    "concentration_mg_per_ml": 50.0,
+    "regimen": "im-depression",
+}
+IM_SYRINGE = {"volume_ml": 0.82, "concentration_mg_per_ml": 50.0}
+IM_CHECK = {
+    **CHECK,
+    "confirmed": {item.item: True for item in protocols.load().monitoring["IM"].presession},
+}
+
+
+@pytest.fixture
+def im_planned(im_consented, nurse, prescriber) -> Course:
+    """A course with one injection on the calendar, checked by a second person."""
+    plan = plans.order_plan(prescriber, im_consented, first_on=clock.today(), **IM_ORDER)
+    plans.verify_plan(nurse, plan, dose_mg=41.0, volume_ml=0.82)
+    im_consented.refresh_from_db()
+    return im_consented
+
+
+@pytest.fixture
+def im_opened(im_planned, nurse, chair) -> Session:
+    return sessions.open_session(nurse, im_planned.planned_sessions.get(), chair)
+
+
+@pytest.fixture
+def im_drawn(im_opened, nurse, prescriber) -> Session:
+    """A session that only waits for the injection."""
+    sessions.complete_check(nurse, im_opened, **IM_CHECK)
+    draw_up(im_opened, nurse, prescriber, **IM_SYRINGE)
+    im_opened.refresh_from_db()
+    return im_opened
+
+
+@pytest.fixture
+def im_injected(im_drawn, nurse) -> Session:
+    sessions.give_injection(nurse, im_drawn, dose_mg=41, site="deltoid left")
+    im_drawn.refresh_from_db()
+    return im_drawn

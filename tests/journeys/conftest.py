@@ -21,9 +21,15 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_pl
 from openketamine.clinic.record import clock
 
 from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other tests)
+    chair,
     coordinator,
     course,
     director,
+    im_consented,
+    im_drawn,
+    im_injected,
+    im_opened,
+    im_planned,
     nurse,
     person,
     planned_course,

@@ -5,9 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from openketamine import protocols
 from openketamine.clinic.errors import Refused
-from openketamine.clinic.intake import services as intake
 from openketamine.clinic.outcomes.models import FormRequest
 from openketamine.clinic.people.models import Stage
 from openketamine.clinic.people.queries import story
@@ -20,14 +18,8 @@ from openketamine.clinic.sessions import forecasts, queries, screen, services
 from openketamine.clinic.sessions.models import Phase
 from openketamine.protocols import discharge
 
-from ..conftest import CHECK, HOME, consent, draw_up, nothing_found
+from ..conftest import HOME, IM_ORDER, IM_SYRINGE, draw_up
 
-ORDER = {"dose_mg_per_kg": 0.5, "sessions": 1, "concentration_mg_per_ml": 50.0}
-CHECKED = {
-    **CHECK,
-    "confirmed": {item.item: True for item in protocols.load().monitoring["IM"].presession},
-}
-SYRINGE = {"volume_ml": 0.82, "concentration_mg_per_ml": 50.0}
 CALM = {"systolic_mmhg": 130, "diastolic_mmhg": 80, "heart_rate_bpm": 72, "spo2_percent": 98}
 
 
@@ -36,54 +28,12 @@ def minutes(number):
 
 
 def order(prescriber, course, **changes):
-    values = {**ORDER, "first_on": clock.today(), "regimen": "im-depression", **changes}
+    values = {**IM_ORDER, "first_on": clock.today(), **changes}
     return plans.order_plan(prescriber, course, **values)
 
 
-@pytest.fixture
-def consented(course, nurse, prescriber, signed_policy):
-    """A course screened and signed for an injection, with its own consent."""
-    intake.choose_programme(prescriber, course, condition="TRD", route="IM", setting="clinic")
-    course.refresh_from_db()
-    nothing_found(course, nurse)
-    intake.sign_screening(prescriber, course, outcome="eligible")
-    course.refresh_from_db()
-    consent(course, nurse)
-    course.refresh_from_db()
-    return course
-
-
-@pytest.fixture
-def planned(consented, nurse, prescriber):
-    plan = order(prescriber, consented)
-    plans.verify_plan(nurse, plan, dose_mg=41.0, volume_ml=0.82)
-    consented.refresh_from_db()
-    return consented
-
-
-@pytest.fixture
-def opened(planned, nurse):
-    chair = services.add_chair(nurse, name="Chair 1")
-    return services.open_session(nurse, planned.planned_sessions.get(), chair)
-
-
-@pytest.fixture
-def drawn(opened, nurse, prescriber):
-    services.complete_check(nurse, opened, **CHECKED)
-    draw_up(opened, nurse, prescriber, **SYRINGE)
-    opened.refresh_from_db()
-    return opened
-
-
-@pytest.fixture
-def injected(drawn, nurse):
-    services.give_injection(nurse, drawn, dose_mg=41, site="deltoid left")
-    drawn.refresh_from_db()
-    return drawn
-
-
-def test_an_injection_is_ordered_in_mg_and_ml_without_a_pump(planned):
-    plan = planning.plan_in_force(planned)
+def test_an_injection_is_ordered_in_mg_and_ml_without_a_pump(im_planned):
+    plan = planning.plan_in_force(im_planned)
     assert (plan.dose_mg, plan.volume_ml) == (41.0, 0.82)
     assert (plan.duration_min, plan.rate_mg_per_h, plan.rate_ml_per_h) == (None, None, None)
     assert list(plans.arithmetic(plan).steps) == [
@@ -91,8 +41,8 @@ def test_an_injection_is_ordered_in_mg_and_ml_without_a_pump(planned):
         "41.0 mg ÷ 50 mg/mL = 0.82 mL",
     ]
     assert str(plan) == "41 mg IM, 1 session"
-    assert planned.planned_sessions.count() == 1
-    assert planned.stage == Stage.TREATMENT
+    assert im_planned.planned_sessions.count() == 1
+    assert im_planned.stage == Stage.TREATMENT
 
 
 @pytest.mark.parametrize(
@@ -106,24 +56,24 @@ def test_an_injection_is_ordered_in_mg_and_ml_without_a_pump(planned):
         ({"regimen": "im-kap"}, "regimen"),
     ],
 )
-def test_an_order_outside_policy_is_refused(consented, prescriber, unchanged, change, field):
+def test_an_order_outside_policy_is_refused(im_consented, prescriber, unchanged, change, field):
     with unchanged, pytest.raises(Refused) as refusal:
-        order(prescriber, consented, **change)
+        order(prescriber, im_consented, **change)
     assert refusal.value.field == field
     assert not Plan.objects.exists()
 
 
-def test_the_database_holds_no_injection_with_a_rate_and_no_infusion_without(planned):
-    plan = Plan.objects.filter(course=planned)
+def test_the_database_holds_no_injection_with_a_rate_and_no_infusion_without(im_planned):
+    plan = Plan.objects.filter(course=im_planned)
     for wrong in ({"rate_mg_per_h": 60.0}, {"duration_min": 40.0}, {"route": "IV"}):
         with pytest.raises(IntegrityError), transaction.atomic():
             plan.update(**wrong)
 
 
-def test_the_second_person_works_it_out_blind(client, consented, prescriber, nurse):
-    plan = order(prescriber, consented)
+def test_the_second_person_works_it_out_blind(client, im_consented, prescriber, nurse):
+    plan = order(prescriber, im_consented)
     client.force_login(nurse)
-    for path in (f"/plans/{plan.pk}/verify/", f"/courses/{consented.pk}/plan/"):
+    for path in (f"/plans/{plan.pk}/verify/", f"/courses/{im_consented.pk}/plan/"):
         page = client.get(path).content.decode()
         assert "0.82" not in page
         assert "mg/h" not in page
@@ -131,75 +81,75 @@ def test_the_second_person_works_it_out_blind(client, consented, prescriber, nur
         plans.verify_plan(nurse, plan, dose_mg=41, volume_ml=8.2)
 
 
-def test_every_figure_of_going_home_comes_from_the_record(injected, nurse):
-    start = queries.timeline_of(injected).started_at
+def test_every_figure_of_going_home_comes_from_the_record(im_injected, nurse):
+    start = queries.timeline_of(im_injected).started_at
     with clock.at(start + minutes(119)):
-        services.record_vitals(nurse, injected, **CALM)
-        assert screen.home_not_before(injected, queries.timeline_of(injected), clock.now()) == (
-            start + minutes(120)
-        )
+        services.record_vitals(nurse, im_injected, **CALM)
+        assert screen.home_not_before(
+            im_injected, queries.timeline_of(im_injected), clock.now()
+        ) == (start + minutes(120))
         with pytest.raises(Refused, match="At least 2 hours since the injection"):
-            services.discharge(nurse, injected, answers=HOME, escort_name="Ines Example")
+            services.discharge(nurse, im_injected, answers=HOME, escort_name="Ines Example")
     with clock.at(start + minutes(121)):
-        timeline = queries.timeline_of(injected)
+        timeline = queries.timeline_of(im_injected)
         facts = queries.discharge_facts(timeline, clock.now())
         for route in ("IV", "IM"):
-            file = queries.library_of(injected).discharge[route]
+            file = queries.library_of(im_injected).discharge[route]
             assert {c.fact for c in file.criteria if not c.question} <= facts.keys()
             assert discharge.assess(file, {**HOME, **facts}).ready
 
 
-def test_what_was_not_measured_stays_unknown(drawn, injected):
-    timeline = queries.timeline_of(injected)
-    assessed = queries.assess_discharge(injected, timeline, {}, clock.now())
+def test_what_was_not_measured_stays_unknown(im_drawn, im_injected):
+    timeline = queries.timeline_of(im_injected)
+    assessed = queries.assess_discharge(im_injected, timeline, {}, clock.now())
     state = {r.criterion.fact: r.state for r in assessed.results}
     assert state["minutes_since_dose"] == "not met"
     assert state["systolic_change_percent"] == state["oriented"] == "unknown"
 
 
-def test_a_split_dose_counts_from_its_last_part(drawn, nurse, prescriber):
-    services.give_injection(nurse, drawn, dose_mg=20, site="deltoid left")
-    start = queries.timeline_of(drawn).started_at
+def test_a_split_dose_counts_from_its_last_part(im_drawn, nurse, prescriber):
+    services.give_injection(nurse, im_drawn, dose_mg=20, site="deltoid left")
+    start = queries.timeline_of(im_drawn).started_at
     with clock.at(start + minutes(15)):
-        draw_up(drawn, nurse, prescriber, **SYRINGE)
-        services.give_injection(nurse, drawn, dose_mg=21, site="deltoid right")
-        facts = queries.discharge_facts(queries.timeline_of(drawn), start + minutes(60))
+        draw_up(im_drawn, nurse, prescriber, **IM_SYRINGE)
+        services.give_injection(nurse, im_drawn, dose_mg=21, site="deltoid right")
+        facts = queries.discharge_facts(queries.timeline_of(im_drawn), start + minutes(60))
     assert facts["minutes_since_dose"] == pytest.approx(45, abs=0.1)
 
 
-def test_the_session_ends_in_follow_up(injected, nurse, client):
-    start = queries.timeline_of(injected).started_at
+def test_the_session_ends_in_follow_up(im_injected, nurse, client):
+    start = queries.timeline_of(im_injected).started_at
     for minute in (5, 10, 15, 30, 45, 60, 90, 120):
         with clock.at(start + minutes(minute)):
-            services.record_vitals(nurse, injected, **CALM)
+            services.record_vitals(nurse, im_injected, **CALM)
             services.record_observation(
-                nurse, injected, sedation_moaas=5, dissociation_0_10=1, nausea_0_10=0
+                nurse, im_injected, sedation_moaas=5, dissociation_0_10=1, nausea_0_10=0
             )
     with clock.at(start + minutes(121)):
-        services.discharge(nurse, injected, answers=HOME, escort_name="Ines Example")
-    injected.course.refresh_from_db()
-    assert injected.course.stage == Stage.FOLLOW_UP
-    assert FormRequest.objects.filter(course=injected.course).exists()
-    assert "41 mg injected" in {m.title.split(": ")[-1] for m in story(injected.person)}
+        services.discharge(nurse, im_injected, answers=HOME, escort_name="Ines Example")
+    im_injected.course.refresh_from_db()
+    assert im_injected.course.stage == Stage.FOLLOW_UP
+    assert FormRequest.objects.filter(course=im_injected.course).exists()
+    assert "41 mg injected" in {m.title.split(": ")[-1] for m in story(im_injected.person)}
     client.force_login(nurse)
-    note = client.get(f"/sessions/{injected.pk}/note.pdf?format=html").content.decode()
+    note = client.get(f"/sessions/{im_injected.pk}/note.pdf?format=html").content.decode()
     for words in ("Into the muscle", "as an injection", "0.82 mL", "deltoid left", "not given 0"):
         assert words in note
     assert "by vein" not in note
     assert "None" not in note
-    sheet = client.get(f"/sessions/{injected.pk}/aftercare.pdf?format=html").content.decode()
+    sheet = client.get(f"/sessions/{im_injected.pk}/aftercare.pdf?format=html").content.decode()
     assert "You get a short form by link" in sheet
 
 
-def test_every_page_of_it_says_nothing_of_a_pump(client, planned, nurse, prescriber, opened):
+def test_every_page_of_it_says_nothing_of_a_pump(client, im_planned, nurse, prescriber, im_opened):
     client.force_login(prescriber)
     for path in (
-        f"/courses/{planned.pk}/plan/",
-        f"/courses/{planned.pk}/consent/",
-        f"/courses/{planned.pk}/doses/",
-        f"/people/{planned.person_id}/",
-        f"/sessions/{opened.pk}/",
-        f"/sessions/{opened.pk}/chart/",
+        f"/courses/{im_planned.pk}/plan/",
+        f"/courses/{im_planned.pk}/consent/",
+        f"/courses/{im_planned.pk}/doses/",
+        f"/people/{im_planned.person_id}/",
+        f"/sessions/{im_opened.pk}/",
+        f"/sessions/{im_opened.pk}/chart/",
         "/today/",
     ):
         answer = client.get(path)
@@ -209,16 +159,18 @@ def test_every_page_of_it_says_nothing_of_a_pump(client, planned, nurse, prescri
         assert "mg/h" not in text, path
 
 
-def test_the_forecast_holds_before_and_after_the_injection(drawn, nurse):
-    before = forecasts.forecast_of(drawn, queries.timeline_of(drawn), clock.now())
-    assert before and not before.started
-    services.give_injection(nurse, drawn, dose_mg=41, site="deltoid left")
-    drawn.refresh_from_db()
+def test_the_forecast_holds_before_and_after_the_injection(im_drawn, nurse):
+    before = forecasts.forecast_of(im_drawn, queries.timeline_of(im_drawn), clock.now())
+    assert before is not None
+    assert not before.started
+    services.give_injection(nurse, im_drawn, dose_mg=41, site="deltoid left")
+    im_drawn.refresh_from_db()
     moment = clock.now() + minutes(10)
-    after = forecasts.forecast_of(drawn, queries.timeline_of(drawn), moment)
-    assert after and after.started
+    after = forecasts.forecast_of(im_drawn, queries.timeline_of(im_drawn), moment)
+    assert after is not None
+    assert after.started
     # Nobody is foretold home before the two hours of the clinic's policy.
-    assert after.home.earliest >= queries.timeline_of(drawn).ended_at + minutes(120)
+    assert after.home.earliest >= queries.timeline_of(im_drawn).ended_at + minutes(120)
 
 
 @pytest.mark.parametrize("route", ["SL", "ORAL", "IN_ESKETAMINE", "IN_RACEMIC"])
@@ -266,18 +218,18 @@ def test_a_transfer_ends_a_running_infusion_whatever_is_open(running, nurse, pre
 
 
 def test_a_transfer_from_recovery_and_from_a_pause_and_none_before_the_drug(
-    injected, nurse, unchanged
+    im_injected, nurse, unchanged
 ):
     for missing in TRANSFER:
         with unchanged, pytest.raises(Refused) as refusal:
-            services.transfer_to_hospital(nurse, injected, **{**TRANSFER, missing: " "})
+            services.transfer_to_hospital(nurse, im_injected, **{**TRANSFER, missing: " "})
         assert refusal.value.field == missing
-    services.transfer_to_hospital(nurse, injected, **TRANSFER)
-    assert queries.timeline_of(injected).given_mg(clock.now()) == 41
-    injected.course.refresh_from_db()
-    assert injected.course.stage == Stage.FOLLOW_UP
+    services.transfer_to_hospital(nurse, im_injected, **TRANSFER)
+    assert queries.timeline_of(im_injected).given_mg(clock.now()) == 41
+    im_injected.course.refresh_from_db()
+    assert im_injected.course.stage == Stage.FOLLOW_UP
     with unchanged, pytest.raises(Refused, match="transferred to hospital"):
-        services.transfer_to_hospital(nurse, injected, **TRANSFER)
+        services.transfer_to_hospital(nurse, im_injected, **TRANSFER)
 
 
 def test_a_paused_infusion_may_end_in_a_transfer(running, nurse):

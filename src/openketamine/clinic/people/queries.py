@@ -109,13 +109,7 @@ def _moment(event: Event) -> Moment:
     # An injection is given over no time.
     values["over"] = f" over {values['duration_min']} min" if data.get("duration_min") else ""
     details = [str(data[name]) for name in _DETAILS if data.get(name)]
-    css = (
-        "alarm"
-        if event.kind in _ALARMS
-        else "dose"
-        if event.kind in _DOSES
-        else ""
-    )
+    css = "alarm" if event.kind in _ALARMS else "dose" if event.kind in _DOSES else ""
     return Moment(
         event.occurred_at,
         event.kind,

@@ -43,7 +43,7 @@ class Consent(models.Model):
 class Plan(models.Model):
     """An order for a course. In force once a second person has worked it out too.
 
-    Only what goes in by a pump has a duration and rates; an injection has none, and says so by None.
+    Only what goes in by a pump has a duration and rates; for an injection they are None.
     """
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="plans")
@@ -95,8 +95,7 @@ class Plan(models.Model):
                     rate_mg_per_h__gt=0,
                     rate_ml_per_h__gt=0,
                 )
-                | ~Q(route="IV")
-                & Q(duration_min=None, rate_mg_per_h=None, rate_ml_per_h=None),
+                | ~Q(route="IV") & Q(duration_min=None, rate_mg_per_h=None, rate_ml_per_h=None),
                 name="plan_has_rates_where_it_has_a_pump",
             ),
         ]

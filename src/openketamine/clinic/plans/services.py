@@ -166,9 +166,7 @@ def order_plan(
     if "duration_min" in stated - quantities.keys():
         raise Refused("Say over how long the dose runs in.", field="duration_min")
     if "duration_min" in quantities.keys() - stated:
-        raise Refused(
-            "An injection is given at once: it has no duration.", field="duration_min"
-        )
+        raise Refused("An injection is given at once: it has no duration.", field="duration_min")
     if outside := check_plan(definition, quantities):
         raise Refused(outside[0].message, field=outside[0].limit.quantity)
     vials = {vial.concentration_mg_per_ml for vial in definition.vials}

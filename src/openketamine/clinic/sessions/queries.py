@@ -83,7 +83,7 @@ def protocol_of(session: Session) -> MonitoringFile:
     return library_of(session).monitoring[session.course.route]
 
 
-# Clocks of the discharge criteria that run from the last of the drug: the pump's end, the injection.
+# Clocks of the discharge criteria that run from the last of the drug: pump's end, or injection.
 SINCE_THE_DRUG = ("minutes_since_end", "minutes_since_dose")
 
 

@@ -204,7 +204,7 @@ def next_vitals_at(timeline: Timeline, protocol: MonitoringFile, now: datetime) 
 def home_not_before(session: Session, timeline: Timeline, now: datetime) -> datetime | None:
     """The earliest moment at which the clinic's policy lets the patient go. Not a forecast."""
     wait = queries.minutes_before_home(session)
-    if not wait:
+    if not wait or timeline.transfer:
         return None
     ends = timeline.ended_at or pump(session, timeline, now).ends_at
     if ends is None and timeline.phase == Phase.INFUSION:
@@ -392,6 +392,11 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
             moment
             for segment in timeline.segments
             for moment in (segment.start, min(segment.end or now, now))
+        }
+        | {
+            dose.at - before
+            for dose in timeline.injections
+            for before in (timedelta(seconds=1), timedelta())
         }
         | ({now} if timeline.phase in {Phase.INFUSION, Phase.RECOVERY} else set())
     )

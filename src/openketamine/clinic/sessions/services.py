@@ -1668,7 +1668,7 @@ def cancel_session(
     session = _require_open(session)
     if session.phase not in {Phase.CHECK, Phase.READY}:
         raise Refused(
-            "The drug has been given. Discharge the patient, or record the transfer to a hospital."
+            "The dose has started. Discharge the patient, or record the transfer to a hospital."
         )
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
