@@ -7,7 +7,8 @@ Starts a clinic on a home of its own (SQLite, or PostgreSQL where OPENKETAMINE_D
 so), the monitor feed as a process of its own, and `--servers` web servers. Every chair has a
 monitor with a line of its own, which sends one ORU^R01 a second and waits for its acknowledgment;
 up to `--screens` chairs are watched as a browser watches them: the stream of events, which bears
-the figures, and the screen's parts and chart, which are fetched at most every ten seconds.
+the figures, and the screen's parts and chart, which are fetched once the stream is open and then
+every ten seconds, each screen in its own time.
 
 Shown: reading to acknowledgment and reading to screen (p50, p99, most), readings sent,
 acknowledged and in the record (none may be lost), memory of each process, and how the cost grows.
@@ -241,8 +242,9 @@ async def screen(chair: Chair, port: int, cookie: str, until: float) -> None:
     head = await reader.readuntil(b"\r\n\r\n")
     if b" 200 " not in head.split(b"\r\n")[0]:
         raise SystemExit(head.decode())
-    fetching: asyncio.Task[None] | None = None
-    fetched_at = 0.0
+    # As in live.js: caught up soon after the stream is open, and then each in its own time.
+    fetching = asyncio.create_task(fetch(chair, port, cookie, wait_s=0.25 + random.random()))
+    fetched_at = time.monotonic() - random.random() * FETCH_EVERY_S
     event = b""
     while time.monotonic() < until + 3:
         try:
@@ -263,13 +265,14 @@ async def screen(chair: Chair, port: int, cookie: str, until: float) -> None:
                     chair.to_screen.append(now - began)
                     if rate == shown:
                         break
-        if now - fetched_at > FETCH_EVERY_S and (fetching is None or fetching.done()):
+        if now - fetched_at > FETCH_EVERY_S and fetching.done():
             fetched_at = now
             fetching = asyncio.create_task(fetch(chair, port, cookie))
     writer.close()
 
 
-async def fetch(chair: Chair, port: int, cookie: str) -> None:
+async def fetch(chair: Chair, port: int, cookie: str, *, wait_s: float = 0.0) -> None:
+    await asyncio.sleep(wait_s)
     for part in ("state", "chart"):
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

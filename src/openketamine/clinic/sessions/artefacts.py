@@ -17,7 +17,7 @@ each other, doubted by the device itself) is marked when it is recorded; see
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -70,6 +70,15 @@ class Sieve:
 
     def __init__(self) -> None:
         self._quantities: dict[str, _Quantity] = {}
+
+    def copy(self) -> "Sieve":
+        """One that knows the same and goes its own way."""
+        other = Sieve()
+        other._quantities = {
+            quantity: replace(state, counted=state.counted.copy())
+            for quantity, state in self._quantities.items()
+        }
+        return other
 
     def take(
         self, index: int, at: datetime, values: Mapping[str, float], *, by_hand: bool

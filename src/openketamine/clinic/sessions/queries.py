@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from time import monotonic as time_monotonic
@@ -17,18 +16,18 @@ from openketamine.clinic.people.models import Allergy
 from openketamine.clinic.plans.models import Consent, PlannedSession
 from openketamine.clinic.policy.queries import library_under, stamp
 from openketamine.clinic.record import clock
-from openketamine.clinic.record.models import Event
 from openketamine.protocols import Library, discharge
 from openketamine.protocols.schema import MonitoringFile
 
 from . import alerts
+from .kept import kept
 from .models import OPEN, Chair, Phase, Session, VerbalOrder
-from .timeline import Timeline, fold
+from .timeline import Timeline
 
 
 def timeline_of(session: Session) -> Timeline:
     """The session as its events tell it."""
-    return fold(list(Event.objects.filter(stream=session.stream).order_by("seq")))
+    return kept.timelines([session.stream])[session.stream]
 
 
 def session_for_screen(session_id: uuid.UUID) -> Session:
@@ -180,14 +179,11 @@ def todays_board() -> list[ChairRow]:
             "person", "course", "chair", "planned__plan"
         )
     )
-    events: dict[str, list[Event]] = defaultdict(list)
-    streams = [session.stream for session in sessions]
-    for event in Event.objects.filter(stream__in=streams).order_by("seq"):
-        events[event.stream].append(event)
+    timelines = kept.timelines([session.stream for session in sessions])
     now = clock.now()
     rows = []
     for session in sessions:
-        timeline = fold(events[session.stream])
+        timeline = timelines[session.stream]
         rows.append(ChairRow(session, timeline, alerts_of(session, timeline, now), now))
     return sorted(rows, key=_urgency)
 

@@ -5,7 +5,8 @@ record as corrected; the log keeps both.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -61,6 +62,18 @@ PUMP_AND_PHASE = RETIMABLE | {
     "session.transferred",
     "session.cancelled",
 }
+# Each of these adds to a list of its own, whatever the phase, and nothing before refers to it: where
+# it is the latest of the session, what was folded before stands.
+ADDING = frozenset(
+    {
+        "session.vitals_recorded",
+        "session.observed",
+        "session.side_effect_noted",
+        "session.medicine_given",
+        "session.note_written",
+        "session.alert_acknowledged",
+    }
+)
 
 
 class EventLike(Protocol):
@@ -227,7 +240,12 @@ class Timeline:
     cancelled: Line | None = None
     lines: list[Line] = field(default_factory=list)
     last_seq: int = 0
+    latest_at: datetime | None = None  # of all that counts
     sieve: Sieve = field(default_factory=Sieve, repr=False, compare=False)
+
+    def copy(self) -> "Timeline":
+        """The same in lists of its own; what stands in them is never changed."""
+        return Timeline(**{f.name: _own(getattr(self, f.name)) for f in fields(self)})
 
     @property
     def baseline(self) -> dict[str, float]:
@@ -363,20 +381,50 @@ def fold(events: Sequence[EventLike]) -> Timeline:
     return timeline
 
 
+def extend(timeline: Timeline, events: Sequence[EventLike]) -> Timeline | None:
+    """The timeline with what was added to the record since; None where it has to be folded anew.
+
+    The result is what `fold` makes of all the events. `timeline` stays as it is.
+
+    Args:
+        events: of the same session, in the order of the record, all after `timeline.last_seq`.
+    """
+    grown = timeline.copy()
+    for event in events:
+        late = grown.latest_at is not None and event.occurred_at < grown.latest_at
+        if event.kind not in ADDING or late:
+            return None
+        line = _line(event, event.data)
+        grown.lines.append(line)
+        grown.last_seq = event.seq
+        _step(grown, line)
+    return grown
+
+
+def _own(value: Any) -> Any:
+    if isinstance(value, Sieve):
+        return value.copy()
+    return copy(value) if isinstance(value, list | dict) else value
+
+
+def _line(event: EventLike, data: dict[str, Any]) -> Line:
+    return Line(
+        event.seq,
+        event.kind,
+        event.occurred_at,
+        event.recorded_at,
+        event.actor_name,
+        event.source,
+        data,
+    )
+
+
 def _apply_corrections(events: Sequence[EventLike]) -> list[Line]:
     """The events as lines, each as last corrected; corrections themselves follow as lines."""
     lines: dict[int, Line] = {}
     for event in events:
         if event.kind != "session.corrected":
-            lines[event.seq] = Line(
-                event.seq,
-                event.kind,
-                event.occurred_at,
-                event.recorded_at,
-                event.actor_name,
-                event.source,
-                event.data,
-            )
+            lines[event.seq] = _line(event, event.data)
             continue
         target = lines[event.corrects_id or 0]
         data = event.data
@@ -391,15 +439,7 @@ def _apply_corrections(events: Sequence[EventLike]) -> list[Line]:
             correction=f"{data['action']}: {data['reason']} ({event.actor_name})",
             corrected_by=event.seq,
         )
-        lines[event.seq] = Line(
-            event.seq,
-            event.kind,
-            event.occurred_at,
-            event.recorded_at,
-            event.actor_name,
-            event.source,
-            {**data, "corrects": target.seq},
-        )
+        lines[event.seq] = _line(event, {**data, "corrects": target.seq})
     return list(lines.values())
 
 
@@ -420,7 +460,9 @@ def _write_down(timeline: Timeline, line: Line) -> None:
 
 
 def _step(timeline: Timeline, line: Line) -> None:
+    """Take the next line in, in the order in which things happened."""
     data = line.data
+    timeline.latest_at = line.at
     match line.kind:
         case "session.opened":
             timeline.opened = data

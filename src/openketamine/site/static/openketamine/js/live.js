@@ -5,6 +5,7 @@ const BROKEN_MS = 3_000; // a line that breaks may come back at once, e.g. when 
 const LOOK_MS = 1_000;
 const CALM_MS = 10_000;
 const CROSSED_MS = 1_000;
+const CATCH_UP_MS = 1_000;
 
 /**
  * Follow a stream of server-sent events.
@@ -16,7 +17,8 @@ export function follow(url, { onReadings, onChange, onCut, onBack }) {
   let heardAt = new Date();
   let brokenAt = null;
   let cut = false;
-  let lookedAt = 0;
+  // The page is fresh. When all screens of a clinic open at once, they do not all look again at once.
+  let lookedAt = Date.now() - Math.random() * CALM_MS;
   let looking = null;
 
   // A monitor may read every second: its figures come with the news, the rest is fetched now and then,
@@ -45,7 +47,14 @@ export function follow(url, { onReadings, onChange, onCut, onBack }) {
   const open = () => {
     source?.close();
     source = new EventSource(url);
-    source.addEventListener("beat", heard);
+    let opened = false;
+    source.addEventListener("open", () => (opened = true));
+    source.addEventListener("beat", () => {
+      heard();
+      // Nothing was heard between the page, or the last stream, and this one. Not all screens at once.
+      if (opened) setTimeout(onChange, CATCH_UP_MS * (0.25 + Math.random()));
+      opened = false;
+    });
     source.addEventListener("error", () => (brokenAt ??= Date.now()));
     source.addEventListener("changed", () => {
       heard();
