@@ -62,8 +62,8 @@ PUMP_AND_PHASE = RETIMABLE | {
     "session.transferred",
     "session.cancelled",
 }
-# Each of these adds to a list of its own, whatever the phase, and nothing before refers to it: where
-# it is the latest of the session, what was folded before stands.
+# Each of these adds to a list of its own, whatever the phase, and nothing before refers to it:
+# where it is the latest of the session, what was folded before stands.
 ADDING = frozenset(
     {
         "session.vitals_recorded",
