@@ -173,6 +173,12 @@ document.body.addEventListener("htmx:afterSettle", fetchSheets);
 sheet.addEventListener("click", (event) => event.target.closest("[data-close]") && closeSheet());
 document.addEventListener("keydown", (event) => event.key === "Escape" && sheet.open && closeSheet());
 
+// A button that was swapped in a moment ago may not be htmx's yet: then its sheet would open as a page.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.('a[hx-target="#sheet-body"]');
+  if (link) htmx.process(link);
+}, true);
+
 // One key for each act, as the buttons say it themselves; never while somebody writes.
 const keys = document.getElementById("keys");
 function showKeys() {
