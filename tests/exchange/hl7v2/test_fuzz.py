@@ -3,8 +3,11 @@
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 from openketamine.clinic.devices.models import HeldReading
 from openketamine.clinic.devices.services import HELD_AT_MOST
+from openketamine.exchange.hl7v2.message import NotTaken, parse, unescape
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "fuzz_feed.py"
 
@@ -22,3 +25,13 @@ def test_many_mutated_messages(in_chair):
     assert result["answers"]["AR"] > 60
     assert result["answers"].get("AE", 0) < 20
     assert HeldReading.objects.count() <= HELD_AT_MOST * result["devices"]
+
+
+def test_a_message_that_no_database_can_hold_is_refused_and_not_asked_for_again():
+    raw = b"MSH|^~\\&|A|B|||20261125||ORU^R01|1|P|2.6\rOBX|1|NM|a\x00b||1\r"
+    with pytest.raises(NotTaken) as refused:
+        parse(raw)
+    assert refused.value.code == "AR"
+    assert "NUL" in refused.value.text
+    separators = parse(raw.replace(b"\x00", b"")).segments[0].separators
+    assert unescape("a\\X00\\b", separators) == "ab"

@@ -8,7 +8,7 @@ from itertools import count
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, DataError, connection, transaction
 
 from openketamine.clinic.devices import services as devices
 from openketamine.clinic.devices.delivery import Delivery
@@ -84,6 +84,11 @@ def _store(deliveries: list[Delivery]) -> list[tuple[NotTaken | None, str]]:
     except Refused as refusal:
         if len(deliveries) == 1:
             return [(NotTaken("AE", 207, refusal.message), "")]
+    except (DataError, ValueError) as error:
+        # Not the database's fault but this message's: sent again it would fare the same.
+        log.warning("a monitor message does not fit: %s", error)
+        if len(deliveries) == 1:
+            return [(NotTaken("AR", 102, "A value does not fit the clinic's record."), "")]
     except DatabaseError as error:
         # Locked, full or gone: each message would fare the same, and waiting again would take long.
         log.warning("monitor messages not stored: %s", error)

@@ -83,7 +83,7 @@ def unescape(text: str, separators: Separators) -> str:
         code = match[1]
         if code[:1] == "X":
             try:
-                return bytes.fromhex(code[1:]).decode("latin-1")
+                return bytes.fromhex(code[1:]).decode("latin-1").replace("\0", "")
             except ValueError:
                 return ""
         return meaning.get(code, "")
@@ -129,6 +129,8 @@ def parse(raw: bytes) -> Message:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
+    if "\0" in text:
+        raise NotTaken("AR", 102, "The message holds a NUL character, which no text may.")
     text = text.lstrip("\ufeff\r\n \t")
     if not text.startswith("MSH") or len(text) < 8 or text[3].isalnum() or text[3].isspace():
         raise NotTaken("AR", 100, "The message does not begin with an MSH segment.")
