@@ -165,6 +165,7 @@ def test_a_hypertensive_session(at_chair, away, running, turn_clock):
     sound_is(away.page, "red")
     # The sheet of an answer covers neither the alert nor Stop.
     page.keyboard.press("a")
+    expect(page.locator("#sheet")).to_be_visible()
     boxes = [page.locator(name).bounding_box() for name in ("#alerts .alert.red", "#sheet")]
     assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"] or (
         boxes[0]["x"] >= boxes[1]["x"] + boxes[1]["width"]
