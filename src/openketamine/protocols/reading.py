@@ -33,6 +33,19 @@ def syllables(word: str) -> int:
     return max(count, 1)
 
 
+def _taken_apart(sentences: Iterable[str], word: re.Pattern[str]) -> tuple[list[str], int]:
+    """The words of a text, and how many sentences they make."""
+    words: list[str] = []
+    ends = 0
+    for part in sentences:
+        found = word.findall(part)
+        words += found
+        ends += max(len(_SENTENCE_END.findall(part.rstrip() + ".")), 1) if found else 0
+    if not words:
+        raise ValueError("a text without words has no reading level")
+    return words, ends
+
+
 def grade(sentences: Iterable[str]) -> float:
     """The school grade at which a text is read with ease.
 
@@ -42,14 +55,7 @@ def grade(sentences: Iterable[str]) -> float:
     Raises:
         ValueError: the text has no words.
     """
-    words: list[str] = []
-    ends = 0
-    for part in sentences:
-        found = _WORD.findall(part)
-        words += found
-        ends += max(len(_SENTENCE_END.findall(part.rstrip() + ".")), 1) if found else 0
-    if not words:
-        raise ValueError("a text without words has no reading level")
+    words, ends = _taken_apart(sentences, _WORD)
     count = sum(syllables(word) for word in words)
     return 0.39 * len(words) / ends + 11.8 * count / len(words) - 15.59
 
@@ -75,13 +81,6 @@ def spanish_ease(sentences: Iterable[str]) -> float:
     Raises:
         ValueError: the text has no words.
     """
-    words: list[str] = []
-    ends = 0
-    for part in sentences:
-        found = _SPANISH_WORD.findall(part)
-        words += found
-        ends += max(len(_SENTENCE_END.findall(part.rstrip() + ".")), 1) if found else 0
-    if not words:
-        raise ValueError("a text without words has no reading level")
+    words, ends = _taken_apart(sentences, _SPANISH_WORD)
     count = sum(spanish_syllables(word) for word in words)
     return 206.835 - 62.3 * count / len(words) - len(words) / ends
