@@ -37,6 +37,7 @@ def pages(library: protocols.Library) -> dict[str, str]:
     for plan in library.monitoring.values():
         made[f"session-{plan.route.lower()}.md"] = _session(library, plan)
     made["alarms.md"] = _alarms(library)
+    made["calls.md"] = _calls(library)
     for rules in library.discharge.values():
         made[f"discharge-{rules.route.lower()}.md"] = _discharge(library, rules)
     made["instruments.md"] = _instruments(library)
@@ -488,6 +489,19 @@ whom it reaches while nobody answers. No authority publishes these figures.
 
 {signs.capitalize()}. {policy.emergency.response}
 """
+
+
+def _calls(library: protocols.Library) -> str:
+    rows = [
+        (key, statement, rule.ref or "", _origin(library, rule))
+        for key, rule, statement in library.calls.rules()
+    ]
+    return f"""# Calls
+
+Reviewed {library.calls.reviewed_on:%d %B %Y}. Whom a call reaches while nobody answers it. A step
+that reaches nobody is not waited for. No authority publishes these figures.
+
+{_table(("id", "rule", "rows", "source"), rows)}"""
 
 
 def _discharge(library: protocols.Library, file: schema.DischargeFile) -> str:

@@ -185,6 +185,8 @@ def _kind(item: Any, parent: Any) -> str:
             return item.kind
         case schema.AlarmRule():
             return "alarm"
+        case schema.CallRule():
+            return "call"
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(item).__name__).lower()
     return _KINDS.get(type(item), words)
 
@@ -264,7 +266,7 @@ def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
                 return f"Before the drug: {item.statement}: the prescriber decides"
             answer = found.file.responses[item.priority]
             return f"{item.statement} ({item.priority}): {answer}"
-        case schema.AlarmRule():
+        case schema.AlarmRule() | schema.CallRule():
             return str(next(words for _, rule, words in found.file.rules() if rule is item))
         case schema.Medicine():
             return f"Medicine at hand: {item.label}, {item.usual}"

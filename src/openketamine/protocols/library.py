@@ -68,6 +68,7 @@ class Library:
     measurements: schema.MeasurementPlan
     monitoring: Mapping[str, schema.MonitoringFile]
     alarms: schema.AlarmsFile
+    calls: schema.CallsFile
     discharge: Mapping[str, schema.DischargeFile]
     scores: Mapping[str, schema.DischargeScore]
     instruments: Mapping[str, schema.InstrumentFile]
@@ -325,6 +326,7 @@ def _assemble(
 
     (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
     (alarms,), (scores,) = every(schema.AlarmsFile), every(schema.ScoresFile)
+    (calls,) = every(schema.CallsFile)
     (programmes,), (ingredients,) = every(schema.ProgrammesFile), every(schema.IngredientsFile)
     (staging,) = every(schema.StagingFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
@@ -345,6 +347,7 @@ def _assemble(
         measurements=measurements,
         monitoring=_resolved(every(schema.MonitoringFile)),
         alarms=alarms,
+        calls=calls,
         discharge=_resolved(every(schema.DischargeFile)),
         scores={score.id: score for score in scores.scores},
         instruments={file.id: file for file in every(schema.InstrumentFile)},

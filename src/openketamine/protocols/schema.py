@@ -1042,6 +1042,92 @@ class AlarmsFile(LibraryFile):
         return self
 
 
+class CallRule(Entry):
+    """A rule on calls. Without any one of them the others would not be safe."""
+
+    may_lapse = False
+
+    id: str
+    priority: Literal["amber", "red"]
+    statement: str
+
+
+class CallStep(CallRule):
+    """Whom an unanswered call reaches after so long, and by what beside every screen."""
+
+    after_min: float = Field(ge=0)
+    reaches: tuple[
+        Literal[
+            "on_call_first",
+            "on_call_second",
+            "responsible",
+            "nurse",
+            "prescriber",
+            "therapist",
+            "coordinator",
+            "director",
+        ],
+        ...,
+    ] = Field(min_length=1)
+    by: tuple[Literal["text", "email"], ...] = ()
+
+
+class CallAgain(CallRule):
+    """How often a call rings again after its last step."""
+
+    every_min: float = Field(ge=1)
+
+
+class CallLeftOpen(CallRule):
+    """After how long a call that was answered and not closed counts as unanswered again."""
+
+    after_min: float = Field(gt=0)
+
+
+class CallsFile(LibraryFile):
+    """Whom the clinic's calls reach, so that none is left unanswered."""
+
+    escalation: tuple[CallStep, ...]
+    rings_again: tuple[CallAgain, ...]
+    left_open: tuple[CallLeftOpen, ...]
+
+    def steps(self, priority: str) -> list[CallStep]:
+        """The steps of one priority, in the order in which they come."""
+        return sorted(
+            (step for step in self.escalation if step.priority == priority),
+            key=lambda step: step.after_min,
+        )
+
+    def again_min(self, priority: str) -> float:
+        """How often an unanswered call rings after its last step, in minutes."""
+        return next(rule.every_min for rule in self.rings_again if rule.priority == priority)
+
+    def left_open_min(self, priority: str) -> float:
+        """How long a call may stand answered and not closed, in minutes."""
+        return next(rule.after_min for rule in self.left_open if rule.priority == priority)
+
+    def rules(self) -> Iterator[tuple[str, Entry, str]]:
+        """Every rule: its id, the rule, and what it says with its figures."""
+        for step in self.escalation:
+            by = f" by {' and '.join(step.by)}" if step.by else ""
+            reaches = ", ".join(step.reaches)
+            yield step.id, step, f"{step.statement} [{step.after_min:g} min: {reaches}{by}]"
+        for again in self.rings_again:
+            yield again.id, again, f"{again.statement} [{again.every_min:g} min]"
+        for left in self.left_open:
+            yield left.id, left, f"{left.statement} [{left.after_min:g} min]"
+
+    @model_validator(mode="after")
+    def _nobody_is_forgotten(self) -> "CallsFile":
+        for priority in ("red", "amber"):
+            if not any(step.after_min == 0 for step in self.steps(priority)):
+                raise ValueError(f"{priority} must reach somebody at once: a step with after_min 0")
+            for name, rules in (("rings_again", self.rings_again), ("left_open", self.left_open)):
+                if sum(rule.priority == priority for rule in rules) != 1:
+                    raise ValueError(f"{name} has exactly one rule for {priority}")
+        return self
+
+
 class DischargeCriterion(Entry):
     id: str
     fact: str
@@ -1487,6 +1573,7 @@ FILES: dict[str, type[BaseModel]] = {
     "monitoring": MonitoringFile,
     "discharge-scores.yaml": ScoresFile,
     "alarms.yaml": AlarmsFile,
+    "calls.yaml": CallsFile,
     "discharge": DischargeFile,
     "instruments": InstrumentFile,
     "education": EducationFile,
