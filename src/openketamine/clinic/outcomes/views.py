@@ -21,13 +21,13 @@ from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake.queries import all_open_safety_reviews
 from openketamine.clinic.intake.views import INTAKE, enter_questionnaire
+from openketamine.clinic.people.language import language_for, remember
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.protocols.instruments import asked, is_off_window
 from openketamine.protocols.schema import InstrumentFile
 
 from . import plot, queries, services
-from .language import language_for, remember
 from .models import FormRequest
 
 WRONG_LINKS_PER_HOUR = 20

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 
-from openketamine.clinic.people.models import Person
+from .models import Person
 
 # The chart's language is a code where the referral had one, or a word.
 _WORDS = {"spanish": "es", "español": "es", "english": "en"}
