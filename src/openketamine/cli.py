@@ -20,6 +20,7 @@ _REGISTRARS = (
     "openketamine.exchange.hl7v2.cli",
     "openketamine.pharmacology.cli",
     "openketamine.protocols.cli",
+    "openketamine.clinic.notices.cli",
     "openketamine.clinic.policy.cli",  # after protocols, to which it adds
 )
 

@@ -92,6 +92,12 @@ def run_serve(arguments: argparse.Namespace) -> int:
         from openketamine.clinic.sessions import forecasts
 
         forecasts.warm_up()
+    # What messages link to, where nothing else was said.
+    configured.ORIGIN = configured.ORIGIN or address.rstrip("/")
+    if configured.NOTICES:
+        from openketamine.clinic.notices.runner import Runner
+
+        Runner().start()
     uvicorn.run(
         "openketamine.site.asgi:application",
         host=arguments.host,

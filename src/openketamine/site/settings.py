@@ -10,9 +10,21 @@ OPENKETAMINE_JURISDICTION  whose law governs: US (default), EU, GB, AU, or a sta
 OPENKETAMINE_TIME_ZONE     the clinic's time zone (default: UTC)
 OPENKETAMINE_OPEN_DAYS     weekdays with sessions, e.g. mon,tue,thu (default: mon to fri)
 OPENKETAMINE_CLOSED_ON     days without sessions, e.g. 2026-12-25,2027-01-01 (default: none)
+OPENKETAMINE_EMAIL_URL     how e-mail leaves: smtp://user:password@host:587 (STARTTLS), smtps://…:465,
+                           console: to print it (default: e-mail is not set up; demo: console)
+OPENKETAMINE_EMAIL_FROM    the clinic's own address, e.g. Clinic <care@clinic.example>
+OPENKETAMINE_TEXT_SENDER   how texts leave: gateway, console (default: not set up; demo: console)
+OPENKETAMINE_TEXT_URL      the gateway's HTTPS address
+OPENKETAMINE_TEXT_HEADERS  headers of each request, as JSON, e.g. {"Authorization": "Bearer …"}
+OPENKETAMINE_TEXT_FIELDS   the gateway's names, as JSON (default: {"to": "to", "body": "body",
+                           "from": "from", "key": "reference"})
+OPENKETAMINE_TEXT_FORM     1: the gateway takes a form, not JSON
+OPENKETAMINE_TEXT_FROM     the clinic's number or name, as the gateway knows it
+OPENKETAMINE_NOTICES       0: this server neither sends nor escalates; `notices run` does so instead
 OPENKETAMINE_DEBUG         1: Django's debug pages, for developers only
 """
 
+import json
 import os
 import secrets
 from datetime import date
@@ -81,7 +93,8 @@ SECRET_KEY = _secret_key()
 DATABASES = {"default": _database(os.environ.get("OPENKETAMINE_DATABASE_URL"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-_ORIGIN = os.environ.get("OPENKETAMINE_ORIGIN", "")
+_ORIGIN = os.environ.get("OPENKETAMINE_ORIGIN", "").rstrip("/")
+ORIGIN = _ORIGIN  # what links in messages begin with
 _HTTPS = _ORIGIN.startswith("https://")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = []
@@ -116,6 +129,7 @@ INSTALLED_APPS = [
     "openketamine.clinic.plans",
     "openketamine.clinic.intake",
     "openketamine.clinic.people",
+    "openketamine.clinic.notices",
     "openketamine.clinic.policy",
     "openketamine.clinic.staff",
     "openketamine.clinic.record",
@@ -246,7 +260,61 @@ WHITENOISE_MAX_AGE = 60
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+def _email(url: str) -> dict[str, object]:
+    """Django's settings for the mail server that a URL names."""
+    if url in {"", "console"}:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ImproperlyConfigured(
+            "OPENKETAMINE_EMAIL_URL is smtp://host:587, smtps://host:465 or console."
+        )
+    secure = parts.scheme == "smtps"
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or (465 if secure else 587),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": secure,
+        # A mail server on this very machine has no certificate that anybody could check.
+        "EMAIL_USE_TLS": not secure and parts.hostname not in {"localhost", "127.0.0.1"},
+    }
+
+
+_EMAIL_URL = os.environ.get("OPENKETAMINE_EMAIL_URL", "console" if DEMO else "")
+EMAIL_IS_SET_UP = bool(_EMAIL_URL)
+globals().update(_email(_EMAIL_URL))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = os.environ.get("OPENKETAMINE_EMAIL_FROM", "OpenKetamine <clinic@localhost>")
+
+
+def _json(name: str, default: dict[str, str]) -> dict[str, str]:
+    try:
+        value = json.loads(os.environ.get(name) or "null")
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not JSON: {error}.") from error
+    if value is None:
+        return default
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ImproperlyConfigured(f'{name} is an object of texts, e.g. {{"to": "To"}}.')
+    return value
+
+
+TEXTS = {
+    "sender": os.environ.get("OPENKETAMINE_TEXT_SENDER", "console" if DEMO else ""),
+    "url": os.environ.get("OPENKETAMINE_TEXT_URL", ""),
+    "headers": _json("OPENKETAMINE_TEXT_HEADERS", {}),
+    "fields": _json(
+        "OPENKETAMINE_TEXT_FIELDS",
+        {"to": "to", "body": "body", "from": "from", "key": "reference"},
+    ),
+    "from": os.environ.get("OPENKETAMINE_TEXT_FROM", ""),
+    "form": os.environ.get("OPENKETAMINE_TEXT_FORM") == "1",
+}
+# Sending and escalating, on a thread of the server.
+NOTICES = os.environ.get("OPENKETAMINE_NOTICES", "1") == "1"
 
 LOGGING = {
     "version": 1,

@@ -10,6 +10,7 @@ urlpatterns = [
     path("healthy/", views.healthy, name="healthy"),
     path("account/", include("allauth.urls")),
     path("", include("openketamine.clinic.policy.urls")),
+    path("", include("openketamine.clinic.notices.urls")),
     path("", include("openketamine.clinic.staff.urls")),
     path("", include("openketamine.clinic.people.urls")),
     path("", include("openketamine.clinic.intake.urls")),

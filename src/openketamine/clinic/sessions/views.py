@@ -18,6 +18,7 @@ from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.intake.queries import all_open_safety_reviews
+from openketamine.clinic.notices import queries as notices
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.plans.queries import current_plan, plannable
@@ -384,7 +385,11 @@ def session_more(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
 def alarms(request: HttpRequest) -> HttpResponse:
     """The alarms that reach this person wherever in the clinic's pages they are."""
     reaching = [call for call in queries.calls() if request.user.role in call.alert.reaches]
-    return render(request, "sessions/_calls.html", {"calls": reaching})
+    return render(
+        request,
+        "sessions/_calls.html",
+        {"calls": reaching, "unanswered": notices.calls_reaching(request.user)},
+    )
 
 
 @allow(*ENTRY)

@@ -1,0 +1,40 @@
+"""Forms of the on-call screens."""
+
+from typing import Any
+
+from django import forms
+
+from openketamine.clinic.record import clock
+
+from . import queries
+from .models import Line
+
+_MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+
+
+class ShiftForm(forms.Form):
+    user: Any = forms.ModelChoiceField(queryset=None, label="Who", empty_label="Choose")
+    line = forms.TypedChoiceField(choices=Line.choices, coerce=int, label="Line")
+    starts_at = forms.DateTimeField(label="From", widget=_MOMENT)
+    ends_at = forms.DateTimeField(label="Until", widget=_MOMENT)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["user"].queryset = queries.may_be_on_call()  # type: ignore[attr-defined]
+        self.fields["starts_at"].initial = clock.now().replace(second=0, microsecond=0)
+        self.fields["ends_at"].initial = queries.tomorrow_morning()
+
+
+class AddressForm(forms.Form):
+    phone = forms.CharField(
+        label="Telephone for texts", required=False, max_length=24, help_text="As +15550100"
+    )
+    email = forms.EmailField(label="E-mail", required=False)
+
+
+class CloseForm(forms.Form):
+    words = forms.CharField(
+        label="What you found, and what was done",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        max_length=4000,
+    )
