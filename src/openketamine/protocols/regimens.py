@@ -179,7 +179,7 @@ class Amount:
     sprays: int | None = None
     salt_mg: float | None = None
     at_least_min: float | None = None
-    units: tuple[tuple[float, int], ...] = ()  # (strength in mg, how many)
+    units: tuple[tuple[float, int], ...] = ()  # (mg of one device, spray or piece, how many)
 
 
 def injection(*, dose_mg_per_kg: float, weight_kg: float, concentration_mg_per_ml: float) -> Amount:
@@ -237,9 +237,30 @@ def devices(device: Device, *, dose_mg: float) -> Amount:
         steps=tuple(steps),
         volume_ml=float(volume),
         devices=count,
+        units=((device.content_mg, count),),
         sprays=count * device.sprays,
         salt_mg=float(salt),
         at_least_min=minutes,
+    )
+
+
+def sprays(*, dose_mg: float, mg_per_spray: float) -> Amount:
+    """A dose in whole sprays of a bottle, by what its label says that one spray holds.
+
+    Raises:
+        ValueError: it is not a whole number of sprays, or a quantity is not above zero.
+    """
+    _above_zero(dose=dose_mg, spray=mg_per_spray)
+    exact = _exact(dose_mg) / _exact(mg_per_spray)
+    count = int(exact)
+    if exact != count:
+        raise ValueError(f"{dose_mg:g} mg is not a whole number of sprays of {mg_per_spray:g} mg")
+    each = "spray" if count == 1 else "sprays"
+    return Amount(
+        dose_mg=dose_mg,
+        sprays=count,
+        units=((mg_per_spray, count),),
+        steps=(f"{dose_mg:g} mg ÷ {mg_per_spray:g} mg a spray = {count} {each}",),
     )
 
 

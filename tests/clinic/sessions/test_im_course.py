@@ -36,7 +36,7 @@ def test_an_injection_is_ordered_in_mg_and_ml_without_a_pump(im_planned):
     plan = planning.plan_in_force(im_planned)
     assert (plan.dose_mg, plan.volume_ml) == (41.0, 0.82)
     assert (plan.duration_min, plan.rate_mg_per_h, plan.rate_ml_per_h) == (None, None, None)
-    assert list(plans.arithmetic(plan).steps) == [
+    assert plan.arithmetic == [
         "0.5 mg/kg × 82 kg = 41 mg",
         "41.0 mg ÷ 50 mg/mL = 0.82 mL",
     ]
@@ -65,7 +65,7 @@ def test_an_order_outside_policy_is_refused(im_consented, prescriber, unchanged,
 
 def test_the_database_holds_no_injection_with_a_rate_and_no_infusion_without(im_planned):
     plan = Plan.objects.filter(course=im_planned)
-    for wrong in ({"rate_mg_per_h": 60.0}, {"duration_min": 40.0}, {"route": "IV"}):
+    for wrong in ({"rate_mg_per_h": 60.0}, {"duration_min": 40.0}, {"given_as": "infusion"}):
         with pytest.raises(IntegrityError), transaction.atomic():
             plan.update(**wrong)
 

@@ -1,5 +1,13 @@
+from typing import Any
+
 from django import forms
 from django.utils import timezone
+
+from openketamine.protocols.regimens import NextDose
+from openketamine.protocols.schema import Phase, Regimen, Rhythm
+
+from .models import DRAWN_UP, GivenAs, Plan
+from .queries import stated_by, way_of
 
 
 class ConsentForm(forms.Form):
@@ -15,28 +23,108 @@ class WithdrawForm(forms.Form):
     )
 
 
-class OrderForm(forms.Form):
-    """The prescriber's order; the limits are the clinic's policy and are checked by the service."""
-
-    dose_mg_per_kg = forms.FloatField(label="Dose")
-    duration_min = forms.FloatField(label="Over")
-    sessions = forms.IntegerField(label="Sessions")
-    concentration_mg_per_ml = forms.TypedChoiceField(label="Vial", coerce=float)
-    first_on = forms.DateField(
-        label="First session on", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+def _answer(label: str) -> forms.TypedChoiceField:
+    """Yes, no, or not known, which is neither."""
+    return forms.TypedChoiceField(
+        label=label,
+        choices=[("", "not known"), ("yes", "yes"), ("no", "no")],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+        required=False,
     )
+
+
+class OrderForm(forms.Form):
+    """The prescriber's order by one regimen; the service checks the limits of clinic policy.
+
+    Its fields are what the regimen asks for.
+
+    Args:
+        following: the doses open at the next session, where the regimen lists its doses.
+    """
+
+    units = {
+        "dose_mg_per_kg": "mg/kg",
+        "dose_mg": "mg",
+        "duration_min": "min",
+        "mg_per_spray": "mg",
+        "concentration_mg_per_ml": "mg/mL",
+    }
 
     def __init__(
         self,
-        *args: object,
-        vials: list[tuple[float, str]],
-        stated: frozenset[str],
-        **kwargs: object,
+        *args: Any,
+        regimen: Regimen,
+        following: NextDose | None,
+        asks_worsened: bool,
+        rhythms: list[tuple[Phase, list[Rhythm]]],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if "duration_min" not in stated:
-            del self.fields["duration_min"]
-        self.fields["concentration_mg_per_ml"].choices = vials
+        stated, way = stated_by(regimen), way_of(regimen)
+        if "dose_mg_per_kg" in stated:
+            self.fields["dose_mg_per_kg"] = forms.FloatField(label="Dose")
+        elif regimen.dose and regimen.dose.options:
+            self.fields["dose_mg"] = forms.TypedChoiceField(
+                label="Dose",
+                coerce=float,
+                choices=[(f"{o:g}", f"{o:g} mg") for o in regimen.dose.options],
+            )
+        else:
+            self.fields["dose_mg"] = forms.FloatField(label="Dose")
+        if following and following.questions:
+            self.fields["tolerated"] = _answer("Was the last dose tolerated?")
+        if "duration_min" in stated:
+            self.fields["duration_min"] = forms.FloatField(label="Over")
+        if way == GivenAs.SPRAYS:
+            self.fields["mg_per_spray"] = forms.FloatField(
+                label="One spray holds, by the pharmacy's label"
+            )
+        if "sessions" in stated:
+            self.fields["sessions"] = forms.IntegerField(label="Sessions")
+        for phase, offered in rhythms:
+            self.fields[f"rhythm_{phase.id}"] = forms.ChoiceField(
+                label=f"How often: {phase.label.lower()}",
+                choices=[(rhythm.id, rhythm.id) for rhythm in offered],
+                required=False,
+            )
+        if asks_worsened:
+            self.fields["worsened"] = _answer("Have symptoms worsened since the missed session?")
+        if way in DRAWN_UP and regimen.vials:
+            self.fields["concentration_mg_per_ml"] = forms.TypedChoiceField(
+                label="Vial",
+                coerce=float,
+                choices=[
+                    (
+                        vial.concentration_mg_per_ml,
+                        f"{vial.concentration_mg_per_ml:g} mg/mL {vial.note}".strip(),
+                    )
+                    for vial in regimen.vials
+                ],
+            )
+        elif way in DRAWN_UP:
+            self.fields["concentration_mg_per_ml"] = forms.FloatField(label="Strength on the label")
+        self.fields["first_on"] = forms.DateField(
+            label="First session on", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+        )
+
+    def rows(self) -> list[tuple[forms.BoundField, str]]:
+        """The fields with their units."""
+        return [
+            # A choice says its unit itself.
+            (bound, "" if hasattr(bound.field, "choices") else self.units.get(bound.name, ""))
+            for bound in self
+        ]
+
+    def entry(self) -> dict[str, Any]:
+        """What the service takes."""
+        plain = {k: v for k, v in self.cleaned_data.items() if not k.startswith("rhythm_")}
+        rhythms = {
+            name.removeprefix("rhythm_"): value
+            for name, value in self.cleaned_data.items()
+            if name.startswith("rhythm_") and value
+        }
+        return {**plain, "rhythms": rhythms}
 
 
 class VerifyForm(forms.Form):
@@ -44,6 +132,36 @@ class VerifyForm(forms.Form):
 
     dose_mg = forms.FloatField(label="Dose")
     volume_ml = forms.FloatField(label="Volume")
+    count = forms.IntegerField(label="How many", min_value=1)
+
+    def __init__(self, *args: Any, plan: Plan, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if plan.is_drawn_up:
+            del self.fields["count"]
+        else:
+            del self.fields["volume_ml"]
+            self.fields["count"].label = {
+                GivenAs.DEVICES: "Devices",
+                GivenAs.SPRAYS: "Sprays",
+            }.get(GivenAs(plan.given_as), "Pieces")
+
+    def rows(self) -> list[tuple[forms.BoundField, str]]:
+        """The fields with their units."""
+        units = {"dose_mg": "mg", "volume_ml": "mL"}
+        return [(bound, units.get(bound.name, "")) for bound in self]
+
+
+class AgainForm(forms.Form):
+    """Lay the days of the plan in force anew, from a day on."""
+
+    from_on = forms.DateField(
+        label="From", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+    )
+
+    def __init__(self, *args: Any, asks_worsened: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if asks_worsened:
+            self.fields["worsened"] = _answer("Have symptoms worsened since the missed session?")
 
 
 class MoveForm(forms.Form):
@@ -61,3 +179,9 @@ class MoveForm(forms.Form):
 
 class CancelForm(forms.Form):
     reason = forms.CharField(widget=forms.Textarea({"rows": 2}))
+
+
+class MissedForm(forms.Form):
+    reason = forms.CharField(
+        label="What is known of why", widget=forms.Textarea({"rows": 2}), required=False
+    )

@@ -40,26 +40,48 @@ class Consent(models.Model):
         return f"{self.document_id} {self.document_version}, signed by {self.signed_name}"
 
 
+class GivenAs(models.TextChoices):
+    """How a dose goes in, and so what an order states and what a second person works out."""
+
+    INFUSION = "infusion", "run in by a pump"
+    AT_ONCE = "at once", "a measured volume at once"
+    DEVICES = "devices", "devices of a nasal spray"
+    SPRAYS = "sprays", "sprays of a compounded bottle"
+    PIECES = "pieces", "lozenges or tablets"
+
+
+# What is drawn up has a strength and a volume; everything else is counted out.
+DRAWN_UP = (GivenAs.INFUSION, GivenAs.AT_ONCE)
+
+
 class Plan(models.Model):
     """An order for a course. In force once a second person has worked it out too.
 
-    Only what goes in by a pump has a duration and rates; for an injection they are None.
+    What a way of giving does not have is None: only a pump has a duration and rates, only what is
+    drawn up a strength and a volume, only a dose by weight mg/kg. A regimen that is counted in
+    weeks has no number of sessions.
     """
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="plans")
     version = models.PositiveSmallIntegerField()
     regimen = models.CharField(max_length=40)
     route = models.CharField(max_length=16)
-    dose_mg_per_kg = models.FloatField()
-    weight_kg = models.FloatField()
-    weight_taken_at = models.DateTimeField()
-    concentration_mg_per_ml = models.FloatField()
+    drug = models.CharField(max_length=16)
+    given_as = models.CharField(max_length=12, choices=GivenAs.choices)
+    dose_mg_per_kg = models.FloatField(null=True)
+    weight_kg = models.FloatField(null=True)
+    weight_taken_at = models.DateTimeField(null=True)
+    concentration_mg_per_ml = models.FloatField(null=True)
     duration_min = models.FloatField(null=True)
     dose_mg = models.FloatField()
-    volume_ml = models.FloatField()
+    volume_ml = models.FloatField(null=True)
     rate_mg_per_h = models.FloatField(null=True)
     rate_ml_per_h = models.FloatField(null=True)
-    sessions = models.PositiveSmallIntegerField()
+    units = models.JSONField(default=list, help_text="[[mg of one, how many], …] where counted out")
+    arithmetic = models.JSONField(help_text="The sum, step by step, as it was ordered")
+    sessions = models.PositiveSmallIntegerField(null=True)
+    rhythms = models.JSONField(default=dict, help_text="By phase, the rhythm that was chosen")
+    worsened = models.BooleanField(null=True, help_text="Since a missed session; None: not asked")
     first_on = models.DateField()
     library_version = models.CharField(max_length=80)
     ordered_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="plans_ordered")
@@ -69,6 +91,7 @@ class Plan(models.Model):
     )
     verified_at = models.DateTimeField(null=True)
     superseded_at = models.DateTimeField(null=True)
+    laid_out_at = models.DateTimeField(null=True, help_text="When its days were last proposed")
 
     class Meta:
         constraints = [
@@ -81,13 +104,13 @@ class Plan(models.Model):
                 name="plan_is_verified_by_a_second_person",
             ),
             models.CheckConstraint(
-                condition=Q(dose_mg__gt=0) & Q(volume_ml__gt=0),
+                condition=Q(dose_mg__gt=0) & (Q(volume_ml=None) | Q(volume_ml__gt=0)),
                 name="plan_quantities_are_above_zero",
             ),
             models.CheckConstraint(
                 # A comparison with nothing is neither true nor false, and a check lets it pass.
                 condition=Q(
-                    route="IV",
+                    given_as=GivenAs.INFUSION,
                     duration_min__isnull=False,
                     rate_mg_per_h__isnull=False,
                     rate_ml_per_h__isnull=False,
@@ -95,18 +118,57 @@ class Plan(models.Model):
                     rate_mg_per_h__gt=0,
                     rate_ml_per_h__gt=0,
                 )
-                | ~Q(route="IV") & Q(duration_min=None, rate_mg_per_h=None, rate_ml_per_h=None),
+                | ~Q(given_as=GivenAs.INFUSION)
+                & Q(duration_min=None, rate_mg_per_h=None, rate_ml_per_h=None),
                 name="plan_has_rates_where_it_has_a_pump",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    given_as__in=DRAWN_UP,
+                    volume_ml__isnull=False,
+                    concentration_mg_per_ml__isnull=False,
+                    concentration_mg_per_ml__gt=0,
+                )
+                | ~Q(given_as__in=DRAWN_UP) & Q(volume_ml=None, concentration_mg_per_ml=None),
+                name="plan_has_a_volume_where_it_is_drawn_up",
             ),
         ]
 
     def __str__(self) -> str:
-        over = f" over {self.duration_min:g} min" if self.duration_min else f" {self.route}"
-        return f"{self.dose_mg:g} mg{over}, {self.sessions} session{'s'[: self.sessions != 1]}"
+        count = f", {self.sessions} session{'s'[: self.sessions != 1]}" if self.sessions else ""
+        return f"{self.dose_mg:g} mg {self.how}{count}"
 
     @property
     def is_verified(self) -> bool:
         return self.verified_at is not None
+
+    @property
+    def is_drawn_up(self) -> bool:
+        """Whether it has a volume, and not a count of devices, sprays or pieces."""
+        return self.given_as in DRAWN_UP
+
+    @property
+    def unit_count(self) -> int:
+        """How many devices, sprays or pieces make up the dose; 0 where it is drawn up."""
+        return sum(count for _, count in self.units)
+
+    @property
+    def unit_mg(self) -> float:
+        """What one device or spray holds; 0 where the dose is drawn up or of several strengths."""
+        return float(self.units[0][0]) if len(self.units) == 1 else 0.0
+
+    @property
+    def how(self) -> str:
+        """Over what time, in what form or else by which route the dose is given, in words."""
+        if self.duration_min:
+            return f"over {self.duration_min:g} min"
+        if self.units:
+            each = {GivenAs.DEVICES: "device", GivenAs.SPRAYS: "spray"}.get(
+                GivenAs(self.given_as), "piece"
+            )
+            parts = [f"{count} {each}{'s'[: count != 1]} of {mg:g} mg" for mg, count in self.units]
+            return f"in {' and '.join(parts)}"
+        return self.route
 
 
 class PlannedSession(models.Model):
@@ -122,6 +184,8 @@ class PlannedSession(models.Model):
     done_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
     cancel_reason = models.TextField(blank=True)
+    missed = models.BooleanField(default=False, help_text="Cancelled because nobody came")
+    phase = models.CharField(max_length=40, blank=True, help_text="Of the regimen, by its name")
 
     class Meta:
         ordering = ["planned_for"]
@@ -136,3 +200,10 @@ class PlannedSession(models.Model):
 
     def __str__(self) -> str:
         return f"session {self.number} of {self.person}"
+
+    @property
+    def place(self) -> str:
+        """Which session of how many; a course that is counted in weeks has no number of them."""
+        of = f" of {self.plan.sessions}" if self.plan.sessions else ""
+        phase = f", {self.phase.lower()}" if self.phase and not of else ""
+        return f"session {self.number}{of}{phase}"

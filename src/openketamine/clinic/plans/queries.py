@@ -5,15 +5,27 @@ from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
 from django.conf import settings
+from django.db.models import Max, Q
 from django.utils import timezone
 
-from openketamine.clinic.people.models import Course, Measurement, MeasurementKind
+from openketamine.clinic.intake.queries import jurisdiction
+from openketamine.clinic.people.models import Course, Measurement, MeasurementKind, Setting
 from openketamine.clinic.policy.queries import library
+from openketamine.clinic.record import clock
 from openketamine.protocols import regimens
-from openketamine.protocols.calendar import OpenDays
-from openketamine.protocols.schema import Document, Regimen
+from openketamine.protocols.calendar import (
+    Calendar,
+    Choices,
+    NoOpenDayError,
+    OpenDays,
+    PastSession,
+    Review,
+    propose,
+)
+from openketamine.protocols.regimens import NextDose, next_dose
+from openketamine.protocols.schema import Document, Phase, Regimen, Rhythm
 
-from .models import Consent, Plan, PlannedSession
+from .models import Consent, GivenAs, Plan, PlannedSession
 
 # When people are asked to come, one after the other: two nurses cannot check eight people at nine.
 # A proposal, like the day itself; whoever keeps the calendar moves it.
@@ -46,22 +58,163 @@ def plan_in_force(course: Course) -> Plan | None:
     return plan if plan and plan.is_verified else None
 
 
-# What an order states by the routes that this clinic plans, each within limits that it has signed.
-ORDERED = {
-    "IV": frozenset({"dose_mg_per_kg", "duration_min", "sessions"}),
-    "IM": frozenset({"dose_mg_per_kg", "sessions"}),
-}
+# The routes by which this program plans and runs sessions, by where the patient is then.
+RUN: dict[str, frozenset[str]] = {Setting.CLINIC: frozenset({"IV", "IM"})}
+
+
+def way_of(regimen: Regimen) -> GivenAs | None:
+    """How a regimen's dose goes in; None where it cannot be ordered here."""
+    dose = regimen.dose
+    if dose is None or dose.parts:
+        return None
+    if dose.kind == "devices":
+        return GivenAs.DEVICES
+    if dose.kind == "fixed":
+        return GivenAs.PIECES if regimen.units_mg else GivenAs.SPRAYS
+    if dose.kind == "by weight":
+        return GivenAs.INFUSION if dose.duration_min else GivenAs.AT_ONCE
+    return None
+
+
+def stated_by(regimen: Regimen) -> frozenset[str]:
+    """The quantities that an order by this regimen states, each within a limit that is signed."""
+    by_way = {
+        GivenAs.INFUSION: {"dose_mg_per_kg", "duration_min"},
+        GivenAs.AT_ONCE: {"dose_mg_per_kg"},
+    }
+    way = way_of(regimen)
+    counted = set() if regimen.sessions is None else {"sessions"}
+    return frozenset((by_way.get(way, {"dose_mg"}) if way else set()) | counted)
 
 
 def plannable(course: Course) -> list[Regimen]:
-    """The regimens by which this course can be planned: whole, by weight, from vials."""
+    """The regimens by which this course can be planned: whole, for this place, this age.
+
+    Every quantity that an order states has a limit that the clinic has signed, and the program can
+    run the sessions that follow.
+    """
+    if course.route not in RUN.get(course.setting, frozenset()):
+        return []
     return [
         regimen
-        for regimen in regimens.suited(library(), route=course.route, condition=course.condition)
+        for regimen in regimens.suited(
+            library(),
+            route=course.route,
+            condition=course.condition,
+            jurisdiction=jurisdiction(),
+            age_years=course.person.age_years(),
+        )
         if regimen.is_set
-        and regimen.vials
-        and {limit.quantity for limit in regimen.limits} == ORDERED.get(course.route)
+        and regimen.setting == course.setting
+        and (way := way_of(regimen)) is not None
+        and (regimen.vials or way != GivenAs.INFUSION)
+        and stated_by(regimen) <= (limited := {limit.quantity for limit in regimen.limits})
+        and limited <= stated_by(regimen) | {"sessions_per_week"}
     ]
+
+
+def rhythm_choices(regimen: Regimen) -> list[tuple[Phase, list[Rhythm]]]:
+    """The phases in which the prescriber chooses how often, each with what it offers."""
+    known = library().rhythms
+    return [
+        (phase, [known[name] for name in phase.rhythms])
+        for phase in regimen.phases
+        if len(phase.rhythms) > 1
+    ]
+
+
+def history_of(course: Course) -> list[PastSession]:
+    """What was given and what was missed, a day at most once, the oldest first."""
+    found: dict[date, PastSession] = {}
+    rows = course.planned_sessions.filter(Q(started_at__isnull=False) | Q(missed=True))
+    for row in rows.select_related("plan").order_by("planned_for"):
+        if row.missed:
+            day = timezone.localtime(row.planned_for).date()
+            found.setdefault(day, PastSession(day, "missed"))
+        elif row.cancelled_at is None:
+            day = timezone.localtime(row.started_at).date()
+            found[day] = PastSession(day, "done", row.plan.dose_mg)
+    return [found[day] for day in sorted(found)]
+
+
+def following_dose(
+    course: Course, regimen: Regimen, *, tolerated: bool | None = None
+) -> NextDose | None:
+    """The doses open at the next session; None where the regimen does not count in mg.
+
+    Args:
+        tolerated: whether the last dose was; None keeps the next one from rising.
+    """
+    if regimen.dose is None or regimen.dose.unit != "mg":
+        return None
+    given = [past.dose for past in history_of(course) if past.dose is not None]
+    return next_dose(regimen, given, tolerated=tolerated)
+
+
+def has_missed_lately(course: Course) -> bool:
+    """Whether a session was missed since the last one was given or the days were laid out."""
+    planned = course.planned_sessions.aggregate(
+        missed=Max("cancelled_at", filter=Q(missed=True)),
+        given=Max("started_at", filter=Q(cancelled_at=None)),
+    )
+    missed, given = planned["missed"], planned["given"]
+    if missed is None or (given is not None and given > missed):
+        return False
+    plan = current_plan(course)
+    return plan is not None and (plan.laid_out_at is None or plan.laid_out_at < missed)
+
+
+def asks_worsened(course: Course, regimen: Regimen) -> bool:
+    """Whether the regimen's rule for the sessions missed lately asks how the patient has been."""
+    if not any(rule.worsened is not None for rule in regimen.missed):
+        return False
+    history = history_of(course)
+    return bool(history) and history[-1].state == "missed"
+
+
+def reviews_ahead(plan: Plan) -> tuple[Review, ...]:
+    """The decisions that the regimen asks for from today on."""
+    try:
+        return proposal(plan, today=clock.today()).reviews
+    except (NoOpenDayError, KeyError):
+        return ()
+
+
+def is_open_ended(plan: Plan) -> bool:
+    """Whether the course goes on until the prescriber ends it."""
+    regimen = library().regimens.get(plan.regimen)
+    last = regimen.phases[-1] if regimen and regimen.phases else None
+    return plan.sessions is None and last is not None and last.last_week is None
+
+
+def proposal(plan: Plan, *, today: date) -> Calendar:
+    """The days that a plan asks for from a day on, after what was given and missed so far.
+
+    Raises:
+        NoOpenDayError: the clinic never opens. KeyError: the library lost the regimen.
+    """
+    history = history_of(plan.course)
+    counted = None
+    if plan.sessions is not None:
+        # What has begun keeps its number and counts towards the course.
+        done = len([past for past in history if past.state == "done"])
+        counted = done + max(plan.sessions - _highest_begun(plan.course), 0)
+    return propose(
+        library(),
+        library().regimens[plan.regimen],
+        start=plan.first_on,
+        today=today,
+        condition=plan.course.condition,
+        choices=Choices(rhythms=plan.rhythms, sessions=counted),
+        open_days=open_days(),
+        history=history,
+        worsened=plan.worsened,
+    )
+
+
+def _highest_begun(course: Course) -> int:
+    begun = course.planned_sessions.filter(cancelled_at=None, started_at__isnull=False)
+    return begun.aggregate(highest=Max("number"))["highest"] or 0
 
 
 def open_days() -> OpenDays:

@@ -17,9 +17,20 @@ from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.policy.queries import current_approval, library
 from openketamine.clinic.record import clock
 from openketamine.protocols import regimens
+from openketamine.protocols.regimens import NextDose
+from openketamine.protocols.schema import Regimen
 
 from . import queries, services
-from .forms import CancelForm, ConsentForm, MoveForm, OrderForm, VerifyForm, WithdrawForm
+from .forms import (
+    AgainForm,
+    CancelForm,
+    ConsentForm,
+    MissedForm,
+    MoveForm,
+    OrderForm,
+    VerifyForm,
+    WithdrawForm,
+)
 from .models import Consent, Plan, PlannedSession
 
 INVALID = 422
@@ -101,39 +112,33 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     offered = queries.plannable(course)
     if not offered:
         return _no_regimen(request, course, "Plan")
-    regimen = offered[0]
+    wanted = request.GET.get("regimen")
     current = queries.current_plan(course)
+    wanted = wanted or (current.regimen if current else "")
+    regimen = next((r for r in offered if r.id == wanted), offered[0])
     may_order = request.user.role == Role.PRESCRIBER and course.stage in {
         Stage.PLANNING,
         Stage.TREATMENT,
     }
     form = OrderForm(
         request.POST or None,
-        stated=queries.ORDERED[course.route],
-        vials=[
-            (v.concentration_mg_per_ml, f"{v.concentration_mg_per_ml:g} mg/mL {v.note}".strip())
-            for v in regimen.vials
-        ],
-        initial={
-            "dose_mg_per_kg": current.dose_mg_per_kg if current else regimen.dose_mg_per_kg,
-            "duration_min": current.duration_min if current else regimen.duration_min,
-            "sessions": current.sessions if current else regimen.sessions,
-            "concentration_mg_per_ml": current.concentration_mg_per_ml if current else 10.0,
-            "first_on": clock.today(),
-        },
+        regimen=regimen,
+        following=(following := queries.following_dose(course, regimen)),
+        asks_worsened=queries.asks_worsened(course, regimen),
+        rhythms=queries.rhythm_choices(regimen),
+        initial=_initial(regimen, current, following),
     )
     if request.method == "POST" and form.is_valid():
         made = attempt(
             form,
-            lambda: services.order_plan(
-                request.user, course, regimen=regimen.id, **form.cleaned_data
-            ),
+            lambda: services.order_plan(request.user, course, regimen=regimen.id, **form.entry()),
         )
         if made:
             messages.success(
                 request, "Ordered. A second person has to check the dose before it is in force."
             )
             return redirect("plan", course.pk)
+    in_force = current if current and current.is_verified else None
     return render(
         request,
         "plans/plan.html",
@@ -141,22 +146,120 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "course": course,
             "person": course.person,
             "regimen": regimen,
+            "others": [other for other in offered if other.id != regimen.id],
             "route": _route_name(course),
             "source": library().source(regimen.source),
             "plan": current,
-            "steps": services.arithmetic(current).steps if current else [],
             "may_order": may_order,
             "may_verify": current
             and not current.is_verified
             and request.user.role in services.MAY_VERIFY
             and request.user.pk != current.ordered_by_id,
             "form": form,
+            "following": following,
             "weight": queries.latest_weight(course),
             "approval": current_approval(),
             "earlier": course.plans.exclude(superseded_at=None).select_related("ordered_by"),
+            "reviews": queries.reviews_ahead(in_force) if in_force else (),
+            "may_lay_out": may_order and in_force and course.stage == Stage.TREATMENT,
         },
         status=INVALID if form.errors else 200,
     )
+
+
+def _initial(regimen: Regimen, current: Plan | None, following: NextDose | None) -> dict[str, Any]:
+    """What stands in the order form: as ordered last, or as the regimen proposes."""
+    found: dict[str, Any] = {
+        "dose_mg_per_kg": regimen.dose_mg_per_kg,
+        "dose_mg": f"{following.proposed:g}" if following and following.proposed else None,
+        "duration_min": regimen.duration_min,
+        "sessions": regimen.sessions,
+        "concentration_mg_per_ml": 10.0 if regimen.vials else None,
+        "first_on": clock.today(),
+    }
+    if current and current.regimen == regimen.id:
+        names = ("dose_mg_per_kg", "duration_min", "sessions", "concentration_mg_per_ml")
+        found |= {name: getattr(current, name) for name in names}
+        found["mg_per_spray"] = current.unit_mg or None
+        found |= {f"rhythm_{phase}": rhythm for phase, rhythm in current.rhythms.items()}
+    return found
+
+
+@allow(Role.PRESCRIBER)
+@require_http_methods(["GET", "POST"])
+def plan_again(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """Lay the days of the plan in force anew: after a missed session, or further ahead."""
+    course = _course(course_id)
+    in_force = queries.plan_in_force(course)
+    regimen = library().regimens.get(in_force.regimen) if in_force else None
+    form = AgainForm(
+        request.POST or None,
+        asks_worsened=regimen is not None and queries.asks_worsened(course, regimen),
+        initial={"from_on": clock.today()},
+    )
+    end_form = CancelForm()
+    if request.method == "POST" and form.is_valid():
+        attempt(form, lambda: services.plan_again(request.user, course, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "The days are laid out anew.")
+            return redirect("person", course.person_id)
+    return _show_again(request, course, form, end_form)
+
+
+@allow(Role.PRESCRIBER)
+@require_POST
+def end_treatment(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """No further session is given: follow-up begins."""
+    course = _course(course_id)
+    form = CancelForm(request.POST)
+    if form.is_valid():
+        attempt(form, lambda: services.end_treatment(request.user, course, **form.cleaned_data))
+        if not form.errors:
+            messages.success(request, "The course is in follow-up.")
+            return redirect("person", course.person_id)
+    again = AgainForm(asks_worsened=False, initial={"from_on": clock.today()})
+    return _show_again(request, course, again, form)
+
+
+def _show_again(
+    request: HttpRequest, course: Course, form: AgainForm, end_form: CancelForm
+) -> HttpResponse:
+    in_force = queries.plan_in_force(course)
+    regimen = library().regimens.get(in_force.regimen) if in_force else None
+    return render(
+        request,
+        "plans/again.html",
+        {
+            "course": course,
+            "person": course.person,
+            "plan": in_force,
+            "regimen": regimen,
+            "form": form,
+            "end_form": end_form,
+            "missed": course.planned_sessions.filter(missed=True).order_by("planned_for"),
+            "reviews": queries.reviews_ahead(in_force) if in_force else (),
+        },
+        status=INVALID if form.errors or end_form.errors else 200,
+    )
+
+
+@allow(*SCHEDULERS)
+@require_POST
+def mark_missed(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
+    """Nobody came."""
+    planned = get_object_or_404(PlannedSession.objects.select_related("person"), pk=planned_id)
+    form = MissedForm(request.POST)
+    if form.is_valid():
+        attempt(form, lambda: services.mark_missed(request.user, planned, **form.cleaned_data))
+        if not form.errors:
+            messages.success(
+                request,
+                f"Session {planned.number} is marked as missed. Call the patient; the prescriber "
+                "looks at the schedule.",
+            )
+            return redirect("person", planned.person_id)
+    unmoved = MoveForm(initial={"planned_for": planned.planned_for})
+    return _show_move(request, planned, unmoved, CancelForm(), form)
 
 
 def _route_name(course: Course) -> str:
@@ -190,7 +293,7 @@ def verify_plan(request: HttpRequest, plan_id: int) -> HttpResponse:
     ordered = get_object_or_404(
         Plan.objects.select_related("course__person", "ordered_by"), pk=plan_id
     )
-    form = VerifyForm(request.POST or None)
+    form = VerifyForm(request.POST or None, plan=ordered)
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.verify_plan(request.user, ordered, **form.cleaned_data))
         if not form.errors:
@@ -253,13 +356,25 @@ def cancel_planned(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
 
 
 def _show_move(
-    request: HttpRequest, planned: PlannedSession, form: MoveForm, cancel_form: CancelForm
+    request: HttpRequest,
+    planned: PlannedSession,
+    form: MoveForm,
+    cancel_form: CancelForm,
+    missed_form: MissedForm | None = None,
 ) -> HttpResponse:
+    missed_form = missed_form or MissedForm()
     return render(
         request,
         "plans/move.html",
-        {"form": form, "cancel_form": cancel_form, "planned": planned, "person": planned.person},
-        status=INVALID if form.errors or cancel_form.errors else 200,
+        {
+            "form": form,
+            "cancel_form": cancel_form,
+            "missed_form": missed_form,
+            "is_past": planned.planned_for <= clock.now(),
+            "planned": planned,
+            "person": planned.person,
+        },
+        status=INVALID if form.errors or cancel_form.errors or missed_form.errors else 200,
     )
 
 
@@ -336,6 +451,23 @@ def _next(course: Course) -> dict[str, Any]:
                     "consent",
                     course.pk,
                     label="Consent",
+                )
+            if queries.has_missed_lately(course):
+                return step(
+                    "A session was missed. Ask how the patient is, then lay the days out anew.",
+                    "Prescriber",
+                    "plan_again",
+                    course.pk,
+                    label="Look at the schedule",
+                )
+            if not course.planned_sessions.filter(cancelled_at=None, done_at=None).exists():
+                return step(
+                    "Nothing is left on the calendar. Is the treatment still needed? Plan on, or "
+                    "end the course.",
+                    "Prescriber",
+                    "plan_again",
+                    course.pk,
+                    label="Plan on, or end",
                 )
             return step(
                 "Sessions go on as planned; a new session is opened on the day's list.",

@@ -1651,7 +1651,7 @@ def _treated(actor: User, session: Session, now: datetime) -> None:
     session.planned.save(update_fields=["done_at"])
     signals.discharged.send(sender=Session, session=session, actor=actor)
     remaining = session.course.planned_sessions.filter(done_at=None, cancelled_at=None)
-    if not remaining.exists():
+    if not remaining.exists() and not plans.is_open_ended(session.planned.plan):
         move_to(actor, session.course, Stage.FOLLOW_UP)
 
 

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_GET
 from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.plans.models import Consent
-from openketamine.clinic.plans.services import arithmetic
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
@@ -88,7 +87,7 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             "person": session.person,
             "course": session.course,
             "plan": plan,
-            "steps": arithmetic(plan).steps,
+            "steps": plan.arithmetic,
             "timeline": timeline,
             "given_mg": round(given_mg, 1),
             "given_ml": round(given_ml, 2),
