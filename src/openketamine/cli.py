@@ -16,6 +16,7 @@ from openketamine import __version__
 # Modules with a `register(subparsers)` of their own. Importing them must stay cheap.
 _REGISTRARS = (
     "openketamine.site.cli",
+    "openketamine.operations.cli",
     "openketamine.exchange.fhir.cli",
     "openketamine.exchange.hl7v2.cli",
     "openketamine.pharmacology.cli",

@@ -1,6 +1,9 @@
 """Starting the clinic's Django from a command, with nothing imported before it is needed."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def start_django(*, demo: bool = False) -> None:
@@ -19,3 +22,26 @@ def prepare_database() -> None:
 
     call_command("migrate", verbosity=0, interactive=False)
     call_command("createcachetable", verbosity=0)
+
+
+class Serving(Exception):  # noqa: N818 - it says how things stand
+    """Another process uses the clinic's data."""
+
+
+@contextmanager
+def claim_home(*, alone: bool = False) -> Iterator[None]:
+    """Use the clinic's data for as long as the block lasts; `alone` lets nobody else use them.
+
+    The claim ends with the process, however it ends.
+
+    Raises:
+        Serving: somebody is using them, where they are wanted alone, or has them alone.
+    """
+    from django.conf import settings
+
+    with open(settings.HOME / "in-use.lock", "a") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Serving from None
+        yield

@@ -6,10 +6,12 @@ import argparse
 import os
 import socket
 import sys
+import tempfile
+from contextlib import ExitStack
 from getpass import getpass
 from typing import TYPE_CHECKING
 
-from openketamine.clinic.boot import prepare_database, start_django
+from openketamine.clinic.boot import Serving, claim_home, prepare_database, start_django
 from openketamine.console import print_json
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+    serve.add_argument(
+        "--workers", type=int, default=1, help="web processes, best on PostgreSQL (%(default)s)"
+    )
     serve.add_argument(
         "--feed-port",
         type=int,
@@ -66,7 +71,19 @@ def run_serve(arguments: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 1
+    if arguments.demo and arguments.workers > 1:
+        print("The demonstration is served by one process.", file=sys.stderr)  # noqa: T201
+        return 2
     start_django(demo=arguments.demo)
+    try:
+        with claim_home():
+            return _serve(arguments)
+    except Serving:
+        print("A backup is being restored here. Try again in a moment.", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _serve(arguments: argparse.Namespace) -> int:
     if arguments.demo:
         from django.conf import settings
 
@@ -88,25 +105,30 @@ def run_serve(arguments: argparse.Namespace) -> int:
         print(f"OpenKetamine: {address}", flush=True)  # noqa: T201
     from django.conf import settings as configured
 
-    if configured.FORECASTS:
-        from openketamine.clinic.sessions import forecasts
-
-        forecasts.warm_up()
     # What messages link to, where nothing else was said.
     configured.ORIGIN = configured.ORIGIN or address.rstrip("/")
     if configured.NOTICES:
         from openketamine.clinic.notices.runner import Runner
 
         Runner().start()
-    uvicorn.run(
-        "openketamine.site.asgi:application",
-        host=arguments.host,
-        port=arguments.port,
-        log_level="warning",
-        lifespan="off",
-        # A live screen holds its connection open; do not wait for it when told to stop.
-        timeout_graceful_shutdown=2,
-    )
+    # What runs beside the requests starts in each process that serves, with its application.
+    os.environ["OPENKETAMINE_SERVING"] = "1"
+    with ExitStack() as stack:
+        if arguments.workers > 1:
+            # Figures of all processes meet in files; they count from this start.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="openketamine-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(
+            "openketamine.site.asgi:application",
+            host=arguments.host,
+            port=arguments.port,
+            workers=arguments.workers,
+            log_config=None,  # the clinic's own, which keeps patients' data out
+            lifespan="off",
+            server_header=False,
+            # A live screen holds its connection open; do not wait for it when told to stop.
+            timeout_graceful_shutdown=2,
+        )
     return 0
 
 

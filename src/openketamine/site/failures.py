@@ -7,6 +7,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from .logs import view_of
+
 logger = logging.getLogger(__name__)
 
 _REASONS = (
@@ -30,7 +32,7 @@ class DatabaseFailureMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, OperationalError | InterfaceError):
             return None
-        logger.error("%s %s: %s", request.method, request.path, error)
+        logger.error("the database could not serve %s: %s", view_of(request), type(error).__name__)
         said = str(error).lower()
         reason = next((words for part, words in _REASONS if part in said), None)
         context = {"reason": reason or "The database does not answer."}

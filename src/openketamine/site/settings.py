@@ -21,6 +21,8 @@ OPENKETAMINE_TEXT_FIELDS   the gateway's names, as JSON (default: {"to": "to", "
 OPENKETAMINE_TEXT_FORM     1: the gateway takes a form, not JSON
 OPENKETAMINE_TEXT_FROM     the clinic's number or name, as the gateway knows it
 OPENKETAMINE_NOTICES       0: this server neither sends nor escalates; `notices run` does so instead
+OPENKETAMINE_LOGS          plain (default) or json, one object a line, every request among them
+OPENKETAMINE_METRICS_TOKEN what Prometheus shows to read /metrics/ (default: nobody reads it)
 OPENKETAMINE_DEBUG         1: Django's debug pages, for developers only
 """
 
@@ -103,6 +105,11 @@ if _ORIGIN:
     CSRF_TRUSTED_ORIGINS.append(_ORIGIN)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SSL_REDIRECT = _HTTPS
+# Asked on the machine itself, past the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^healthy/$", r"^ready/$", r"^metrics/$"]
+# Whether browsers ship with this domain in their list is for its owner to decide, not for us.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -148,6 +155,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "openketamine.site.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -316,10 +324,22 @@ TEXTS = {
 # Sending and escalating, on a thread of the server.
 NOTICES = os.environ.get("OPENKETAMINE_NOTICES", "1") == "1"
 
+LOGS = os.environ.get("OPENKETAMINE_LOGS", "plain")
+if LOGS not in {"plain", "json"}:
+    raise ImproperlyConfigured(f"OPENKETAMINE_LOGS is {LOGS!r}; write plain or json.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"()": "openketamine.site.logs.PlainFormatter"},
+        "json": {"()": "openketamine.site.logs.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOGS}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
+    # Every request has its line in the log of a clinic at work, and none on a terminal.
+    "loggers": {"openketamine.access": {"level": "INFO" if LOGS == "json" else "WARNING"}},
 }
+# Django would hang handlers of its own on these, which mail or print whole pages.
+for _name in ("django", "django.server", "django.request"):
+    LOGGING["loggers"][_name] = {"handlers": [], "level": "WARNING", "propagate": True}
+METRICS_TOKEN = os.environ.get("OPENKETAMINE_METRICS_TOKEN", "")

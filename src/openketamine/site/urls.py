@@ -8,6 +8,8 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("theme/", views.set_theme, name="set_theme"),
     path("healthy/", views.healthy, name="healthy"),
+    path("ready/", views.ready, name="ready"),
+    path("metrics/", views.figures, name="metrics"),
     path("account/", include("allauth.urls")),
     path("", include("openketamine.clinic.policy.urls")),
     path("", include("openketamine.clinic.notices.urls")),

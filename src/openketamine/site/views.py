@@ -1,6 +1,10 @@
 """The front door, and what belongs to the device and not to a patient."""
 
+import hmac
+
 from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -9,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from openketamine.clinic.accounts.access import public, signed_in
 from openketamine.clinic.accounts.models import Role
 
+from . import metrics
 from .context import THEME_COOKIE
 
 
@@ -43,3 +48,29 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 def healthy(request: HttpRequest) -> HttpResponse:
     """The process answers. Says nothing about anybody."""
     return JsonResponse({"status": "ok"})
+
+
+@public
+@require_GET
+def ready(request: HttpRequest) -> HttpResponse:
+    """This process can serve: the database answers and has this version's schema."""
+    try:
+        connection.ensure_connection()
+        executor = MigrationExecutor(connection)
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return JsonResponse({"status": "the database does not answer"}, status=503)
+    if waiting:
+        return JsonResponse({"status": "the schema is another version's"}, status=503)
+    return JsonResponse({"status": "ready"})
+
+
+@public
+@require_GET
+def figures(request: HttpRequest) -> HttpResponse:
+    """Figures for Prometheus, for whoever shows the token; there is nothing here for others."""
+    offered = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    token = settings.METRICS_TOKEN
+    if not token or not hmac.compare_digest(offered.encode(), token.encode()):
+        return HttpResponse(status=404)
+    return HttpResponse(metrics.page(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused
@@ -140,10 +140,10 @@ class Verification:
         return self.fault is None
 
 
-def verify() -> Verification:
-    """Walk the whole chain and say where it first breaks."""
+def verify(using: str = DEFAULT_DB_ALIAS) -> Verification:
+    """Walk the whole chain of a database and say where it first breaks."""
     previous, count = GENESIS, 0
-    for event in Event.objects.order_by("seq").iterator(chunk_size=2000):
+    for event in Event.objects.using(using).order_by("seq").iterator(chunk_size=2000):
         count += 1
         if event.seq != count:
             return Verification(count, f"event {count} is missing: {event.seq} follows {count - 1}")
@@ -152,7 +152,7 @@ def verify() -> Verification:
         if event.digest() != event.hash:
             return Verification(count, f"event {event.seq} ({event.kind}) was altered")
         previous = event.hash
-    head = ChainHead.objects.filter(id=1).first()
+    head = ChainHead.objects.using(using).filter(id=1).first()
     if head and (head.seq, head.hash) != (count, previous):
         return Verification(count, f"the record ends at {count}, but its head says {head.seq}")
     return Verification(count, None)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openketamine.clinic.boot import prepare_database, start_django
+from openketamine.clinic.boot import Serving, claim_home, prepare_database, start_django
 from openketamine.console import print_json
 
 if TYPE_CHECKING:
@@ -77,7 +77,11 @@ def run_feed(arguments: argparse.Namespace) -> int:
             return 1
     listener = Listener(arguments.host, arguments.port, tls)
     try:
-        asyncio.run(_serve(listener))
+        with claim_home():
+            asyncio.run(_serve(listener))
+    except Serving:
+        _say("A backup is being restored here. Try again in a moment.")
+        return 1
     except OSError as error:
         _say(f"Cannot listen on {arguments.host}:{arguments.port}: {error.strerror}.")
         return 1

@@ -1,0 +1,1 @@
+"""Keeping a clinic running: backup, restore, doctor, moving to another database."""
