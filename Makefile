@@ -36,7 +36,7 @@ screenshots: setup-dev ## Picture the demonstration for the README and the docum
 requirements: ## Compile the pinned, hashed requirements (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --no-emit-package openketamine \
-	  --extra build --extra postgresql pyproject.toml -o requirements/base.txt
+	  --extra build --extra postgresql --extra statistics pyproject.toml -o requirements/base.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --no-emit-package openketamine \
 	  --extra dev -c requirements/base.txt pyproject.toml -o requirements/dev.txt

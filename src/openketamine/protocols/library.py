@@ -66,13 +66,13 @@ class Library:
     rhythms: Mapping[str, schema.Rhythm]
     practice: tuple[schema.Guidance, ...]
     measurements: schema.MeasurementPlan
-    therapy: schema.TherapyFile
     monitoring: Mapping[str, schema.MonitoringFile]
     alarms: schema.AlarmsFile
     calls: schema.CallsFile
     discharge: Mapping[str, schema.DischargeFile]
     scores: Mapping[str, schema.DischargeScore]
     instruments: Mapping[str, schema.InstrumentFile]
+    outcomes: schema.OutcomesFile
     documents: Mapping[str, schema.Document]
     contacts: Mapping[str, tuple[schema.Contact, ...]]
     parts: Mapping[str, BaseModel]
@@ -329,9 +329,8 @@ def _assemble(
     (alarms,), (scores,) = every(schema.AlarmsFile), every(schema.ScoresFile)
     (calls,) = every(schema.CallsFile)
     (programmes,), (ingredients,) = every(schema.ProgrammesFile), every(schema.IngredientsFile)
-    (staging,) = every(schema.StagingFile)
+    (staging,), (outcomes,) = every(schema.StagingFile), every(schema.OutcomesFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
-    (therapy,) = every(schema.TherapyFile)
     courses = every(schema.RegimensFile)
     return Library(
         sources=sources.sources,
@@ -347,13 +346,13 @@ def _assemble(
         rhythms={r.id: r for file in courses for r in file.rhythms},
         practice=tuple(g for file in courses for g in file.guidance),
         measurements=measurements,
-        therapy=therapy,
         monitoring=_resolved(every(schema.MonitoringFile)),
         alarms=alarms,
         calls=calls,
         discharge=_resolved(every(schema.DischargeFile)),
         scores={score.id: score for score in scores.scores},
         instruments={file.id: file for file in every(schema.InstrumentFile)},
+        outcomes=outcomes,
         documents={d.id: d for file in education for d in file.documents},
         contacts={region: c for file in education for region, c in file.contacts.items()},
         parts=parts,

@@ -131,7 +131,6 @@ INSTALLED_APPS = [
     "openketamine.exchange.fhir",
     "openketamine.exchange.documents",
     "openketamine.clinic.outcomes",
-    "openketamine.clinic.therapy",
     "openketamine.clinic.devices",
     "openketamine.clinic.sessions",
     "openketamine.clinic.plans",

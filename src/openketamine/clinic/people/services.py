@@ -97,7 +97,7 @@ def receive_referral(
     demographics = {name: getattr(referral, name) for name in _DEMOGRAPHICS}
     if person is None:
         person = Person.objects.create(
-            mrn=_next_mrn(),
+            mrn=next_mrn(),
             source_system=referral.source_system,
             source_id=referral.source_id,
             **demographics,
@@ -238,7 +238,8 @@ def _store_coded(person: Person, model: Any, items: Any, extra: Any) -> int:
     return len(fresh) + len(altered)
 
 
-def _next_mrn() -> str:
+def next_mrn() -> str:
+    """The number that the next person gets."""
     highest = Person.objects.annotate(number=Cast(F("mrn"), IntegerField())).aggregate(
         highest=Max("number")
     )["highest"]

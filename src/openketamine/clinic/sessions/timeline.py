@@ -372,7 +372,7 @@ def fold(events: Sequence[EventLike]) -> Timeline:
         OutOfOrderError: the pump's events contradict each other.
     """
     timeline = Timeline(last_seq=events[-1].seq if events else 0)
-    lines = _apply_corrections(events)
+    lines = corrected(events)
     timeline.lines = lines
     for line in lines:
         _write_down(timeline, line)
@@ -419,7 +419,7 @@ def _line(event: EventLike, data: dict[str, Any]) -> Line:
     )
 
 
-def _apply_corrections(events: Sequence[EventLike]) -> list[Line]:
+def corrected(events: Sequence[EventLike]) -> list[Line]:
     """The events as lines, each as last corrected; corrections themselves follow as lines."""
     lines: dict[int, Line] = {}
     for event in events:
