@@ -34,6 +34,8 @@ def pages(library: protocols.Library) -> dict[str, str]:
     for regimen in library.regimens.values():
         made[f"regimen-{regimen.id}.md"] = _regimen(library, regimen)
     made["practice.md"] = _practice(library)
+    made["measurements.md"] = _measurements(library)
+    made["therapy.md"] = _therapy(library)
     for plan in library.monitoring.values():
         made[f"session-{plan.route.lower()}.md"] = _session(library, plan)
     made["alarms.md"] = _alarms(library)
@@ -405,6 +407,83 @@ What all courses share.
     text += "\n## Talk therapy and long-term care\n\n"
     advice = [(item.id, item.statement, _origin(library, item)) for item in library.practice]
     return text + _table(("id", "statement", "source"), advice)
+
+
+def _measurements(library: protocols.Library) -> str:
+    plan = library.measurements
+    rows = []
+    for occasion in plan.occasions:
+        if occasion.before_hours:
+            when = f"from {occasion.before_hours:g} h before a session until it begins"
+        elif occasion.after_hours:
+            when = f"{occasion.after_hours:g} to {occasion.closes_after_hours or 0:g} h after one"
+        else:
+            when = "before the first session"
+        limits = [
+            f"not again within {occasion.at_most_every_days:g} days"
+            if occasion.at_most_every_days
+            else "",
+            f"again every {occasion.repeats_every_days:g} days after the last session"
+            if occasion.repeats_every_days
+            else "",
+            "" if occasion.call_when_missed else "nobody is called who misses it",
+        ]
+        rows.append(
+            (
+                occasion.label,
+                _asked(library, occasion),
+                when,
+                "; ".join(filter(None, limits)) or "–",
+                "outside its window" if occasion.off_window else "in its window",
+            )
+        )
+    reminders = [
+        (rule.id, rule.statement, f"{rule.after_hours:g}", _origin(library, rule))
+        for rule in plan.reminders
+    ]
+    return f"""# Forms: what is asked, and when
+
+Reviewed {plan.reviewed_on:%d %B %Y}. {_origin(library, plan)}.
+
+{_table(("when", "instruments", "open", "how often", "recall window"), rows)}
+## Reminders
+
+{_table(("id", "statement", "hours after it fell due", "source"), reminders)}"""
+
+
+def _therapy(library: protocols.Library) -> str:
+    file = library.therapy
+
+    def named(items: Sequence[schema.Named]) -> str:
+        return "".join(
+            f"- {item.label}"
+            + "".join(f" ({words})" for words in item.translations.values())
+            + "\n"
+            for item in items
+        )
+
+    visits = [(rule.id, rule.label, rule.statement, _origin(library, rule)) for rule in file.visits]
+    prepared, touch = file.preparation, file.touch
+    return f"""# Talk therapy around the sessions
+
+Reviewed {file.reviewed_on:%d %B %Y}.
+
+## When a visit falls due
+
+{_table(("id", "visit", "statement", "source"), visits)}
+## Preparation
+
+{prepared.statement} ({prepared.id}, {_origin(library, prepared)}):
+
+{named(prepared.topics)}
+## Touch
+
+{touch.statement}. ({touch.id}, {_origin(library, touch)}) The kinds that can be agreed:
+
+{named(touch.kinds)}
+## What goals are about
+
+{named(file.goals)}"""
 
 
 def _session(library: protocols.Library, plan: schema.MonitoringFile) -> str:

@@ -567,7 +567,10 @@ class _Builder:
                 continue  # the clinic's own form, which nobody has filled in here
             # The PHQ-9 draws from the story's own numbers, so that a new form changes no session.
             rng = self.rng if request.instrument == "phq9" else self.forms_rng
-            answered_at = request.due_at + timedelta(hours=float(rng.uniform(0.5, 20)))
+            open_for = 0.9 * (request.closes_at - request.due_at)
+            answered_at = request.due_at + min(
+                timedelta(hours=float(rng.uniform(0.5, 20))), open_for
+            )
             if answered_at > self.now or rng.random() < 0.12:
                 continue
             with clock.at(answered_at):

@@ -507,7 +507,10 @@ class _Plan:
             if not occasion.after_hours:
                 continue
             last: date | None = None
-            for number, day in enumerate(after, start=1):
+            counted = list(enumerate(after, start=1))
+            if occasion.repeats_every_days:  # only the last session is followed so long
+                counted = counted[-1:]
+            for number, day in counted:
                 on = day + timedelta(hours=occasion.after_hours)
                 often = occasion.at_most_every_days
                 if last is not None and often is not None and (on - last).days < often:

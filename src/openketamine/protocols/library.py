@@ -66,6 +66,7 @@ class Library:
     rhythms: Mapping[str, schema.Rhythm]
     practice: tuple[schema.Guidance, ...]
     measurements: schema.MeasurementPlan
+    therapy: schema.TherapyFile
     monitoring: Mapping[str, schema.MonitoringFile]
     alarms: schema.AlarmsFile
     calls: schema.CallsFile
@@ -331,6 +332,7 @@ def _assemble(
     (programmes,), (ingredients,) = every(schema.ProgrammesFile), every(schema.IngredientsFile)
     (staging,), (outcomes,) = every(schema.StagingFile), every(schema.OutcomesFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
+    (therapy,) = every(schema.TherapyFile)
     courses = every(schema.RegimensFile)
     return Library(
         sources=sources.sources,
@@ -346,6 +348,7 @@ def _assemble(
         rhythms={r.id: r for file in courses for r in file.rhythms},
         practice=tuple(g for file in courses for g in file.guidance),
         measurements=measurements,
+        therapy=therapy,
         monitoring=_resolved(every(schema.MonitoringFile)),
         alarms=alarms,
         calls=calls,

@@ -664,17 +664,35 @@ class ForCondition(Strict):
 
 
 class Occasion(Strict):
-    """When instruments are asked. `at_most_every_days`: not again within so many days."""
+    """When instruments are asked: so long after a session, or so long before the next one.
+
+    `at_most_every_days`: not again within so many days. `repeats_every_days`: again and again after
+    the last session, until the course is closed. `call_when_missed`: whether the clinic calls a
+    patient who let it pass.
+    """
 
     id: str = Field(max_length=16)
     label: str
     instruments: tuple[str, ...] = ()
     also: tuple[ForCondition, ...] = ()
     after_hours: float = 0
+    before_hours: float = 0
     closes_after_hours: float | None = None
     at_most_every_days: float | None = None
+    repeats_every_days: float | None = Field(default=None, ge=1)
     off_window: bool = False
+    call_when_missed: bool = True
     statement: str = ""
+
+    @model_validator(mode="after")
+    def _before_or_after(self) -> "Occasion":
+        if self.before_hours and self.after_hours:
+            raise ValueError("give before_hours or after_hours, not both")
+        if self.repeats_every_days and not self.after_hours:
+            raise ValueError("only what follows a session can repeat: give after_hours")
+        if self.after_hours and (self.closes_after_hours or self.after_hours) < self.after_hours:
+            raise ValueError("closes_after_hours lies before after_hours")
+        return self
 
     def instruments_for(self, condition: str) -> tuple[str, ...]:
         """What is asked in a course for a condition, each once."""
@@ -691,16 +709,84 @@ class Occasion(Strict):
         return tuple(dict.fromkeys([*self.instruments, *also]))
 
 
+class ReminderRule(Entry):
+    """When a patient who has a form to answer is written to, in hours after it fell due."""
+
+    id: str
+    statement: str
+    after_hours: float = Field(ge=0)
+
+
 class MeasurementPlan(Entry, LibraryFile):
-    """Which instruments are due, and when."""
+    """Which instruments are due, and when; when a patient is reminded of them."""
 
     reviewed_on: date
     occasions: tuple[Occasion, ...]
+    reminders: tuple[ReminderRule, ...] = ()
 
     def instruments_for(self, condition: str) -> tuple[str, ...]:
         """Everything that the plan asks in a course for a condition, each once."""
         asked = [name for each in self.occasions for name in each.instruments_for(condition)]
         return tuple(dict.fromkeys(asked))
+
+
+class Named(Strict):
+    """A choice by its id, in words; `translations` has them by language."""
+
+    id: str = Field(max_length=16)
+    label: str
+    translations: dict[str, str] = {}
+
+    def in_language(self, language: str) -> str:
+        return self.translations.get(language, self.label)
+
+
+class PreparationTopics(Entry):
+    """What a preparation covers."""
+
+    may_lapse = False
+
+    id: str
+    statement: str
+    topics: tuple[Named, ...]
+
+
+class VisitRule(Entry):
+    """When a visit with the therapist falls due: hours before the first session, or after each."""
+
+    id: str
+    kind: Literal["preparation", "integration"]
+    label: str
+    statement: str
+    opens_hours: float = Field(ge=0)
+    closes_hours: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _a_window(self) -> "VisitRule":
+        early, late = self.opens_hours, self.closes_hours
+        if (early <= late) if self.kind == "preparation" else (late <= early):
+            raise ValueError("the window closes before it opens")
+        return self
+
+
+class TouchRule(Entry):
+    """How touch in a session is agreed, and which kinds of it can be."""
+
+    may_lapse = False
+
+    id: str
+    statement: str
+    nothing_added_once_dosed: bool
+    kinds: tuple[Named, ...]
+
+
+class TherapyFile(LibraryFile):
+    """Talk therapy around the sessions."""
+
+    preparation: PreparationTopics
+    visits: tuple[VisitRule, ...]
+    touch: TouchRule
+    goals: tuple[Named, ...]
 
 
 class RegimensFile(LibraryFile):
@@ -1639,6 +1725,7 @@ FILES: dict[str, type[BaseModel]] = {
     "jurisdictions": JurisdictionFile,
     "regimens": RegimensFile,
     "measurements.yaml": MeasurementPlan,
+    "therapy.yaml": TherapyFile,
     "monitoring": MonitoringFile,
     "discharge-scores.yaml": ScoresFile,
     "alarms.yaml": AlarmsFile,

@@ -131,6 +131,7 @@ INSTALLED_APPS = [
     "openketamine.exchange.fhir",
     "openketamine.exchange.documents",
     "openketamine.clinic.outcomes",
+    "openketamine.clinic.therapy",
     "openketamine.clinic.devices",
     "openketamine.clinic.sessions",
     "openketamine.clinic.plans",

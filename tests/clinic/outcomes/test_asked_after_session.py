@@ -25,7 +25,9 @@ def due(form):
 
 def test_it_works(discharged):
     assert asked() == {
+        ("2h", "side-effects"),
         ("24h", "phq9"),
+        ("3d", "side-effects"),
         ("7d", "phq9"),
         ("weekly", "gad7"),
         ("weekly", "side-effects"),
@@ -59,7 +61,7 @@ def test_a_second_session_in_the_week_asks_the_weekly_ones_no_second_time(discha
     counts = {}
     for form in FormRequest.objects.all():
         counts[form.instrument] = counts.get(form.instrument, 0) + 1
-    assert counts == {"phq9": 4, "gad7": 1, "side-effects": 1, "wsas": 1, "bladder": 1}
+    assert counts == {"phq9": 4, "gad7": 1, "side-effects": 5, "wsas": 1, "bladder": 1}
 
 
 def test_a_week_later_they_are_asked_again_and_the_monthly_ones_not(discharged, nurse):

@@ -19,9 +19,15 @@ class FormRequest(models.Model):
     session_number = models.PositiveSmallIntegerField(null=True)
     instrument = models.CharField(max_length=24)
     occasion = models.CharField(max_length=16)
+    round = models.PositiveSmallIntegerField(
+        default=0, help_text="Which time, where the occasion repeats"
+    )
     due_at = models.DateTimeField()
     closes_at = models.DateTimeField()
     draft = models.JSONField(default=dict, help_text="Answers saved so far")
+    reminded_h = models.FloatField(
+        default=-1, help_text="The last reminder taken care of, in hours after it fell due"
+    )
     opened_at = models.DateTimeField(null=True)
     alarmed_at = models.DateTimeField(null=True, help_text="When a saved answer first alarmed")
     completed_at = models.DateTimeField(null=True)
@@ -33,7 +39,7 @@ class FormRequest(models.Model):
         ordering = ["due_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["course", "session_number", "instrument", "occasion"],
+                fields=["course", "session_number", "instrument", "occasion", "round"],
                 name="one_form_request_per_occasion",
             ),
             models.CheckConstraint(

@@ -51,9 +51,11 @@ def coming_forms(limit: int = 20) -> list[FormRequest]:
 
 
 def missed_forms(limit: int = 20) -> list[FormRequest]:
-    """Forms that closed unanswered: calls to make."""
+    """Forms that closed unanswered: calls to make, but for those that are worth none."""
+    quiet = [each.id for each in library().measurements.occasions if not each.call_when_missed]
     return list(
         FormRequest.objects.filter(completed_at=None, closes_at__lt=clock.now())
+        .exclude(occasion__in=quiet)
         .select_related("person", "course")
         .order_by("-closes_at")[:limit]
     )

@@ -22,6 +22,7 @@ from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
 from openketamine.clinic.sessions.models import Session
 from openketamine.clinic.sessions.signals import discharged
+from openketamine.clinic.therapy.services import is_dosed
 
 from .models import FormRequest
 
@@ -57,6 +58,8 @@ def ask_after_session(sender: type[Session], session: Session, actor: User, **kw
     for occasion in library().measurements.occasions:
         if not occasion.after_hours or occasion.closes_after_hours is None:
             continue
+        if occasion.repeats_every_days:
+            continue  # asked after the last session alone, which only time tells: see `schedule`
         due_at = session.closed_at + timedelta(hours=occasion.after_hours)
         for instrument in occasion.instruments_for(session.course.condition):
             if occasion.at_most_every_days is not None and any(
@@ -94,6 +97,8 @@ def require_answerable(request: FormRequest) -> None:
     now = clock.now()
     if request.completed_at:
         raise Refused(_("You have answered this form already. Thank you."))
+    if is_dosed(request.course):
+        raise Refused(_("Your session is going on. There is nothing to answer until you are home."))
     if now < request.due_at:
         raise Refused(_("It is too early for this form. Come back when it is due."))
     if now > request.closes_at:
