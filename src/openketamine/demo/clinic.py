@@ -176,7 +176,15 @@ class _Builder:
         elif number == 26:
             self._decline(who)
         elif number <= 31:
-            self._ask(who, days_ago=1, safety_concern=number == 27, history=number != 29)
+            # The one whose answer alarms has just given it: a call that waits since yesterday
+            # would have reached everybody.
+            alarms = number == 27
+            self._ask(
+                who,
+                days_ago=-0.998 if alarms else 1,
+                safety_concern=alarms,
+                history=number != 29,
+            )
         else:
             self._refer(who, days_ago=number % 5)
 

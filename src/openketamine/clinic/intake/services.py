@@ -6,10 +6,15 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
+from django.dispatch import receiver
+from django.urls import reverse
 
 from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
+from openketamine.clinic.notices import services as notices
+from openketamine.clinic.notices import signals as notice_signals
+from openketamine.clinic.notices.models import Call
 from openketamine.clinic.people.models import Course, Setting, Stage
 from openketamine.clinic.people.services import assign_team, move_to
 from openketamine.clinic.policy.queries import library, stamp
@@ -152,17 +157,20 @@ def record_response(
         entered_by=actor if isinstance(actor, User) and actor.is_clinic_staff else None,
     )
     for flag in score.red_flags:
-        _open_safety_review(actor, response, flag.statement, flag.demands)
+        review = _open_safety_review(actor, response, flag.statement, flag.demands)
+        if review:
+            _call(actor, review, urgent=flag.concern == "suicide")
     _enter_screening(actor, course)
     return response
 
 
 def _open_safety_review(
     actor: User | str, response: InstrumentResponse, statement: str, demands: str
-) -> None:
+) -> SafetyReview | None:
+    """A new review; None where the same alarm stands open already: one review answers both."""
     if response.course.safety_reviews.filter(closed_at=None, statement=statement).exists():
-        return  # the same alarm stands open already, and one review answers both
-    SafetyReview.objects.create(
+        return None
+    review = SafetyReview.objects.create(
         course=response.course, response=response, statement=statement, demands=demands
     )
     record.append(
@@ -173,6 +181,48 @@ def _open_safety_review(
         person_id=response.person_id,
         source=Source.SYSTEM,
     )
+    return review
+
+
+_CALL_KEY = "safety-review:"
+
+
+def _call(actor: User | str, review: SafetyReview, *, urgent: bool) -> None:
+    """Call a clinician about an alarming answer, until one has recorded the review.
+
+    Whoever asked the patient in person has the call already: it is answered, and comes back if the
+    review is left open.
+    """
+    person = review.course.person
+    call = notices.raise_call(
+        actor,
+        key=f"{_CALL_KEY}{review.pk}",
+        priority="red" if urgent else "amber",
+        headline=review.statement,
+        detail=review.demands,
+        person_id=person.pk,
+        subject=f"{person}, MRN {person.mrn}",
+        link=reverse("safety_review", args=[review.pk]),
+        responsible=review.course.prescriber,
+    )
+    if isinstance(actor, User) and actor.role in CLINICIANS and not call.answered_at:
+        notices.answer_call(actor, call)
+
+
+@receiver(notice_signals.closing)
+def refuse_to_close_without_a_review(
+    sender: type[Call], call: Call, actor: User, **kwargs: Any
+) -> None:
+    """A call about an alarming answer is over when the review is recorded, and not before.
+
+    Raises:
+        Refused: the review that it calls for is open.
+    """
+    if not call.key.startswith(_CALL_KEY):
+        return
+    key = call.key.removeprefix(_CALL_KEY)
+    if SafetyReview.objects.filter(pk=key, closed_at=None).exists():
+        raise Refused("Record the safety review: that closes this call.", field="words")
 
 
 @transaction.atomic
@@ -212,6 +262,12 @@ def close_safety_review(
             {"review": each.pk, "outcome": outcome, "note": each.note},
             person_id=each.course.person_id,
         )
+        call = Call.objects.filter(key=f"{_CALL_KEY}{each.pk}", closed_at=None).first()
+        if call:
+            if not call.answered_at:
+                notices.answer_call(actor, call)
+            words = f"{each.get_outcome_display()}: {each.note}"
+            notices.close_call(actor, call, words=words)
     if outcome == SafetyReview.Outcome.URGENT:
         _open_safety_review(
             actor,

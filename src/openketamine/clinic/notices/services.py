@@ -19,7 +19,7 @@ from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
 from openketamine.protocols.schema import CallStep
 
-from . import senders, wordings
+from . import senders, signals, wordings
 from .models import Address, Call, Channel, Line, Notice, Reached, Shift
 
 MAY_ANSWER = frozenset({Role.NURSE, Role.PRESCRIBER, Role.THERAPIST, Role.DIRECTOR})
@@ -493,6 +493,7 @@ def close_call(actor: User, call: Call, *, words: str) -> Call:
         raise Refused("Answer the call first: say that you have it.")
     if len(words.strip()) < SHORTEST_CLOSING:
         raise Refused("Say in a sentence what you found and what was done.", field="words")
+    signals.closing.send(sender=Call, call=call, actor=actor)
     call.closed_at, call.closed_by, call.closing_words = clock.now(), actor, words.strip()
     call.looked_at_again = None
     call.save(update_fields=["closed_at", "closed_by", "closing_words", "looked_at_again"])
