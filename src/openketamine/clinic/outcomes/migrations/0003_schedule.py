@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('intake', '0002_programmes'),
-        ('outcomes', '0001_initial'),
+        ('outcomes', '0002_summaries'),
         ('people', '0001_initial'),
     ]
 
