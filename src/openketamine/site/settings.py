@@ -6,6 +6,7 @@ OPENKETAMINE_ORIGIN        where browsers reach the clinic, e.g. https://clinic.
 OPENKETAMINE_DEMO          1: the demonstration clinic, in a database of its own
 OPENKETAMINE_REGION        whose crisis lines patients are shown: US, CA, GB, AU (default: US)
 OPENKETAMINE_PHONE         the number that patients call, printed on the after-care sheet
+OPENKETAMINE_CURRENCY      in which prices are written, e.g. EUR (default: USD)
 OPENKETAMINE_JURISDICTION  whose law governs: US (default), EU, GB, AU, or a state, e.g. US-CA
 OPENKETAMINE_TIME_ZONE     the clinic's time zone (default: UTC)
 OPENKETAMINE_OPEN_DAYS     weekdays with sessions, e.g. mon,tue,thu (default: mon to fri)
@@ -132,6 +133,7 @@ INSTALLED_APPS = [
     "openketamine.exchange.documents",
     "openketamine.clinic.outcomes",
     "openketamine.clinic.therapy",
+    "openketamine.clinic.choices",
     "openketamine.clinic.devices",
     "openketamine.clinic.sessions",
     "openketamine.clinic.plans",
@@ -230,6 +232,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "Español")]
 REGION = os.environ.get("OPENKETAMINE_REGION", "US")
 CLINIC_PHONE = os.environ.get("OPENKETAMINE_PHONE", "555-0100" if DEMO else "")
+CURRENCY = os.environ.get("OPENKETAMINE_CURRENCY", "USD")
 JURISDICTION = os.environ.get("OPENKETAMINE_JURISDICTION", "US").upper()
 TIME_ZONE = os.environ.get("OPENKETAMINE_TIME_ZONE", "UTC")
 USE_TZ = True

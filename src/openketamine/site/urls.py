@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("openketamine.clinic.intake.urls")),
     path("", include("openketamine.clinic.plans.urls")),
     path("", include("openketamine.clinic.sessions.urls")),
+    path("", include("openketamine.clinic.choices.urls")),
     path("", include("openketamine.clinic.devices.urls")),
     path("", include("openketamine.clinic.therapy.urls")),
     path("", include("openketamine.clinic.outcomes.urls")),

@@ -13,7 +13,6 @@ urlpatterns = [
         name="questionnaire",
     ),
     path("courses/<uuid:course_id>/programme/", views.programme, name="programme"),
-    path("courses/<uuid:course_id>/routes/", views.routes, name="routes"),
     path("courses/<uuid:course_id>/tests/", views.tests, name="tests"),
     path("courses/<uuid:course_id>/tests/<slug:fact_id>/", views.test_result, name="test_result"),
     path("courses/<uuid:course_id>/trials/", views.trials, name="trials"),

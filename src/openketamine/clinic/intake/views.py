@@ -236,53 +236,6 @@ def programme(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     return _show_screening(request, course, programme_form=form, status=INVALID)
 
 
-@staff_only
-@require_GET
-def routes(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
-    """The findings of every route side by side, the gravest rows first."""
-    course = _course(course_id)
-    found = queries.findings_by_route(course)
-    rows: dict[str, dict[str, protocols.Finding]] = {}
-    for name, findings in found.items():
-        for finding in findings:
-            rows.setdefault(finding.rule_id, {})[name] = finding
-    order = ["contraindication", "missing", "caution"]
-
-    def gravity(cells: dict[str, protocols.Finding]) -> tuple[int, int]:
-        kinds = [order.index(finding.kind) for finding in cells.values()]
-        return min(kinds), -kinds.count(min(kinds))
-
-    listed = library().programmes.routes
-    asked = queries.programme_of(course)
-    return render(
-        request,
-        "intake/routes.html",
-        {
-            "course": course,
-            "person": course.person,
-            **_programme_in_words(course),
-            "heads": [
-                (
-                    route,
-                    {
-                        kind: sum(finding.kind == kind for finding in found[route.id])
-                        for kind in order
-                    },
-                    eligibility.standing(library(), **{**asked, "route": route.id}),
-                    "home"
-                    if (course.setting if route.id == course.route else route.settings[0]) == "home"
-                    else "clinic",
-                )
-                for route in listed
-            ],
-            "rows": [
-                (next(iter(cells.values())), [(route.id, cells.get(route.id)) for route in listed])
-                for cells in sorted(rows.values(), key=gravity)
-            ],
-        },
-    )
-
-
 @allow(*INTAKE, Role.DIRECTOR)
 @require_GET
 def tests(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:

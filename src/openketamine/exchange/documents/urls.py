@@ -6,4 +6,5 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/aftercare.pdf", views.aftercare, name="aftercare_pdf"),
     path("sessions/<uuid:session_id>/note.pdf", views.session_note, name="session_note_pdf"),
     path("consents/<int:consent_id>/consent.pdf", views.consent_document, name="consent_document"),
+    path("courses/<uuid:course_id>/routes.pdf", views.routes_sheet, name="routes_pdf"),
 ]

@@ -7,10 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import translation
 from django.views.decorators.http import require_GET
 
 from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
+from openketamine.clinic.choices import sheet
+from openketamine.clinic.people.models import Course
 from openketamine.clinic.plans.models import Consent
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
@@ -129,3 +132,18 @@ def consent_document(request: HttpRequest, consent_id: int) -> HttpResponse:
         {"consent": consent, "person": consent.course.person, "document": consent.document},
         name=f"consent-{consent.course.person.mrn}",
     )
+
+
+@staff_only
+@require_GET
+def routes_sheet(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """The routes side by side in the patient's own words, in the language asked for."""
+    course = get_object_or_404(Course.objects.select_related("person"), pk=course_id)
+    language = request.GET.get("language", "")
+    with translation.override(language if language in dict(settings.LANGUAGES) else "en"):
+        return _respond(
+            request,
+            "documents/routes.html",
+            sheet.routes_sheet(course, translation.get_language()),
+            name=f"routes-{course.person.mrn}",
+        )

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ChoicesConfig(AppConfig):
+    name = "openketamine.clinic.choices"
+    label = "choices"
