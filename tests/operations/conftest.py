@@ -121,7 +121,8 @@ class Cluster:
             pytest.skip(message)
 
     def run(self, program: str, *arguments: object) -> str:
-        command = [str(self.bin / program), *map(str, arguments)]
+        path = self.bin / program
+        command = [str(path if path.exists() else program), *map(str, arguments)]
         if os.getuid() == 0:  # the server refuses to run as root
             prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
             command = [*prefix, *command]

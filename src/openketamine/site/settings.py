@@ -42,7 +42,7 @@ HOME = Path(
     os.environ.get("OPENKETAMINE_HOME")
     or platformdirs.user_data_dir("openketamine", "openketamine")
 ).expanduser()
-HOME.mkdir(parents=True, exist_ok=True)
+HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 DEMO = os.environ.get("OPENKETAMINE_DEMO") == "1"
 # The forecast of a session works in the background; 0 leaves it out.
