@@ -5,7 +5,7 @@ import uuid
 from contextlib import closing
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.urls import reverse
 
 from openketamine.clinic.record import services as record
@@ -115,3 +115,14 @@ def test_any_other_fault_is_not_hidden(client, nurse, running, monkeypatch):
     monkeypatch.setattr(services.record, "lock", fail)
     with pytest.raises(RuntimeError):
         enter(client, running)
+
+
+def test_a_server_whose_clinic_has_moved_elsewhere_says_so(client, nurse, running, monkeypatch):
+    def fail(*args, **kwargs):
+        raise IntegrityError("This clinic has moved to another database.")
+
+    client.force_login(nurse)
+    monkeypatch.setattr(services.record, "lock", fail)
+    response = enter(client, running)
+    assert response.status_code == 503
+    assert "is to be restarted" in response.content.decode()

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -15,6 +15,7 @@ _REASONS = (
     ("full", "The disk of the server is full."),
     ("no space", "The disk of the server is full."),
     ("locked", "The database is busy with another write."),
+    ("has moved", "The clinic has moved to another database; this server is to be restarted."),
     ("readonly", "The database can only be read."),
     ("read-only", "The database can only be read."),
 )
@@ -30,7 +31,8 @@ class DatabaseFailureMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, OperationalError | InterfaceError):
+        moved = isinstance(error, IntegrityError) and "has moved" in str(error)
+        if not (moved or isinstance(error, OperationalError | InterfaceError)):
             return None
         logger.error("the database could not serve %s: %s", view_of(request), type(error).__name__)
         said = str(error).lower()
