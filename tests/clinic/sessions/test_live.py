@@ -9,6 +9,7 @@ import pytest
 from django.test import AsyncClient
 from django.urls import reverse
 
+from openketamine.clinic.record import bell
 from openketamine.clinic.sessions import live, services
 
 
@@ -47,7 +48,7 @@ def test_a_screen_hears_of_its_session_and_of_no_other(in_chair, nurse):
     async def screen():
         stream = live.events(mine.stream)
         await heard(stream, "beat")
-        await asyncio.sleep(2 * live.POLL_S)  # the watcher has seen the head
+        await asyncio.sleep(2 * bell.POLL_S)  # the watcher has seen the head
         await asyncio.to_thread(
             in_thread, lambda: services.record_vitals(nurse, other, heart_rate_bpm=70)
         )
@@ -74,7 +75,7 @@ def test_the_board_hears_of_every_session(in_chair, nurse):
     async def board():
         stream = live.events(live.ALL_SESSIONS)
         await heard(stream, "beat")
-        await asyncio.sleep(2 * live.POLL_S)
+        await asyncio.sleep(2 * bell.POLL_S)
         for session in (one, two):
             await asyncio.to_thread(
                 in_thread, lambda s=session: services.record_vitals(nurse, s, heart_rate_bpm=70)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from openketamine.clinic.record import clock
+from openketamine.clinic.record import bell, clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions import live, queries, services
 from openketamine.clinic.sessions.live import News, together
@@ -68,7 +68,7 @@ def test_a_screen_is_told_a_monitors_reading_itself_and_of_an_entry_that_there_i
     async def watch():
         stream, found = live.events(running.stream, life_s=20), []
         await anext(stream)
-        await asyncio.sleep(3 * live.POLL_S)
+        await asyncio.sleep(3 * bell.POLL_S)
         for act in (
             lambda: read(running, spo2_percent=97.0),
             lambda: services.write_note(nurse, running, text="calm"),

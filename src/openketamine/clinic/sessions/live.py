@@ -16,13 +16,13 @@ from typing import Any
 from django.db import close_old_connections, connection
 
 from openketamine.clinic.record import clock
+from openketamine.clinic.record.bell import Bell
 from openketamine.clinic.record.models import Event, Source
 
 from .ticker import VITALS_KIND, Ticker
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.25
 BEAT_S = 5.0
 # A stream ends after this long and the browser opens another, so that a sign-out takes effect.
 LIFE_S = 600.0
@@ -96,10 +96,12 @@ class Watcher:
 
     def _run(self) -> None:
         seen: int | None = None
+        bell = Bell()
         while True:
             with self._lock:
                 if not self._watches:
                     self._thread = None
+                    bell.close()
                     connection.close()
                     return
             try:
@@ -107,8 +109,7 @@ class Watcher:
             except Exception:  # a busy or restarting database must not end all live screens
                 logger.exception("the record could not be read; trying again")
                 connection.close()
-            self._wake.wait(POLL_S)
-            self._wake.clear()
+            bell.wait(self._wake)
 
     def _look(self, seen: int | None) -> int:
         """Tell the screens of every stream that has grown since `seen`; returns the new head."""
