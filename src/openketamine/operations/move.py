@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, models, transaction
@@ -47,8 +48,6 @@ def move(url: str) -> Moved:
             the record is not intact, or what arrived is not what was sent. The target is left
             empty and the clinic goes on where it was.
     """
-    from openketamine.site.settings import _database
-
     started = datetime.now(UTC)
     if connection.vendor != "sqlite":
         raise Refused("The clinic is on PostgreSQL already. Copy it with backup and restore.")
@@ -58,7 +57,7 @@ def move(url: str) -> Moved:
         raise Refused(MOVED)
     connections.settings[NEW] = {
         **connections.settings[DEFAULT_DB_ALIAS],
-        **_database(url),
+        **settings.DATABASE_OF(url),
         "OPTIONS": {},
     }
     new = connections[NEW]

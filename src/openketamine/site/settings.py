@@ -93,6 +93,7 @@ def _database(url: str | None) -> dict[str, object]:
 
 
 SECRET_KEY = _secret_key()
+DATABASE_OF = _database  # for a store to move to
 DATABASES = {"default": _database(os.environ.get("OPENKETAMINE_DATABASE_URL"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
