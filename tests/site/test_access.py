@@ -15,7 +15,13 @@ from openketamine.clinic.accounts.models import Role, User
 ROLES = [None, *Role]
 
 # A value for every kind of parameter that an address may have.
-SAMPLES = {"uuid": str(uuid.UUID(int=7)), "int": "7", "str": "sample", "slug": "sample"}
+SAMPLES = {
+    "uuid": str(uuid.UUID(int=7)),
+    "int": "7",
+    "str": "sample",
+    "slug": "sample",
+    "path": "a/b",
+}
 
 
 def every_address() -> list[tuple[str, URLPattern]]:

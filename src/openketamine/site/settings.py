@@ -131,6 +131,7 @@ CONTENT_SECURITY_POLICY = {
 INSTALLED_APPS = [
     "openketamine.site",
     "openketamine.exchange.fhir",
+    "openketamine.exchange.smart",
     "openketamine.exchange.documents",
     "openketamine.clinic.outcomes",
     "openketamine.clinic.therapy",

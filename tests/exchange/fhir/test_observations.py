@@ -140,7 +140,7 @@ def test_nobody_gets_in_without_a_token_that_counts(post, client, director):
     token, secret = devices.make_token(director, name="other")
     devices.revoke_token(director, token)
     assert post(observation(), token=secret).status_code == 401
-    assert client.get("/fhir/Observation").status_code == 405
+    assert client.get("/fhir/Observation").status_code == 401
 
 
 def test_a_database_that_cannot_store_says_so(post, at_chair, monkeypatch):

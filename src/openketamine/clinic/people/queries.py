@@ -63,6 +63,8 @@ def problems(person: Person) -> list[Condition]:
 _TITLES = {
     "person.referred": "Referred",
     "person.referral_updated": "Referral updated",
+    "person.statements_taken": "Added to the chart from another system",
+    "person.demographics_corrected": "Demographics corrected",
     "course.team_assigned": "Team assigned",
     "intake.questionnaire_answered": "{name}: {result}",
     "intake.safety_review_opened": "Safety review opened",

@@ -1,8 +1,8 @@
 """What is done about people before they are screened: refer, assign, measure."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
-from openketamine.clinic.record.models import Source
+from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.staff import services as staff
 
 from .models import (
@@ -27,7 +27,13 @@ from .models import (
     Person,
     Stage,
 )
-from .referral import ReferralData, ReferredCondition
+from .referral import (
+    ReferralData,
+    ReferredAllergy,
+    ReferredCondition,
+    ReferredMeasurement,
+    ReferredMedication,
+)
 
 # Beyond these a value is a slip of the pen or of the unit, not a patient (adults only).
 PLAUSIBLE = {
@@ -117,7 +123,7 @@ def receive_referral(
         actor,
         person.stream,
         "person.referred" if created else "person.referral_updated",
-        {"origin": origin, "changes": changes, "referral": _jsonable(referral)},
+        {"origin": origin, "changes": changes, "referral": plain(referral)},
         person_id=person.id,
         source=source,
     )
@@ -145,7 +151,11 @@ def _check(referral: ReferralData) -> None:
             f"The person is {age} years old. This programme treats adults of 18 and over.",
             field="birth_date",
         )
-    for item in referral.measurements:
+    _check_measurements(referral.measurements)
+
+
+def _check_measurements(measurements: Iterable[ReferredMeasurement]) -> None:
+    for item in measurements:
         check_plausible(item.kind, item.value)
 
 
@@ -163,6 +173,133 @@ def check_plausible(kind: str, value: float) -> None:
             f"Enter a value from {low} to {high} {unit}; check the unit.",
             field=kind,
         )
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The rows that statements about a person made."""
+
+    event: Event
+    conditions: list[Condition]
+    medications: list[Medication]
+    allergies: list[Allergy]
+    measurements: list[Measurement]
+
+
+@transaction.atomic
+def take_statements(
+    actor: User | str,
+    person: Person,
+    *,
+    origin: str,
+    source: Source,
+    conditions: Sequence[ReferredCondition] = (),
+    medications: Sequence[ReferredMedication] = (),
+    allergies: Sequence[ReferredAllergy] = (),
+    measurements: Sequence[ReferredMeasurement] = (),
+) -> Statements:
+    """Add to a chart what another system or a colleague says of a person in care.
+
+    Each becomes a row of its own, whatever is listed already: a list may say a thing twice.
+
+    Args:
+        origin: who says so, in words.
+
+    Raises:
+        Refused: the actor is not of the staff, a measurement is impossible or lies in the future.
+    """
+    if isinstance(actor, User) and not actor.is_clinic_staff:
+        raise Refused("The staff fills the chart.")
+    _check_measurements(measurements)
+    latest = max((item.taken_at for item in measurements), default=None)
+    if latest is not None and latest > clock.now() + record.FUTURE_TOLERANCE:
+        raise Refused(f"{latest:%d %B %Y %H:%M} lies in the future.", field="taken_at")
+    said = {
+        "conditions": conditions,
+        "medications": medications,
+        "allergies": allergies,
+        "measurements": measurements,
+    }
+    event = record.append(
+        actor,
+        person.stream,
+        "person.statements_taken",
+        {
+            "origin": origin,
+            **{name: [plain(item) for item in items] for name, items in said.items() if items},
+        },
+        person_id=person.id,
+        source=source,
+    )
+
+    def keyed(items: Sequence[Any]) -> list[Any]:
+        return [
+            replace(item, key=f"event:{event.seq}:{number}:{item.key}"[:200])
+            for number, item in enumerate(items)
+        ]
+
+    referral = ReferralData(
+        source_system="",
+        source_id="",
+        given_name=person.given_name,
+        family_name=person.family_name,
+        birth_date=person.birth_date,
+        sex=person.sex,
+        conditions=tuple(keyed(conditions)),
+        medications=tuple(keyed(medications)),
+        allergies=tuple(keyed(allergies)),
+        # The parts of one reading share a key: they are told apart by their kind.
+        measurements=tuple(
+            replace(item, key=f"event:{event.seq}:0:{item.key}"[:200]) for item in measurements
+        ),
+    )
+    _store_items(person, referral)
+    mine = {"person": person, "source_key__startswith": f"event:{event.seq}:"}
+    return Statements(
+        event,
+        list(Condition.objects.filter(**mine).order_by("pk")),
+        list(Medication.objects.filter(**mine).order_by("pk")),
+        list(Allergy.objects.filter(**mine).order_by("pk")),
+        list(Measurement.objects.filter(**mine).order_by("pk")),
+    )
+
+
+@transaction.atomic
+def correct_demographics(
+    actor: User | str, person: Person, said: ReferralData, *, source: Source = Source.HAND
+) -> list[str]:
+    """Put right who a person is: name, birth date, sex, how to be reached.
+
+    Returns:
+        The fields that were changed.
+
+    Raises:
+        Refused: the actor is not of the staff, or the person would be under 18.
+    """
+    if isinstance(actor, User) and not actor.is_clinic_staff:
+        raise Refused("The staff corrects demographics.")
+    _check(said)
+    person = Person.objects.select_for_update().get(pk=person.pk)
+    before = {name: getattr(person, name) for name in _DEMOGRAPHICS}
+    after = {name: getattr(said, name) for name in _DEMOGRAPHICS}
+    altered = [name for name in _DEMOGRAPHICS if before[name] != after[name]]
+    if not altered:
+        return []
+    for name in altered:
+        setattr(person, name, after[name])
+    person.save(update_fields=altered)
+    record.append(
+        actor,
+        person.stream,
+        "person.demographics_corrected",
+        {
+            "before": {name: str(before[name]) for name in altered},
+            "after": {name: str(after[name]) for name in altered},
+        },
+        person_id=person.id,
+        source=source,
+    )
+    return altered
 
 
 def _store_items(person: Person, referral: ReferralData) -> dict[str, int]:
@@ -246,13 +383,15 @@ def next_mrn() -> str:
     return f"{(highest or 0) + 1:04d}"
 
 
-def _jsonable(referral: ReferralData) -> dict[str, Any]:
-    def plain(value: object) -> str:
+def plain(said: Any) -> dict[str, Any]:
+    """A referral, or a part of one, as JSON has it."""
+
+    def written(value: object) -> str:
         if isinstance(value, date | datetime):
             return value.isoformat()
         raise TypeError(f"{type(value).__name__} has no place in a record")
 
-    return json.loads(json.dumps(asdict(referral), default=plain))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(asdict(said), default=written))  # type: ignore[no-any-return]
 
 
 @transaction.atomic

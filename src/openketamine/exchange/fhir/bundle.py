@@ -47,6 +47,7 @@ MEASUREMENTS: dict[str, tuple[str, dict[str, float]]] = {
     "1920-8": ("ast_u_per_l", _ENZYME),
     "2324-2": ("ggt_u_per_l", _ENZYME),
     "1975-2": ("bilirubin_umol_per_l", {"umol/L": 1.0, "mg/dL": 17.104}),
+    "14631-6": ("bilirubin_umol_per_l", {"umol/L": 1.0}),
     "1751-7": ("albumin_g_per_l", {"g/L": 1.0, "g/dL": 10.0}),
     "33914-3": ("egfr_ml_per_min", {"mL/min/{1.73_m2}": 1.0, "mL/min": 1.0, "mL/min/1.73m2": 1.0}),
     "44261-6": ("phq9_total", {"{score}": 1.0, "": 1.0}),
@@ -77,7 +78,7 @@ def _placed(read: _Reader) -> _Reader:
     """Valid FHIR can still hold what nobody writes (`"given": [null]`): say where it stands."""
 
     @wraps(read)
-    def reading(entry: "_Entry", *arguments: Any) -> Any:
+    def reading(entry: "Entry", *arguments: Any) -> Any:
         try:
             return read(entry, *arguments)
         except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
@@ -87,7 +88,7 @@ def _placed(read: _Reader) -> _Reader:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """One resource of the bundle and where it stands."""
 
     place: str
@@ -117,7 +118,7 @@ def read_bundle(raw: bytes, *, name: str = "bundle") -> ReferralData:
         raise BundleError("Bundle.entry", f"one Patient is expected, found {found}")
     patient = patients[0]
     _check_subjects(entries, patient)
-    return _referral(patient, entries)
+    return referral_of(patient, entries)
 
 
 def _parse(raw: bytes, name: str) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def _parse(raw: bytes, name: str) -> dict[str, Any]:
         raise BundleError(f"byte {error.start}", "not UTF-8 text") from error
     except RecursionError as error:
         raise BundleError(name, "nested too deeply to be a bundle") from error
-    if not _is_text(document):
+    if not is_text(document):
         raise BundleError(name, "holds characters that are no text (NUL or half a surrogate pair)")
     if not isinstance(document, dict) or document.get("resourceType") != "Bundle":
         kind = document.get("resourceType") if isinstance(document, dict) else None
@@ -143,7 +144,7 @@ def _parse(raw: bytes, name: str) -> dict[str, Any]:
     return document
 
 
-def _is_text(document: Any) -> bool:
+def is_text(document: Any) -> bool:
     """Whether every string is text that a database can keep."""
     try:
         encoded = json.dumps(document, ensure_ascii=False).encode()
@@ -177,15 +178,15 @@ def _place(document: dict[str, Any], location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location) or "Bundle"
 
 
-def _entries(document: dict[str, Any]) -> Iterator[_Entry]:
+def _entries(document: dict[str, Any]) -> Iterator[Entry]:
     for index, item in enumerate(document.get("entry") or []):
         resource = item.get("resource")
         if resource:
             kind, key = resource["resourceType"], resource.get("id", "without id")
-            yield _Entry(f"entry {index} ({kind} {key})", resource, item.get("fullUrl", ""))
+            yield Entry(f"entry {index} ({kind} {key})", resource, item.get("fullUrl", ""))
 
 
-def _check_subjects(entries: list[_Entry], patient: _Entry) -> None:
+def _check_subjects(entries: list[Entry], patient: Entry) -> None:
     """Everything that we would take over must be about this patient."""
     relative = f"Patient/{patient.resource.get('id')}"
     own = {patient.full_url, relative} - {""}
@@ -212,14 +213,19 @@ _DENIED = frozenset({"entered-in-error", "refuted", "not-done", "cancelled"})
 
 
 @_placed
-def _is_denied(entry: _Entry) -> bool:
+def _is_denied(entry: Entry) -> bool:
     said = {str(entry.resource.get("status"))}
     for coding in (entry.resource.get("verificationStatus") or {}).get("coding") or []:
         said.add(str(coding.get("code")))
     return not said.isdisjoint(_DENIED)
 
 
-def _referral(patient: _Entry, entries: list[_Entry]) -> ReferralData:
+def referral_of(patient: Entry, entries: list[Entry]) -> ReferralData:
+    """The referral that a patient and what is about them make.
+
+    Raises:
+        BundleError: something needed is missing or cannot be read.
+    """
     resource = patient.resource
     if resource.get("deceasedBoolean") or resource.get("deceasedDateTime"):
         raise BundleError(patient.place, "this patient is recorded as deceased")
@@ -227,7 +233,7 @@ def _referral(patient: _Entry, entries: list[_Entry]) -> ReferralData:
         raise BundleError(f"{patient.place} birthDate", "a full date of birth is needed")
     given, family = _name(patient)
     system, key, external_mrn = _identity(patient)
-    by_kind: dict[str, list[_Entry]] = {kind: [] for kind in _READ}
+    by_kind: dict[str, list[Entry]] = {kind: [] for kind in _READ}
     medications: dict[str, dict[str, Any]] = {}
     for entry in entries:
         kind = entry.resource["resourceType"]
@@ -249,18 +255,18 @@ def _referral(patient: _Entry, entries: list[_Entry]) -> ReferralData:
         address=_address(resource),
         language=_language(resource),
         external_mrn=external_mrn,
-        conditions=tuple(_condition(entry) for entry in by_kind["Condition"]),
+        conditions=tuple(condition(entry) for entry in by_kind["Condition"]),
         medications=tuple(
             _medication(entry, medications) for entry in by_kind["MedicationRequest"]
         ),
-        allergies=tuple(_allergy(entry) for entry in by_kind["AllergyIntolerance"]),
-        measurements=tuple(_latest_measurements(by_kind["Observation"])),
+        allergies=tuple(allergy(entry) for entry in by_kind["AllergyIntolerance"]),
+        measurements=tuple(latest_measurements(by_kind["Observation"])),
         history=tuple(_procedure(entry) for entry in by_kind["Procedure"]),
     )
 
 
 @_placed
-def _name(patient: _Entry) -> tuple[str, str]:
+def _name(patient: Entry) -> tuple[str, str]:
     names = patient.resource.get("name") or []
     preferred = next((n for n in names if n.get("use") == "official"), names[0] if names else {})
     given, family = " ".join(preferred.get("given") or []), preferred.get("family", "")
@@ -270,7 +276,7 @@ def _name(patient: _Entry) -> tuple[str, str]:
 
 
 @_placed
-def _identity(patient: _Entry) -> tuple[str, str, str]:
+def _identity(patient: Entry) -> tuple[str, str, str]:
     """The sender's system and id of the person, and the sender's medical record number."""
     identifiers = patient.resource.get("identifier") or []
     mrn = ""
@@ -311,7 +317,7 @@ def _language(resource: dict[str, Any]) -> str:
     return ""
 
 
-def _coded(entry: _Entry, concept: dict[str, Any] | None, field: str) -> Coded:
+def _coded(entry: Entry, concept: dict[str, Any] | None, field: str) -> Coded:
     concept = concept or {}
     codings = concept.get("coding") or []
     first = next((c for c in codings if c.get("system") == SNOMED), codings[0] if codings else {})
@@ -326,7 +332,7 @@ def _code_of(concept: dict[str, Any] | None, otherwise: str) -> str:
     return str(codings[0].get("code", otherwise))[:24] if codings else otherwise
 
 
-def _key(entry: _Entry) -> str:
+def _key(entry: Entry) -> str:
     """What makes the entry the same entry at the next import."""
     key = entry.resource.get("id") or entry.full_url
     if not key:
@@ -335,7 +341,7 @@ def _key(entry: _Entry) -> str:
 
 
 @_placed
-def _condition(entry: _Entry) -> ReferredCondition:
+def condition(entry: Entry) -> ReferredCondition:
     resource = entry.resource
     coded = _coded(entry, resource.get("code"), "code")
     return ReferredCondition(
@@ -355,7 +361,7 @@ def _category(display: str) -> str:
 
 
 @_placed
-def _medication(entry: _Entry, listed: dict[str, dict[str, Any]]) -> ReferredMedication:
+def _medication(entry: Entry, listed: dict[str, dict[str, Any]]) -> ReferredMedication:
     resource = entry.resource
     concept = resource.get("medicationCodeableConcept")
     if concept is None:
@@ -379,7 +385,7 @@ def _medication(entry: _Entry, listed: dict[str, dict[str, Any]]) -> ReferredMed
 
 
 @_placed
-def _allergy(entry: _Entry) -> ReferredAllergy:
+def allergy(entry: Entry) -> ReferredAllergy:
     resource = entry.resource
     reactions = [
         manifestation.get("text") or _code_of(manifestation, "")
@@ -396,7 +402,7 @@ def _allergy(entry: _Entry) -> ReferredAllergy:
 
 
 @_placed
-def _procedure(entry: _Entry) -> ReferredCondition:
+def _procedure(entry: Entry) -> ReferredCondition:
     resource = entry.resource
     period = resource.get("performedPeriod") or {}
     day = _day(entry, "performedDateTime") or _as_day(entry, period.get("start"), "performedPeriod")
@@ -409,7 +415,7 @@ def _procedure(entry: _Entry) -> ReferredCondition:
     )
 
 
-def _latest_measurements(observations: list[_Entry]) -> Iterator[ReferredMeasurement]:
+def latest_measurements(observations: list[Entry]) -> Iterator[ReferredMeasurement]:
     """The newest value of each kind that the clinic reads."""
     latest: dict[str, ReferredMeasurement] = {}
     for entry in observations:
@@ -444,7 +450,7 @@ def _measurement(part: dict[str, Any]) -> tuple[str, float] | None:
 
 
 @_placed
-def _moment(entry: _Entry) -> datetime | None:
+def _moment(entry: Entry) -> datetime | None:
     text = entry.resource.get("effectiveDateTime") or (
         entry.resource.get("effectivePeriod") or {}
     ).get("start")
@@ -459,11 +465,11 @@ def _moment(entry: _Entry) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _day(entry: _Entry, field: str) -> date | None:
+def _day(entry: Entry, field: str) -> date | None:
     return _as_day(entry, entry.resource.get(field), field)
 
 
-def _as_day(entry: _Entry, text: str | None, field: str) -> date | None:
+def _as_day(entry: Entry, text: str | None, field: str) -> date | None:
     """The day of a FHIR date; a year or a month alone is its first day."""
     if not text:
         return None

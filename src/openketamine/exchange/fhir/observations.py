@@ -137,11 +137,3 @@ def _patients(observation: Any) -> tuple[str, ...]:
     if subject.reference:
         return (str(subject.reference).removeprefix("Patient/")[:40],)
     return ()
-
-
-def outcome(severity: str, code: str, text: str, place: str = "") -> dict[str, Any]:
-    """An OperationOutcome with one issue."""
-    issue: dict[str, Any] = {"severity": severity, "code": code, "diagnostics": text}
-    if place:
-        issue["expression"] = [place]
-    return {"resourceType": "OperationOutcome", "issue": [issue]}

@@ -1,8 +1,15 @@
 from django.urls import path
 
-from . import views
+from . import rest, views
 
 urlpatterns = [
     path("referrals/import/", views.import_referrals, name="import_referrals"),
-    path("fhir/Observation", views.observation, name="fhir_observation"),
+    path("fhir/metadata", rest.metadata, name="fhir_metadata"),
+    path("fhir/$import-referral", rest.take_referral, name="fhir_import_referral"),
+    path("fhir/Patient/<str:key>/$everything", rest.everything, name="fhir_everything"),
+    path("fhir/<str:kind>/_search", rest.search_by_post, name="fhir_search"),
+    path("fhir/<str:kind>/<str:key>", rest.instance, name="fhir_instance"),
+    path("fhir/<str:kind>", rest.type_level, name="fhir_type"),
+    path("fhir/", rest.nowhere, name="fhir_root"),
+    path("fhir/<path:rest>", rest.nowhere, name="fhir_nowhere"),
 ]

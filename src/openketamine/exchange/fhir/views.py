@@ -20,6 +20,7 @@ from openketamine.clinic.record import clock
 
 from . import observations
 from .bundle import MAX_BYTES
+from .outcomes import outcome
 from .referrals import ImportSummary, import_referral
 
 MAX_FILES = 50
@@ -121,7 +122,7 @@ def observation(request: HttpRequest) -> HttpResponse:
 
 def _outcome(status: int, severity: str, code: str, text: str, place: str = "") -> JsonResponse:
     return JsonResponse(
-        observations.outcome(severity, code, text, place),
+        outcome(severity, code, text, place),
         status=status,
         content_type="application/fhir+json",
     )

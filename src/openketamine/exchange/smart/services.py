@@ -1,0 +1,230 @@
+"""The director's acts about other programs: let one in, take its access back."""
+
+import json
+import secrets
+import uuid
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
+from django.db import IntegrityError, transaction
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.people.models import Person
+from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+
+from . import scopes
+from .grants import PREFIX
+from .models import AccessToken, ClientApp, Launch, digest_of
+
+LAUNCH_FOR = timedelta(minutes=5)
+SIGNED = frozenset({ClientApp.Kind.ASYMMETRIC, ClientApp.Kind.SERVICE, ClientApp.Kind.HOOKS})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+_FORBIDDEN = frozenset({"http", "javascript", "data", "file", "vbscript", "ftp"})
+
+
+@transaction.atomic
+def register_client(
+    director: User,
+    *,
+    name: str,
+    kind: str,
+    scope: str = "",
+    redirect_uris: str = "",
+    launch_url: str = "",
+    jwks: str = "",
+    issuer: str = "",
+) -> tuple[ClientApp, str]:
+    """Let a program in, to what the scopes say and no more.
+
+    Args:
+        scope: the most that it may ask for, as SMART writes scopes.
+        redirect_uris: where it may be called back, one a line.
+        jwks: its public keys, as a JSON Web Key Set.
+        issuer: for CDS Hooks, the `iss` of its requests.
+
+    Returns:
+        The program, and its secret, which is shown once ("" where it has none).
+
+    Raises:
+        Refused: not the director, or an entry is missing or will not do.
+    """
+    if director.role != Role.DIRECTOR:
+        raise Refused("The medical director lets programs in.")
+    if not name.strip():
+        raise Refused("Name the program as it is to stand in the record.", field="name")
+    if kind not in ClientApp.Kind.values:
+        raise Refused("Choose what kind of program it is.", field="kind")
+    words = _scope(kind, scope)
+    addresses = _addresses(kind, redirect_uris)
+    if launch_url:
+        _check_address(launch_url, "launch_url")
+    keys = _keys(jwks) if kind in SIGNED else None
+    if kind == ClientApp.Kind.HOOKS and not issuer.strip():
+        raise Refused("Enter the address by which it signs (iss).", field="issuer")
+    secret = secrets.token_urlsafe(32) if kind == ClientApp.Kind.CONFIDENTIAL else ""
+    client = ClientApp(
+        client_id=str(uuid.uuid4()),
+        name=name.strip(),
+        kind=kind,
+        scope=words,
+        redirect_uris="\n".join(addresses),
+        launch_url=launch_url.strip(),
+        secret_digest=digest_of(secret) if secret else "",
+        jwks=keys,
+        issuer=issuer.strip() if kind == ClientApp.Kind.HOOKS else "",
+        registered_by=director,
+    )
+    try:
+        with transaction.atomic():
+            client.save()
+    except IntegrityError as error:
+        raise Refused("A program with this issuer is let in already.", field="issuer") from error
+    record.append(
+        director,
+        "clinic",
+        "smart.client_registered",
+        {"client": client.client_id, "name": client.name, "kind": kind, "scope": words},
+    )
+    return client, secret
+
+
+def _scope(kind: str, scope: str) -> str:
+    if kind == ClientApp.Kind.HOOKS:
+        return ""
+    words = scope.split()
+    for word in words:
+        if not scopes.is_known(word):
+            raise Refused(
+                f"{word!r} is no scope that is known here. Write scopes such as "
+                "patient/Observation.rs or system/*.rs.",
+                field="scope",
+            )
+    levels = {found.level for found in scopes.parse_all(scope)}
+    if not levels:
+        raise Refused("Say what it may see, e.g. patient/*.rs.", field="scope")
+    if kind == ClientApp.Kind.SERVICE and levels != {"system"}:
+        raise Refused("A service has no user: give it scopes of system/ only.", field="scope")
+    if kind != ClientApp.Kind.SERVICE and "system" in levels:
+        raise Refused("Scopes of system/ are for services without a user.", field="scope")
+    return " ".join(dict.fromkeys(words))
+
+
+def _addresses(kind: str, redirect_uris: str) -> list[str]:
+    if kind not in ClientApp.INTERACTIVE:
+        return []
+    addresses = redirect_uris.split()
+    if not addresses:
+        raise Refused("Enter where the app is to be called back.", field="redirect_uris")
+    for address in addresses:
+        _check_address(address, "redirect_uris", own_schemes=True)
+    return addresses
+
+
+def _check_address(address: str, field: str, *, own_schemes: bool = False) -> None:
+    """An https address; http only of the same machine; an app's own scheme where it may be."""
+    parts = urlsplit(address)
+    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    own = own_schemes and "." in parts.scheme and parts.scheme not in _FORBIDDEN
+    if parts.fragment or "*" in address or not (parts.scheme == "https" or local or own):
+        raise Refused(f"{address}: an address begins with https:// and has no # or *.", field=field)
+    if parts.scheme in {"https", "http"}:
+        try:
+            URLValidator(schemes=["https", "http"])(address)
+        except ValidationError as error:
+            raise Refused(f"{address} is no address.", field=field) from error
+
+
+def _keys(text: str) -> dict[str, Any]:
+    """A set of public keys that can check a signature.
+
+    Raises:
+        Refused: it is none, or holds a private or a symmetric key.
+    """
+    try:
+        document = json.loads(text)
+        keys = KeySet.import_key_set(document)
+    except (ValueError, TypeError, KeyError, JoseError) as error:
+        raise Refused(f"This is no JSON Web Key Set: {error}.", field="jwks") from error
+    if not keys.keys:
+        raise Refused("The key set is empty.", field="jwks")
+    for key in keys.keys:
+        if key.key_type not in {"RSA", "EC"}:
+            raise Refused("Keys are RSA or EC (RS384 or ES384).", field="jwks")
+        if key.is_private:
+            raise Refused(
+                "This set holds a private key. Make a new pair, and send the public half only.",
+                field="jwks",
+            )
+    return {"keys": [key.as_dict(private=False) for key in keys.keys]}
+
+
+@transaction.atomic
+def revoke_client(director: User, client: ClientApp) -> None:
+    """Take a program's access back, every token of it at once.
+
+    Raises:
+        Refused: not the director, or it is taken back already.
+    """
+    if director.role != Role.DIRECTOR:
+        raise Refused("The medical director takes access back.")
+    client = ClientApp.objects.select_for_update().get(pk=client.pk)
+    if client.revoked_at:
+        raise Refused(f"{client} has no access any more.")
+    client.revoked_at = clock.now()
+    client.save(update_fields=["revoked_at"])
+    client.tokens.filter(revoked_at=None).update(revoked_at=clock.now())
+    record.append(
+        director,
+        "clinic",
+        "smart.client_revoked",
+        {"client": client.client_id, "name": client.name},
+    )
+
+
+def launch(user: User, client: ClientApp, person: Person) -> str:
+    """Open an app on a patient: the token that names the patient to the authorization step.
+
+    Raises:
+        Refused: the app has no address to open, or no access any more.
+    """
+    if client.revoked_at or not client.launch_url:
+        raise Refused(f"{client} cannot be opened from here.")
+    token = secrets.token_urlsafe(32)
+    Launch.objects.create(
+        digest=digest_of(token),
+        client=client,
+        user=user,
+        person=person,
+        expires_at=clock.now() + LAUNCH_FOR,
+    )
+    return token
+
+
+def issue_token(
+    client: ClientApp,
+    *,
+    scope: str,
+    user: User | None = None,
+    person: Person | None = None,
+    lasts: timedelta = timedelta(hours=1),
+) -> str:
+    """A token of a program; returns its secret. The OAuth server calls it when all is checked."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    now = clock.now()
+    AccessToken.objects.create(
+        client=client,
+        user=user,
+        person=person,
+        scope=scope,
+        digest=digest_of(secret),
+        issued_at=now,
+        expires_at=now + lasts,
+    )
+    return secret
