@@ -133,6 +133,7 @@ INSTALLED_APPS = [
     "openketamine.exchange.fhir",
     "openketamine.exchange.smart",
     "openketamine.exchange.documents",
+    "openketamine.clinic.portal",
     "openketamine.clinic.outcomes",
     "openketamine.clinic.therapy",
     "openketamine.clinic.choices",

@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("openketamine.clinic.devices.urls")),
     path("", include("openketamine.clinic.therapy.urls")),
     path("", include("openketamine.clinic.outcomes.urls")),
+    path("", include("openketamine.clinic.portal.urls")),
     path("", include("openketamine.exchange.smart.urls")),
     path("", include("openketamine.exchange.fhir.urls")),
     path("", include("openketamine.exchange.documents.urls")),

@@ -6,8 +6,9 @@ import pytest
 
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake.models import InstrumentResponse, SafetyReview
-from openketamine.clinic.outcomes import queries, services
+from openketamine.clinic.outcomes import services
 from openketamine.clinic.outcomes.models import FormRequest
+from openketamine.clinic.portal import queries as portal
 from openketamine.clinic.record import clock
 
 
@@ -191,5 +192,5 @@ def test_the_large_answers_of_a_number_scale(client, discharged, nurse):
 
 def test_the_patients_page_lists_only_what_the_patient_answers(discharged):
     with clock.at(discharged.closed_at + timedelta(days=8)):
-        names = {form.instrument for form in queries.patient_page(discharged.person).forms}
+        names = {form.request.instrument for form in portal.due_forms(discharged.person)}
     assert names == {"phq9", "gad7", "side-effects", "bladder"}

@@ -105,49 +105,12 @@ def test_refusals_are_in_the_patients_language(client, form):
         assert "Este cuestionario está cerrado" in client.get(link(form)).content.decode()
 
 
-def test_the_patients_own_page(client, form, patient_user):
-    form.person.user = patient_user
-    form.person.save()
-    client.force_login(patient_user)
-    spanish(client)
-    page = client.get("/me/").content.decode()
-    assert '<html lang="es"' in page
-    assert "Mi página" in page
-    assert "¿cómo se encuentra desde la sesión 1?" in page
-    assert '<section class="block" lang="es"><h2>Qué puede esperar' in page
-    assert '<section class="block" lang="es"><h2>Después de su sesión' in page
-    assert "English only" not in page
-
-
-def test_what_to_expect_is_that_of_the_patients_own_route(client, form, patient_user):
-    form.person.user = patient_user
-    form.person.save()
-    form.person.courses.update(route="IN_ESKETAMINE")
-    client.force_login(patient_user)
-    page = client.get("/me/").content.decode()
-    assert "One device holds two sprays" in page
-    assert "The drip runs" not in page
-
-
 def test_the_staffs_pages_stay_in_english(client, form, nurse):
     client.force_login(nurse)
     spanish(client)
     page = client.get("/follow-up/", headers={"accept-language": "es"}).content.decode()
     assert "Waiting for an answer" in page
     assert "Sign out" in page
-
-
-def every_phrase():
-    """What the patients' templates ask the catalogue for."""
-    for template in sorted(SITE.rglob("templates/**/*.html")):
-        text = template.read_text(encoding="utf-8")
-        yield from re.findall(r'{% translate "([^"]+)"', text)
-
-
-def test_every_phrase_of_the_patients_pages_is_translated():
-    with translation.override("es"):
-        for phrase in set(every_phrase()):
-            assert translation.gettext(phrase) != phrase, phrase
 
 
 def test_the_compiled_catalogue_is_that_of_the_text():

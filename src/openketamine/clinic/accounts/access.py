@@ -22,15 +22,29 @@ from .models import STAFF, Role
 View = Callable[..., Any]
 
 
+# Under this name a browser's session says which patient's link has opened it.
+LINK_SESSION_KEY = "patient_link"
+
+
 @dataclass(frozen=True)
 class Rule:
-    """Who may pass: anybody, or the people signed in with one of these roles."""
+    """Who may pass: anybody, or the people signed in with one of these roles.
+
+    `by_link`: also a patient whose link was opened in this browser. Whether that link still holds
+    is for the view to say, which knows links (`portal.visits`).
+    """
 
     roles: frozenset[Role]
     public: bool = False
+    by_link: bool = False
 
-    def admits(self, user: Any) -> bool:
-        return self.public or (user.is_authenticated and user.role in self.roles)
+    def admits(self, request: HttpRequest) -> bool:
+        user: Any = request.user
+        if self.public:
+            return True
+        if user.is_authenticated:
+            return user.role in self.roles
+        return self.by_link and LINK_SESSION_KEY in request.session
 
 
 PUBLIC = Rule(frozenset(Role), public=True)
@@ -72,6 +86,7 @@ def allow(*roles: Role) -> Callable[[View], View]:
 staff_only = _mark(STAFF_ONLY)
 signed_in = _mark(SIGNED_IN)
 public = _mark(PUBLIC)
+patients_own = _mark(Rule(frozenset({Role.PATIENT}), by_link=True))
 
 
 def rule_of(view: View, url_name: str | None) -> Rule | None:
@@ -94,9 +109,9 @@ class AccessMiddleware:
     ) -> HttpResponse | None:
         match = request.resolver_match
         rule = rule_of(view, match.url_name if match else None) or NOBODY
-        user: Any = request.user
-        if rule.admits(user):
+        if rule.admits(request):
             return None
+        user: Any = request.user
         if user.is_authenticated or rule is NOBODY:
             raise PermissionDenied
         login = f"{resolve_url(settings.LOGIN_URL)}?next={quote(request.get_full_path())}"

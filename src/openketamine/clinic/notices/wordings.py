@@ -53,6 +53,14 @@ WORDINGS: dict[str, Wording] = {
         _("Your clinic has a form for you"),
         _("Your clinic: a form waits for you at %(link)s"),
     ),
+    "patient_page": Wording(
+        _("Your page at the clinic"),
+        _("Your clinic: your own page is %(link)s"),
+    ),
+    "message_answered": Wording(
+        _("Your clinic has answered you"),
+        _("Your clinic has answered you: %(link)s"),
+    ),
     "visit_reminder": Wording(
         _("Your visit to the clinic"),
         _("Your clinic expects you %(when)s. If you cannot come, call %(clinic_phone)s."),

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from openketamine.clinic.intake.models import InstrumentResponse
-from openketamine.clinic.people.models import Course, Person
+from openketamine.clinic.people.models import Course
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.models import Phase, Session
@@ -201,31 +201,3 @@ def _newest(instrument: InstrumentFile, points: list[Point]) -> str:
     last = points[-1]
     words = f"{instrument.short_name}: {last.result}, {last.at:%d %b %Y}."
     return words if last.total is None else f"{words} Not yet two in-window scores to compare."
-
-
-@dataclass(frozen=True)
-class PatientPage:
-    """What a patient sees of the own course."""
-
-    person: Person
-    course: Course | None
-    forms: list[FormRequest]
-    next_session: datetime | None
-
-
-def patient_page(person: Person) -> PatientPage:
-    now = clock.now()
-    course = person.courses.filter(closed_at=None).first()
-    instruments = library().instruments
-    waiting = FormRequest.objects.filter(
-        person=person, completed_at=None, due_at__lte=now, closes_at__gte=now
-    )
-    forms = [form for form in waiting if instruments[form.instrument].by_patient]
-    upcoming = (
-        course.planned_sessions.filter(
-            done_at=None, cancelled_at=None, planned_for__gte=now
-        ).first()
-        if course
-        else None
-    )
-    return PatientPage(person, course, forms, upcoming.planned_for if upcoming else None)

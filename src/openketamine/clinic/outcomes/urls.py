@@ -9,5 +9,4 @@ urlpatterns = [
     path("forms/<uuid:form_id>/enter/", views.enter_form, name="enter_form"),
     path("language/", views.set_language, name="set_language"),
     path("f/<str:token>/", views.form_by_link, name="form_by_link"),
-    path("me/", views.my_page, name="my_page"),
 ]

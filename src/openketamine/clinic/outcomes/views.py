@@ -17,7 +17,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from openketamine import protocols
 from openketamine.clinic.accounts.access import allow, public, staff_only
-from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake.queries import all_open_safety_reviews
 from openketamine.clinic.intake.views import INTAKE, enter_questionnaire
@@ -174,7 +173,7 @@ def _closed(
         request,
         "outcomes/form_closed.html",
         {
-            **_patient_page(),
+            **patient_context(),
             "message": message,
             "form_request": form,
             "answered": answered,
@@ -184,7 +183,7 @@ def _closed(
     )
 
 
-def _patient_page() -> dict[str, object]:
+def patient_context() -> dict[str, object]:
     """What every page for a patient shows: its language, the others, and whom to call."""
     language = translation.get_language()
     return {
@@ -221,7 +220,7 @@ def _take_answer(request: HttpRequest, form: FormRequest, token: str) -> HttpRes
 
 
 def _show_question(request: HttpRequest, form: FormRequest) -> HttpResponse:
-    page_context = _patient_page()
+    page_context = patient_context()
     definition = library().instruments[form.instrument]
     instrument = definition.in_language(str(page_context["language"]))
     items = {item.id: item for item in instrument.items}
@@ -239,6 +238,7 @@ def _show_question(request: HttpRequest, form: FormRequest) -> HttpResponse:
     else:
         # Where the patient left off; the end once everything is answered.
         page = next((name for name in ids if name not in form.draft), "end")
+    occasion = next((o for o in library().measurements.occasions if o.id == form.occasion), None)
     context = {
         **page_context,
         "form_request": form,
@@ -248,8 +248,8 @@ def _show_question(request: HttpRequest, form: FormRequest) -> HttpResponse:
         else "en",
         "first": ids[0],
         "total": len(ids),
-        "off_window": library().occasion(form.occasion).off_window
-        and is_off_window(definition, after_hours=library().occasion(form.occasion).after_hours),
+        "off_window": bool(occasion and occasion.off_window)
+        and is_off_window(definition, after_hours=occasion.after_hours if occasion else 0),
         "concern": _concern(definition, form.draft),
     }
     if page in ids:
@@ -276,25 +276,3 @@ def _show_question(request: HttpRequest, form: FormRequest) -> HttpResponse:
             for name in ids
         ]
     return render(request, f"outcomes/form_{'question' if page in ids else page}.html", context)
-
-
-@allow(Role.PATIENT)
-@require_GET
-def my_page(request: HttpRequest) -> HttpResponse:
-    """The patient's own page, and nobody else's."""
-    person = getattr(request.user, "person", None)
-    language = language_for(request, person)
-    with translation.override(language):
-        page = queries.patient_page(person) if person else None
-        route = page.course.route if page and page.course else "IV"
-        return render(
-            request,
-            "outcomes/my_page.html",
-            {
-                **_patient_page(),
-                "page": page,
-                "forms": _rows(request, page.forms) if page else [],
-                "expect": library().document("education", route, language),
-                "aftercare": library().document("aftercare", route, language),
-            },
-        )

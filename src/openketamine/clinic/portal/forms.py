@@ -1,0 +1,110 @@
+"""What is filled in on the patient's page, and by the staff for it."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from openketamine.clinic.notices.models import Channel
+
+from . import services
+
+
+class BirthDateForm(forms.Form):
+    """The second fact. Three boxes: a phone's date picker begins at today, decades away."""
+
+    day = forms.IntegerField(label=_("Day"), min_value=1, max_value=31)
+    month = forms.IntegerField(label=_("Month"), min_value=1, max_value=12)
+    year = forms.IntegerField(label=_("Year"), min_value=1900, max_value=2100)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, size in (("day", "2"), ("month", "2"), ("year", "4")):
+            self.fields[name].widget = forms.TextInput(
+                {"inputmode": "numeric", "autocomplete": f"bday-{name}", "maxlength": size}
+            )
+            self.fields[name].error_messages = {
+                key: _("Enter your date of birth in numbers.")
+                for key in ("required", "invalid", "min_value", "max_value")
+            }
+
+    def clean(self) -> dict[str, Any]:
+        from datetime import date
+
+        data = super().clean() or {}
+        if {"day", "month", "year"} <= data.keys():
+            try:
+                data["birth_date"] = date(data["year"], data["month"], data["day"])
+            except ValueError:
+                self.add_error("day", _("There is no such day."))
+        return data
+
+
+class MessageForm(forms.Form):
+    text = forms.CharField(
+        label=_("Your message"),
+        widget=forms.Textarea({"rows": 5}),
+        max_length=services.LONGEST_MESSAGE,
+    )
+
+
+class ContactForm(forms.Form):
+    channel = forms.ChoiceField(
+        label=_("How may we write to you?"), required=False, widget=forms.RadioSelect
+    )
+    quiet_from = forms.TimeField(
+        label=_("Not after"), widget=forms.TimeInput({"type": "time"}, format="%H:%M")
+    )
+    quiet_until = forms.TimeField(
+        label=_("And not before"), widget=forms.TimeInput({"type": "time"}, format="%H:%M")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["channel"].choices = [  # type: ignore[attr-defined]
+            (Channel.TEXT.value, _("By text message")),
+            (Channel.EMAIL.value, _("By e-mail")),
+            ("", _("Not at all")),
+        ]
+
+
+class AnswerForm(forms.Form):
+    text = forms.CharField(
+        label="Answer", widget=forms.Textarea({"rows": 4}), max_length=services.LONGEST_MESSAGE
+    )
+
+
+class SettleForm(forms.Form):
+    why = forms.CharField(
+        label="No written answer needed, because", max_length=300, help_text="E.g. telephoned"
+    )
+
+
+class LinkForm(forms.Form):
+    days = forms.IntegerField(
+        label="Days",
+        min_value=1,
+        max_value=services.LONGEST_LINK_DAYS,
+        initial=services.LINK_DAYS,
+    )
+
+
+class SendLinkForm(forms.Form):
+    channel = forms.ChoiceField(label="Send it", choices=Channel.choices)
+
+
+class StaffContactForm(forms.Form):
+    """As the patient said on the telephone or at the desk."""
+
+    channel = forms.ChoiceField(
+        label="The patient wants reminders",
+        required=False,
+        choices=[*Channel.choices, ("", "Not at all")],
+        widget=forms.RadioSelect,
+    )
+    quiet_from = forms.TimeField(
+        label="Not after", widget=forms.TimeInput({"type": "time"}, format="%H:%M")
+    )
+    quiet_until = forms.TimeField(
+        label="Not before", widget=forms.TimeInput({"type": "time"}, format="%H:%M")
+    )
