@@ -6,12 +6,18 @@
 Starts a clinic on a home of its own (SQLite, or PostgreSQL where OPENKETAMINE_DATABASE_URL says
 so), the monitor feed as a process of its own, and `--servers` web servers. Every chair has a
 monitor with a line of its own, which sends one ORU^R01 a second and waits for its acknowledgment;
-up to `--screens` chairs are watched as a browser watches them: the stream of events, which bears
-the figures, and the screen's parts and chart, which are fetched once the stream is open and then
-every ten seconds, each screen in its own time.
+up to `--screens` chairs are watched as a browser watches them: the page, its chart and its sheets;
+then the stream of events, which bears the figures; the screen's parts and chart every ten seconds,
+each screen in its own time; and the alarms of the clinic every four seconds.
 
-Shown: reading to acknowledgment and reading to screen (p50, p99, most), readings sent,
-acknowledged and in the record (none may be lost), memory of each process, and how the cost grows.
+The screens open within `--opening` seconds, while the monitors send. That is told apart from the
+`--seconds` after it, which are the figures of a clinic at work.
+
+Shown: reading to acknowledgment and reading to screen (p50, p99, most); readings sent, acknowledged
+and in the record (none may be lost); processor time a reading, of the feed and of the servers;
+memory of each process; how the cost grows with the chairs. The monitors and the browsers of this
+script use the same processors as the clinic: their share, and by how much they came too late
+themselves, stand beside the figures.
 """
 
 import argparse
@@ -30,6 +36,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,76 +44,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).parent / "openketamine"
 FETCH_EVERY_S = 10.0
+ALARMS_EVERY_S = 4.0
 
-SEED = """
-import copy, sys, uuid
-from openketamine.clinic.boot import prepare_database, start_django
-start_django()
-prepare_database()
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
-from tests.clinic import conftest as clinic
-from openketamine.clinic.accounts.models import Role
-from openketamine.clinic.intake import services as intake
-from openketamine.clinic.people import services as people
-from openketamine.clinic.plans import services as plans
-from openketamine.clinic.policy import services as policy
-from openketamine.clinic.policy.queries import library
-from openketamine.clinic.record import clock, services as record
-from openketamine.clinic.record.models import Event, Source
-from openketamine.clinic.sessions import services as sessions
-
-nurse, prescriber = clinic.make_user(Role.NURSE), clinic.make_user(Role.PRESCRIBER)
-director = clinic.make_user(Role.DIRECTOR)
-policy.sign_policy(director, digest=library().policy_digest)
-course = people.receive_referral(nurse, clinic.referral(), origin="test").person.courses.get()
-clinic.nothing_found(course, nurse)
-intake.sign_screening(prescriber, course, outcome="eligible")
-course.refresh_from_db()
-clinic.consent(course, nurse)
-plan = plans.order_plan(prescriber, course, first_on=clock.today(), **clinic.ORDER)
-plans.verify_plan(nurse, plan, dose_mg=plan.dose_mg, volume_ml=plan.volume_ml)
-chair = sessions.add_chair(nurse, name="Chair 1")
-first = sessions.open_session(nurse, course.planned_sessions.get(number=1), chair)
-sessions.complete_check(nurse, first, **clinic.CHECK)
-clinic.draw_up(first, nurse, prescriber)
-sessions.start_infusion(nurse, first)
-first.refresh_from_db()
-template = list(Event.objects.filter(stream=first.stream).order_by("seq"))
-
-def clone(thing, **changes):
-    new = copy.copy(thing)
-    new._state = copy.copy(thing._state)
-    new._state.adding = True
-    new._state.fields_cache = {}
-    new.pk = uuid.uuid4() if isinstance(thing.pk, uuid.UUID) else None
-    for name, value in changes.items():
-        setattr(new, name, value)
-    new.save(force_insert=True)
-    return new
-
-# The others are copies of the first: how patients come to a chair is not measured here.
-made = [first]
-for number in range(2, int(sys.argv[1]) + 1):
-    person = clone(first.person, mrn=f"B{number:05d}", source_id=f"bench-{number}", user=None)
-    its_course = clone(course, person=person)
-    its_plan = clone(first.planned.plan, course=its_course, **(
-        {"person": person} if hasattr(first.planned.plan, "person_id") else {}))
-    planned = clone(first.planned, course=its_course, person=person, plan=its_plan)
-    its_chair = clone(chair, name=f"Chair {number}", position=number)
-    made.append(clone(first, planned=planned, course=its_course, person=person, chair=its_chair))
-record.append_many([
-    record.Entry(nurse, s.stream, e.kind, e.data, s.person_id, e.occurred_at, e.source)
-    for s in made[1:] for e in template
-])
-store = SessionStore()
-store[SESSION_KEY] = str(nurse.pk)
-from django.conf import settings
-store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-store[HASH_SESSION_KEY] = nurse.get_session_auth_hash()
-store.create()
-print(store.session_key, *[s.pk for s in made])
-"""
 COUNT = """
 from openketamine.clinic.boot import start_django
 start_django()
@@ -127,7 +66,7 @@ class Clinic:
             "OPENKETAMINE_HOME": str(self.home),
             "PYTHONPATH": str(ROOT),
         }
-        key, *sessions = self.run(SEED, str(chairs)).split()
+        key, *sessions = self.run("-m", "tests.clinic.seed", str(chairs)).split()
         self.cookie, self.sessions = key, sessions
         self.ports = [free_port() for _ in range(servers)]
         self.feed_port = free_port()
@@ -144,9 +83,9 @@ class Clinic:
             [COMMAND, *arguments], env=self.environment, stdout=subprocess.DEVNULL
         )
 
-    def run(self, code: str, *arguments: str) -> str:
+    def run(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, *arguments],
             env=self.environment, cwd=ROOT, text=True, capture_output=True, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -161,12 +100,14 @@ class Clinic:
             found[name] = round(int(match[1]) / 1024, 1) if match else 0.0
         return found
 
-    def cpu_s(self) -> float:
-        ticks = 0
-        for process in self.processes.values():
+    def cpu_s(self) -> dict[str, float]:
+        """Processor time so far: of the feed, of all servers, and of this script."""
+        used = {"feed": 0.0, "servers": 0.0, "this script": time.process_time()}
+        for name, process in self.processes.items():
             fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+            ticks = int(fields[11]) + int(fields[12])
+            used["feed" if name == "feed" else "servers"] += ticks / os.sysconf("SC_CLK_TCK")
+        return used
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -200,8 +141,8 @@ class Chair:
         self.number, self.session = number, session
         self.under_way: deque[tuple[int, float]] = deque()  # heart rate sent, when
         self.sent = self.acknowledged = self.fetches = 0
-        self.to_ack: list[float] = []
-        self.to_screen: list[float] = []
+        self.to_ack: list[tuple[float, float]] = []  # when sent, after how long
+        self.to_screen: list[tuple[float, float]] = []
 
 
 async def monitor(chair: Chair, port: int, until: float, rng: random.Random) -> None:
@@ -225,25 +166,34 @@ async def monitor(chair: Chair, port: int, until: float, rng: random.Random) -> 
         chair.sent += 1
         writer.write(frame(message))
         reply = await reader.readuntil(b"\x1c\x0d")
-        chair.to_ack.append(time.monotonic() - began)
+        chair.to_ack.append((began, time.monotonic() - began))
         chair.acknowledged += b"MSA|AA|" in reply
         due += 1.0
         await asyncio.sleep(max(due - time.monotonic(), 0.0))
     writer.close()
 
 
-async def screen(chair: Chair, port: int, cookie: str, until: float) -> None:
-    """The stream of one session screen, read as the browser reads it."""
+async def screen(chair: Chair, port: int, cookie: str, until: float, wait_s: float) -> None:
+    """One session screen, as its browser opens and follows it."""
+    await asyncio.sleep(wait_s)
+    base = f"/sessions/{chair.session}"
+    page = await get(chair, port, cookie, f"{base}/", htmx=False)
+    shown = re.search(rb'data-seq="(\d+)"', page)
+    if not shown:
+        raise SystemExit(page.decode()[:2000])
+    await get(chair, port, cookie, f"{base}/chart/")
+    sheets = asyncio.create_task(open_sheets(chair, port, cookie, page))
+    alarms = asyncio.create_task(follow_alarms(chair, port, cookie, until))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(
-        f"GET /sessions/{chair.session}/stream/ HTTP/1.1\r\nHost: localhost\r\n"
-        f"Cookie: sessionid={cookie}\r\n\r\n".encode()
+        f"GET {base}/stream/?after={shown[1].decode()} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Accept: text/event-stream\r\nCookie: sessionid={cookie}\r\n\r\n".encode()
     )
     head = await reader.readuntil(b"\r\n\r\n")
     if b" 200 " not in head.split(b"\r\n")[0]:
         raise SystemExit(head.decode())
-    # As in live.js: caught up soon after the stream is open, and then each in its own time.
-    fetching = asyncio.create_task(fetch(chair, port, cookie, wait_s=0.25 + random.random()))
+    chair.under_way.clear()  # what was sent before this screen was open is not late for it
+    fetching: asyncio.Task[None] | None = None
     fetched_at = time.monotonic() - random.random() * FETCH_EVERY_S
     event = b""
     while time.monotonic() < until + 3:
@@ -258,31 +208,71 @@ async def screen(chair: Chair, port: int, cookie: str, until: float) -> None:
         now = time.monotonic()
         figures = json.loads(line[6:]).get("figures", {})
         if "heart_rate_bpm" in figures:
-            shown = int(figures["heart_rate_bpm"][0])
-            if any(rate == shown for rate, _ in chair.under_way):
-                while chair.under_way:
-                    rate, began = chair.under_way.popleft()
-                    chair.to_screen.append(now - began)
-                    if rate == shown:
-                        break
-        if now - fetched_at > FETCH_EVERY_S and fetching.done():
+            on_screen(chair, int(figures["heart_rate_bpm"][0]), now)
+        if (event == b"changed" or now - fetched_at > FETCH_EVERY_S) and (
+            fetching is None or fetching.done()
+        ):
             fetched_at = now
             fetching = asyncio.create_task(fetch(chair, port, cookie))
     writer.close()
+    for task in (sheets, alarms, fetching):
+        if task:
+            task.cancel()
 
 
-async def fetch(chair: Chair, port: int, cookie: str, *, wait_s: float = 0.0) -> None:
-    await asyncio.sleep(wait_s)
+def on_screen(chair: Chair, shown: int, now: float) -> None:
+    """The screen shows this heart rate: it, and all that was sent before it, has arrived."""
+    if any(rate == shown for rate, _ in chair.under_way):
+        while chair.under_way:
+            rate, began = chair.under_way.popleft()
+            chair.to_screen.append((began, now - began))
+            if rate == shown:
+                return
+
+
+async def open_sheets(chair: Chair, port: int, cookie: str, page: bytes) -> None:
+    """The sheets that the page fetches ahead, for the time when the line is cut."""
+    acts = dict.fromkeys(re.findall(rb'hx-get="/sessions/[^"]+/enter/([a-z-]+)/"', page))
+    asked = "&".join(f"act={act.decode()}" for act in acts)
+    await get(chair, port, cookie, f"/sessions/{chair.session}/sheets/?{asked}")
+    await get(chair, port, cookie, f"/sessions/{chair.session}/more/")
+
+
+async def follow_alarms(chair: Chair, port: int, cookie: str, until: float) -> None:
+    await asyncio.sleep(random.random() * ALARMS_EVERY_S)
+    while time.monotonic() < until:
+        await get(chair, port, cookie, "/alarms/")
+        await asyncio.sleep(ALARMS_EVERY_S)
+
+
+async def fetch(chair: Chair, port: int, cookie: str) -> None:
     for part in ("state", "chart"):
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(
-                f"GET /sessions/{chair.session}/{part}/ HTTP/1.0\r\nHost: localhost\r\n"
-                f"HX-Request: true\r\nCookie: sessionid={cookie}\r\n\r\n".encode()
-            )
-            await reader.read()
-            writer.close()
-            chair.fetches += 1
+        await get(chair, port, cookie, f"/sessions/{chair.session}/{part}/")
+
+
+async def get(chair: Chair, port: int, cookie: str, path: str, *, htmx: bool = True) -> bytes:
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        header = "HX-Request: true\r\n" if htmx else ""
+        writer.write(
+            f"GET {path} HTTP/1.0\r\nHost: localhost\r\n{header}"
+            f"Cookie: sessionid={cookie}\r\n\r\n".encode()
+        )
+        answer = await reader.read()
+        writer.close()
+        if b" 200 " not in answer[:15]:
+            raise SystemExit(f"{path}: {answer[:300]!r}")
+        chair.fetches += 1
+        return answer
+    return b""
+
+
+async def lateness(until: float, found: list[tuple[float, float]]) -> None:
+    """By how much this script itself comes too late, which every time here includes."""
+    while time.monotonic() < until:
+        began = time.monotonic()
+        await asyncio.sleep(0.02)
+        found.append((began, time.monotonic() - began - 0.02))
 
 
 def quantiles(values: list[float]) -> dict[str, float]:
@@ -297,19 +287,43 @@ def quantiles(values: list[float]) -> dict[str, float]:
     }
 
 
-async def measure(clinic: Clinic, screens: int, seconds: float) -> list[Chair]:
+@dataclass
+class Measured:
+    """What one run has seen, with the moment from which the clinic is at work."""
+
+    chairs: list[Chair]
+    at_work: float
+    cpu: dict[str, float]
+    late: list[tuple[float, float]]
+
+
+async def measure(clinic: Clinic, screens: int, opening: float, seconds: float) -> Measured:
     rng = random.Random(1)
     chairs = [Chair(n, session) for n, session in enumerate(clinic.sessions, start=1)]
-    until = time.monotonic() + seconds
-    watched = [
-        screen(chair, clinic.ports[chair.number % len(clinic.ports)], clinic.cookie, until)
+    at_work = time.monotonic() + opening
+    until = at_work + seconds
+    late: list[tuple[float, float]] = []
+    tasks = [
+        asyncio.create_task(monitor(chair, clinic.feed_port, until, rng)) for chair in chairs
+    ] + [
+        asyncio.create_task(
+            screen(
+                chair,
+                clinic.ports[chair.number % len(clinic.ports)],
+                clinic.cookie,
+                until,
+                rng.random() * opening,
+            )
+        )
         for chair in chairs[:screens]
     ]
-    tasks = [asyncio.create_task(each) for each in watched]
-    await asyncio.sleep(1.5)
-    await asyncio.gather(*(monitor(chair, clinic.feed_port, until, rng) for chair in chairs))
+    tasks.append(asyncio.create_task(lateness(until, late)))
+    await asyncio.sleep(opening)
+    before = clinic.cpu_s()
+    await asyncio.sleep(seconds)
+    cpu = {name: used - before[name] for name, used in clinic.cpu_s().items()}
     await asyncio.gather(*tasks)
-    return chairs
+    return Measured(chairs, at_work, cpu, late)
 
 
 def run(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -318,38 +332,56 @@ def run(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", clinic.ports[0], timeout=30)
         connection.request("GET", "/healthy/")
         connection.getresponse().read()
-        cpu = clinic.cpu_s()
-        chairs = asyncio.run(measure(clinic, arguments.screens, arguments.seconds))
-        cpu = clinic.cpu_s() - cpu
+        seen = asyncio.run(measure(clinic, arguments.screens, arguments.opening, arguments.seconds))
         memory = clinic.memory_mb()
-        count, intact = clinic.run(COUNT).split()
+        count, intact = clinic.run("-c", COUNT).split()
     finally:
         clinic.stop()
-    sent = sum(chair.sent for chair in chairs)
+    chairs = seen.chairs
+
+    def times(name: str, *, opening: bool = False) -> dict[str, float]:
+        pairs = seen.late if name == "late" else [t for c in chairs for t in getattr(c, name)]
+        return quantiles([took for began, took in pairs if (began < seen.at_work) is opening])
+
     acknowledged = sum(chair.acknowledged for chair in chairs)
+    at_work = sum(began >= seen.at_work for chair in chairs for began, _ in chair.to_ack)
     return {
         "chairs": number,
         "screens": min(arguments.screens, number),
-        "sent": sent,
+        "servers": arguments.servers,
+        "sent": sum(chair.sent for chair in chairs),
         "acknowledged": acknowledged,
         # A cuff whose time is the message's makes one reading of all four values.
         "in the record": int(count),
         "lost": acknowledged - int(count),
         "record intact": intact == "True",
-        "to acknowledgment": quantiles([t for chair in chairs for t in chair.to_ack]),
-        "to screen": quantiles([t for chair in chairs for t in chair.to_screen]),
+        "to acknowledgment": times("to_ack"),
+        "to screen": times("to_screen"),
+        "to screen while all screens open": times("to_screen", opening=True),
+        "this script late": times("late"),
         "fetches": sum(chair.fetches for chair in chairs),
-        "cpu_s of the clinic a second": round(cpu / arguments.seconds, 2),
-        "cpu_ms a reading": round(cpu / max(sent, 1) * 1000, 2),
+        "cpu_ms a reading": {
+            name: round(used / max(at_work, 1) * 1000, 2) for name, used in seen.cpu.items()
+        },
+        "processors used": {
+            name: round(used / arguments.seconds, 2) for name, used in seen.cpu.items()
+        },
         "peak memory MB": memory,
         "load of the machine": round(os.getloadavg()[0], 1),
     }
+
+
+def clinic_ms(result: dict[str, Any]) -> float:
+    """Processor time of the clinic a reading."""
+    spent: dict[str, float] = result["cpu_ms a reading"]
+    return spent["feed"] + spent["servers"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--chairs", type=int, nargs="+", default=[10, 100, 300])
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--opening", type=float, default=20.0, help="seconds in which screens open")
     parser.add_argument("--screens", type=int, default=100, help="watched chairs at most")
     parser.add_argument("--servers", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -364,7 +396,7 @@ def main() -> None:
     elif len(results) > 1:
         base = results[0]
         for result in results[1:]:
-            ratio = result["cpu_ms a reading"] / base["cpu_ms a reading"]
+            ratio = clinic_ms(result) / clinic_ms(base)
             print(
                 f"{result['chairs']} chairs: {ratio:.2f} times the CPU a reading of "
                 f"{base['chairs']} chairs"

@@ -19,6 +19,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
 
 from openketamine.clinic.record import clock
+from openketamine.site.asgi import Handler
 
 from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other tests)
     chair,
@@ -91,9 +92,10 @@ def server(transactional_db) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    handler = Handler()
     server = uvicorn.Server(
         uvicorn.Config(
-            "openketamine.site.asgi:application",
+            handler,
             port=port,
             log_level="error",
             lifespan="off",
@@ -107,6 +109,7 @@ def server(transactional_db) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join(timeout=10)
+    handler.close()
 
 
 class Clock:

@@ -1,6 +1,7 @@
 """Starting the clinic's Django from a command, with nothing imported before it is needed."""
 
 import fcntl
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,3 +46,20 @@ def claim_home(*, alone: bool = False) -> Iterator[None]:
         except BlockingIOError:
             raise Serving from None
         yield
+
+
+def settle() -> None:
+    """Spare the collector what a server holds for as long as it lives.
+
+    The library and the program are some hundred thousand objects: to look through them again and
+    again would stop every live screen for a tenth of a second each time.
+    """
+    from django.db import connection
+
+    from openketamine.clinic.policy.queries import library
+
+    library()
+    connection.close()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

@@ -9,6 +9,7 @@ back inside by a margin. What a person has entered counts at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -74,92 +75,128 @@ def episodes(
         samples: without artefacts, in time order; those after `now` count for nothing.
         baseline: of this quantity before the drug, None where unknown.
     """
-    found: list[Episode] = []
-    waiting: list[Unconfirmed] = []
-    settling = settling_of(policy, quantity)
-    counted = [sample for sample in samples if sample.at <= now]
-    for priority in PRIORITIES:
-        limits = [
-            limit
-            for limit in protocol.thresholds
-            if limit.quantity == quantity and limit.priority == priority
-        ]
-        if limits:
-            done, pending = _walk(limits, settling, counted, baseline, now)
+    watch = Watch(policy, protocol, quantity, baseline)
+    for sample in samples:
+        if sample.at <= now:
+            watch.take(sample)
+    return watch.at(now)
+
+
+class Watch:
+    """The alarms of one quantity, reading by reading, so that what is settled is read once."""
+
+    def __init__(
+        self,
+        policy: AlarmsFile,
+        protocol: MonitoringFile,
+        quantity: str,
+        baseline: float | None,
+    ) -> None:
+        settling = settling_of(policy, quantity)
+        self._walks: list[_Walk] = []
+        for priority in PRIORITIES:
+            limits = tuple(
+                limit
+                for limit in protocol.thresholds
+                if limit.quantity == quantity and limit.priority == priority
+            )
+            if limits:
+                self._walks.append(_Walk(limits, settling, baseline))
+
+    def copy(self) -> Watch:
+        """One that has read the same and goes its own way."""
+        other = copy(self)
+        other._walks = [copy(walk) for walk in self._walks]
+        return other
+
+    def take(self, sample: Sample) -> None:
+        """Read the next sample, none of which is older than the last."""
+        for walk in self._walks:
+            walk.take(sample)
+
+    def at(self, now: datetime) -> tuple[list[Episode], list[Unconfirmed]]:
+        """Every episode up to now, both priorities, and what waits to be confirmed."""
+        found: list[Episode] = []
+        waiting: list[Unconfirmed] = []
+        for walk in self._walks:
+            done, pending = walk.at(now)
             found += done
             waiting += [pending] if pending else []
-    # A red one that waits says all that the amber one beside it would.
-    return sorted(found, key=lambda episode: (episode.raised_at, episode.known)), waiting[:1]
+        # A red one that waits says all that the amber one beside it would.
+        return sorted(found, key=lambda episode: (episode.raised_at, episode.known)), waiting[:1]
 
 
-def _walk(
-    limits: list[Threshold],
-    settling: Settling | None,
-    samples: Sequence[Sample],
-    baseline: float | None,
-    now: datetime,
-) -> tuple[list[Episode], Unconfirmed | None]:
-    """One priority of one quantity, reading by reading."""
-    confirm = timedelta(seconds=settling.confirm_s) if settling else AT_ONCE
-    alone = timedelta(seconds=settling.alone_s) if settling else AT_ONCE
-    clear = timedelta(seconds=settling.clear_s) if settling else AT_ONCE
-    margin = settling.margin if settling else 0.0
-    done: list[Episode] = []
-    standing: Episode | None = None
-    first: tuple[Sample, Threshold] | None = None  # beyond the limit, not yet confirmed
-    last: Sample | None = None
-    inside_since: datetime | None = None
+class _Walk:
+    """One priority of one quantity. Nothing that it holds is changed in place: a copy is cheap."""
 
-    def unrefuted(until: datetime) -> Episode | None:
+    def __init__(
+        self, limits: tuple[Threshold, ...], settling: Settling | None, baseline: float | None
+    ) -> None:
+        self.limits, self.baseline = limits, baseline
+        self.confirm = timedelta(seconds=settling.confirm_s) if settling else AT_ONCE
+        self.alone = timedelta(seconds=settling.alone_s) if settling else AT_ONCE
+        self.clear = timedelta(seconds=settling.clear_s) if settling else AT_ONCE
+        self.margin = settling.margin if settling else 0.0
+        self.done: tuple[Episode, ...] = ()
+        self.standing: Episode | None = None
+        self.first: tuple[Sample, Threshold] | None = None  # beyond the limit, not yet confirmed
+        self.last: Sample | None = None
+        self.inside_since: datetime | None = None
+
+    def _unrefuted(self, until: datetime) -> Episode | None:
         """The first reading has been left alone for so long that it counts."""
-        if first is None or last is None or until < first[0].at + alone:
+        if self.first is None or self.last is None or until < self.first[0].at + self.alone:
             return None
-        sample, limit = first
-        raised_at = max(sample.at + alone, last.at)
+        (sample, limit), last = self.first, self.last
         return Episode(
             limit,
             sample.at,
-            raised_at,
+            max(sample.at + self.alone, last.at),
             last.known,
             last.value,
             _worse(limit, sample, last),
             last.at,
         )
 
-    for sample in samples:
-        if standing is None and (left_alone := unrefuted(sample.at)):
-            standing, first, inside_since = left_alone, None, None
+    def take(self, sample: Sample) -> None:
+        if self.standing is None and self.first and (left_alone := self._unrefuted(sample.at)):
+            self.standing, self.first, self.inside_since = left_alone, None, None
+        standing = self.standing
         if standing is not None:
-            if _crossed(limits, sample.value, baseline, margin) is not None:
-                inside_since = None
+            if _crossed(self.limits, sample.value, self.baseline, self.margin) is not None:
+                self.inside_since = None
                 worst = _worse(standing.threshold, Sample(sample.at, standing.worst, True), sample)
-                standing = replace(standing, value=sample.value, worst=worst, at=sample.at)
-                continue
-            inside_since = inside_since or sample.at
-            if sample.by_hand or sample.at - inside_since >= clear:
-                done.append(replace(standing, over_at=sample.at))
-                standing, inside_since = None, None
-            continue
-        limit = _crossed(limits, sample.value, baseline, 0.0)
+                self.standing = replace(standing, value=sample.value, worst=worst, at=sample.at)
+                return
+            self.inside_since = self.inside_since or sample.at
+            if sample.by_hand or sample.at - self.inside_since >= self.clear:
+                self.done = (*self.done, replace(standing, over_at=sample.at))
+                self.standing, self.inside_since = None, None
+            return
+        limit = _crossed(self.limits, sample.value, self.baseline, 0.0)
         if limit is None:
-            first = None
-            continue
-        begun = first or (sample, limit)
-        if sample.by_hand or confirm == AT_ONCE or sample.at - begun[0].at >= confirm:
+            self.first = None
+            return
+        begun = self.first or (sample, limit)
+        if sample.by_hand or self.confirm == AT_ONCE or sample.at - begun[0].at >= self.confirm:
             worst = _worse(limit, begun[0], sample)
-            standing = Episode(
+            self.standing = Episode(
                 limit, begun[0].at, sample.at, sample.known, sample.value, worst, sample.at
             )
-            first = None
+            self.first = None
         else:
-            first, last = begun, sample
-    if standing is None and (left_alone := unrefuted(now)):
-        standing, first = left_alone, None
-    if standing is not None:
-        return [*done, standing], None
-    if first is None or last is None:
-        return done, None
-    return done, Unconfirmed(first[1], last.value, last.at, first[0].at + alone)
+            self.first, self.last = begun, sample
+
+    def at(self, now: datetime) -> tuple[list[Episode], Unconfirmed | None]:
+        standing = self.standing or self._unrefuted(now)
+        if standing is not None:
+            return [*self.done, standing], None
+        if self.first is None or self.last is None:
+            return list(self.done), None
+        sample, limit = self.first
+        return list(self.done), Unconfirmed(
+            limit, self.last.value, self.last.at, sample.at + self.alone
+        )
 
 
 def _crossed(

@@ -62,6 +62,10 @@ def _secret_key() -> str:
     return path.read_text()
 
 
+# Requests are served by a few lasting threads, each with a connection of its own.
+CONNECTION_AGE_S = 600
+
+
 def _database(url: str | None) -> dict[str, object]:
     if not url:
         return {
@@ -73,6 +77,7 @@ def _database(url: str | None) -> dict[str, object]:
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
             },
+            "CONN_MAX_AGE": CONNECTION_AGE_S,
             "TEST": {"NAME": HOME / f"test-{os.getpid()}.sqlite3"},
         }
     parts = urlsplit(url)
@@ -88,6 +93,7 @@ def _database(url: str | None) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": parts.port or "",
+        "CONN_MAX_AGE": CONNECTION_AGE_S,
         "CONN_HEALTH_CHECKS": True,
     }
 

@@ -39,44 +39,12 @@ COMMAND = Path(sys.executable).parent / "openketamine"
 PASSWORD = "a long enough password"
 KILLS = int(os.environ.get("OPENKETAMINE_KILLS", "20"))
 TABLETS = 3
-MONITORS = 2
+# So many that several readings wait for each transaction.
+MONITORS = 6
 # Every so many kills nobody writes while the screen is looked at before and after.
 GLANCE_EVERY = 5
 ANSWER_LOST = 0.05
 ORDERED_MG, ORDERED_MG_PER_H = 41.0, 61.5
-
-# Runs in a process of its own, because this process's Django has the test database.
-SEED = """
-from openketamine.clinic.boot import prepare_database, start_django
-start_django()
-prepare_database()
-from tests.clinic import conftest as clinic
-from openketamine.clinic.accounts.models import Role
-from openketamine.clinic.intake import services as intake
-from openketamine.clinic.people import services as people
-from openketamine.clinic.plans import services as plans
-from openketamine.clinic.policy import services as policy
-from openketamine.clinic.policy.queries import library
-from openketamine.clinic.record import clock
-from openketamine.clinic.sessions import services as sessions
-
-nurse, prescriber = clinic.make_user(Role.NURSE), clinic.make_user(Role.PRESCRIBER)
-director = clinic.make_user(Role.DIRECTOR)
-policy.sign_policy(director, digest=library().policy_digest)
-course = people.receive_referral(nurse, clinic.referral(), origin="test").person.courses.get()
-clinic.nothing_found(course, nurse)
-intake.sign_screening(prescriber, course, outcome="eligible")
-course.refresh_from_db()
-clinic.consent(course, nurse)
-plan = plans.order_plan(prescriber, course, first_on=clock.today(), **clinic.ORDER)
-plans.verify_plan(nurse, plan, dose_mg=plan.dose_mg, volume_ml=plan.volume_ml)
-chair = sessions.add_chair(nurse, name="Chair 1")
-session = sessions.open_session(nurse, course.planned_sessions.get(number=1), chair)
-sessions.complete_check(nurse, session, **clinic.CHECK)
-clinic.draw_up(session, nurse, prescriber)
-sessions.start_infusion(nurse, session)
-print(session.pk)
-"""
 
 
 class Clinic:
@@ -87,9 +55,10 @@ class Clinic:
         self.environment = {**os.environ, "OPENKETAMINE_HOME": str(home)}
         for name in ("OPENKETAMINE_DEMO", "OPENKETAMINE_DATABASE_URL"):
             self.environment.pop(name, None)
-        seeded = self.run(sys.executable, "-c", SEED)
+        # In a process of its own, because this process's Django has the test database.
+        seeded = self.run(sys.executable, "-m", "tests.clinic.seed", "1")
         seeded.check_returncode()
-        self.session = seeded.stdout.strip().splitlines()[-1]
+        self.session = seeded.stdout.split()[-1]
         self.ports = {"serve": _free_port(), "monitor-feed": _free_port()}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -1,6 +1,6 @@
 """Hearing that the record has grown, whichever process or machine wrote to it.
 
-PostgreSQL announces it (`LISTEN`, migration 0003); elsewhere one looks every quarter of a second.
+PostgreSQL announces it (`LISTEN`, migration 0003); elsewhere one looks ten times a second.
 """
 
 import logging
@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 logger = logging.getLogger(__name__)
 
 CHANNEL = "openketamine_record"
-POLL_S = 0.25
+POLL_S = 0.1
 # An announcement can be lost with its connection: so often one looks all the same.
 LOOK_ANYWAY_S = 5.0
 

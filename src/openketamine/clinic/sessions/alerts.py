@@ -18,6 +18,7 @@ from openketamine.clinic.record.models import Source
 from openketamine.protocols import alarms, monitoring
 from openketamine.protocols.schema import AlarmsFile, EscalationStep, MonitoringFile
 
+from .artefacts import UNCONFIRMED
 from .models import OPEN, Phase
 from .timeline import OBSERVATIONS, VITALS, Line, Timeline
 
@@ -140,29 +141,75 @@ def to_confirm(
             item.counts_at,
         )
         for quantity in (*VITALS, *OBSERVATIONS)
-        for item in alarms.episodes(
-            policy, protocol, quantity, *_samples(timeline, quantity), now=now
-        )[1]
+        for item in _episodes(timeline, protocol, policy, quantity, now)[1]
     ]
 
 
-def _samples(timeline: Timeline, quantity: str) -> tuple[list[alarms.Sample], float | None]:
-    """The readings of a quantity that may raise an alarm, and its baseline."""
-    # A latest value that jumped is among them: an alarm waits for a second reading anyway.
-    readings = sorted(timeline.with_unconfirmed(quantity), key=lambda r: (r.at, r.seq))
-    return [
-        alarms.Sample(r.at, r.values[quantity], r.source != Source.MONITOR, r.known)
-        for r in readings
-    ], timeline.baseline.get(quantity)
+@dataclass(frozen=True)
+class _Read:
+    """How far one quantity has been read, kept with the timeline.
+
+    Settled is all but its last value: only that one can still turn out to have stood alone.
+    """
+
+    policy: AlarmsFile
+    protocol: MonitoringFile
+    watch: alarms.Watch
+    count: int  # readings of which all values of the quantity are settled and read
+    until: datetime | None  # of the last value that was read
+    seen: int  # readings that the timeline had
+
+
+def _episodes(
+    timeline: Timeline,
+    protocol: MonitoringFile,
+    policy: AlarmsFile,
+    quantity: str,
+    now: datetime,
+) -> tuple[list[alarms.Episode], list[alarms.Unconfirmed]]:
+    """As `alarms.episodes`, reading only what is new since this timeline was last looked at.
+
+    A latest value that jumped is among what is read: an alarm waits for a second reading anyway.
+    """
+    readings = timeline.vitals if quantity in VITALS else timeline.observations
+    kept = timeline.memo.kept
+    known: _Read | None = kept.get((_episodes, quantity))
+    if (
+        known is None
+        or known.policy is not policy
+        or known.protocol is not protocol
+        or known.seen > len(readings)
+        or (known.until is not None and known.until > now)
+    ):
+        fresh = alarms.Watch(policy, protocol, quantity, timeline.baseline.get(quantity))
+        known = _Read(policy, protocol, fresh, 0, None, 0)
+    watch, count, until = known.watch.copy(), known.count, known.until
+    last: alarms.Sample | None = None
+    for index in range(known.count, len(readings)):
+        reading = readings[index]
+        value = reading.may_hold(quantity)
+        if value is None:
+            continue
+        if reading.at > now:
+            break
+        if last is not None:
+            watch.take(last)
+            until = last.at
+        count = index
+        by_hand = reading.source != Source.MONITOR
+        last = alarms.Sample(reading.at, value, by_hand, reading.known_of(quantity))
+    kept[_episodes, quantity] = _Read(policy, protocol, watch, count, until, len(readings))
+    if last is not None:
+        watch = watch.copy()
+        watch.take(last)
+    return watch.at(now)
 
 
 def _limits(
     timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile, now: datetime
 ) -> Iterator[Alert]:
     for quantity in (*VITALS, *OBSERVATIONS):
-        samples, baseline = _samples(timeline, quantity)
-        episodes, _ = alarms.episodes(policy, protocol, quantity, samples, baseline, now)
-        for episode in episodes:
+        for episode in _episodes(timeline, protocol, policy, quantity, now)[0]:
             limit, unit = episode.threshold, _unit(protocol, quantity)
             detail = f"{episode.value:g} {unit}"
             if episode.worst != episode.value:
@@ -290,10 +337,12 @@ def observations_due(
     phase, zero = _clock_of(timeline, protocol)
     if zero is None:
         return None
+    # Only times that are fixed ask for every reading; what repeats asks for the last.
+    fixed = any(rule.at_min for rule in protocol.schedule if rule.phase == phase)
     done = {
         quantity: [
             minute
-            for reading in timeline.series(quantity)
+            for reading in (timeline.series(quantity) if fixed else timeline.last(quantity))
             if (minute := (reading.at - zero) / _MINUTE) >= 0
         ]
         for quantity in (*VITALS, *OBSERVATIONS)
@@ -330,19 +379,10 @@ def _feed_lost(timeline: Timeline, policy: AlarmsFile, now: datetime) -> Iterato
     """Every gap in what a monitor sent while the drug worked. Silence is not safety."""
     rule = policy.feed_lost
     assert timeline.started_at is not None
-    heard = sorted(
-        {
-            (r.at, r.known)
-            for quantity in VITALS
-            for r in timeline.with_unconfirmed(quantity)
-            if r.source == Source.MONITOR
-        }
-    )
     wait = rule.after_min * _MINUTE
     until = now if timeline.phase in _WATCHED else (timeline.closed_at or now)
-    ends = [at for at, _ in heard[1:]]
-    backs: list[datetime | None] = [*ends, None]
-    for (last, known), back in zip(heard, backs, strict=bool(heard)):
+    gaps, last_heard = _gaps(timeline, wait)
+    for last, known, back in [*gaps, *([(*last_heard, None)] if last_heard else [])]:
         raised_at = max(last, timeline.started_at) + wait
         if (back or until) <= raised_at:
             continue
@@ -363,6 +403,41 @@ def _feed_lost(timeline: Timeline, policy: AlarmsFile, now: datetime) -> Iterato
             over_at=back,
             acknowledged=answer if answer and (back is None or answer.at <= back) else None,
         )
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The silences of a monitor among the readings that are settled, kept with the timeline."""
+
+    wait: timedelta
+    gaps: tuple[tuple[datetime, int, datetime], ...]
+    last: tuple[datetime, int] | None
+    count: int
+    seen: int
+
+
+def _gaps(
+    timeline: Timeline, wait: timedelta
+) -> tuple[tuple[tuple[datetime, int, datetime], ...], tuple[datetime, int] | None]:
+    """(last heard, what was known, heard again) of every longer silence; and the last heard."""
+    kept, readings = timeline.memo.kept, timeline.vitals
+    known: _Heard | None = kept.get(_gaps)
+    if known is None or known.wait != wait or known.seen > len(readings):
+        known = _Heard(wait, (), None, 0, 0)
+    gaps, last = known.gaps, known.last
+    keeping: _Heard | None = None
+    for index in range(known.count, len(readings)):
+        reading = readings[index]
+        waits = any(mark.kind == UNCONFIRMED for mark in reading.artefacts.values())
+        if waits and keeping is None:  # it may turn out to be nothing that was heard
+            keeping = _Heard(wait, gaps, last, index, len(readings))
+        if reading.source != Source.MONITOR or not (waits or reading.values):
+            continue
+        if last is not None and reading.at - last[0] > wait:
+            gaps = (*gaps, (*last, reading.at))
+        last = (reading.at, reading.known)
+    kept[_gaps] = keeping or _Heard(wait, gaps, last, len(readings), len(readings))
+    return gaps, last
 
 
 def _answer(

@@ -1,7 +1,7 @@
 """Which of a monitor's values do not count by themselves. Pure.
 
 A value that is marked here is kept, drawn crossed and listed with its reason, but it drives no
-alert, X
+alert, forecast or criterion by itself.
 
 **The rule.** A value is compared with the last five that counted, if the latest of them is at most
 `WINDOW` old. Further from their median than its `JUMP`, it is *unconfirmed* until the next value of

@@ -55,6 +55,10 @@ _STEPS = {
 _STEP_MIN = 5.0
 _HORIZON_MIN = 240.0
 
+# Forecasts in line beyond which a screen does not wait for its own.
+_WORTH_WAITING = 2
+_ASKED_LATELY_S = 300.0
+
 
 @dataclass
 class _Held:
@@ -63,7 +67,8 @@ class _Held:
     forecast: Forecast | None = None
     start_key: object = None
     outlook: Outlook | None = None
-    minute: int = -1
+    tried_s: float = 0.0  # when it was last worked at, by the clinic's clock
+    asked_s: float = 0.0
 
 
 def _doses(timeline: Timeline, session: Session, now: datetime) -> list[Dose | RateSegment]:
@@ -334,10 +339,14 @@ class Desk:
     """Makes forecasts one at a time in the background and hands out the last one made.
 
     Of each session one a minute is enough, and one at once when the pump has changed or a
-    person has entered something.
+    person has entered something. Of very many sessions it makes one every few minutes. What makes
+    the next one fast is some 30 MB for each session, so it is kept of the last `versions_kept`
+    alone; the others begin anew, which takes a sixth of a second.
     """
 
     most: int = 400
+    versions_kept: int = 12
+    a_minute: int = 50
     _held: "OrderedDict[uuid.UUID, _Held]" = field(default_factory=OrderedDict)
     _coming: dict[uuid.UUID, "Future[None]"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -357,20 +366,27 @@ class Desk:
             self._held.move_to_end(session.pk)
             while len(self._held) > self.most:
                 self._held.popitem(last=False)
-            minute = int(now.timestamp() // 60)
+            held.asked_s = now.timestamp()
             known = held.outlook.seq if held.outlook else 0
             news = any(
                 line.seq > known and (line.source != "monitor" or line.kind not in _QUIET)
                 for line in reversed(timeline.lines[-50:])
             )
-            if (news or minute != held.minute) and session.pk not in self._coming:
-                held.minute = minute
+            old = not 0 <= held.asked_s - held.tried_s < self._every_s(held.asked_s)
+            if (news or old) and session.pk not in self._coming:
                 self._coming[session.pk] = self._submit(session.pk, held)
             coming = self._coming.get(session.pk)
-        if coming is not None:
+            in_line = len(self._coming)
+        # Behind others it will not be there in a moment, and a thread that waits serves nobody.
+        if coming is not None and in_line <= _WORTH_WAITING:
             with suppress(NotYetError):
                 coming.result(timeout=wait_s)
         return held.outlook
+
+    def _every_s(self, now_s: float) -> float:
+        """For how long one forecast is enough where nothing but a monitor has spoken."""
+        live = sum(now_s - held.asked_s < _ASKED_LATELY_S for held in self._held.values())
+        return 60.0 * max(live / self.a_minute, 1.0)
 
     def _submit(self, session_id: uuid.UUID, held: _Held) -> "Future[None]":
         if self._pool is None:
@@ -384,6 +400,7 @@ class Desk:
             ).get(pk=session_id)
             timeline = queries.timeline_of(session)
             held.outlook = forecast_of(session, timeline, clock.now(), held)
+            self._lighten()
         except ValueError as error:
             logger.warning("no forecast for session %s: %s", session_id, error)
         except Exception:
@@ -391,9 +408,17 @@ class Desk:
             logger.exception("the forecast of session %s failed", session_id)
             held.forecast = None
         finally:
+            held.tried_s = clock.now().timestamp()
             with self._lock:
                 self._coming.pop(session_id, None)
             connection.close()
+
+    def _lighten(self) -> None:
+        """Let go of the versions of the people who were asked about longest ago."""
+        with self._lock:
+            heavy = [held for held in self._held.values() if held.forecast is not None]
+            for held in heavy[: -self.versions_kept]:
+                held.forecast = None
 
 
 desk = Desk()

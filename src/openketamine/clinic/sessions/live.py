@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import close_old_connections, connection
 
 from openketamine.clinic.record import clock
@@ -80,22 +81,23 @@ class Watcher:
         self._tickers: dict[str, Ticker] = {}  # of the watching thread alone
 
     def add(self, watch: _Watch) -> None:
+        """Tell this screen of all that is stored from now on."""
         with self._lock:
-            self._watches.add(watch)
             if self._thread is None:
+                seen = Event.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
                 self._wake.clear()
                 self._thread = threading.Thread(
-                    target=self._run, name="record-watcher", daemon=True
+                    target=self._run, args=[seen], name="record-watcher", daemon=True
                 )
                 self._thread.start()
+            self._watches.add(watch)
 
     def remove(self, watch: _Watch) -> None:
         with self._lock:
             self._watches.discard(watch)
         self._wake.set()
 
-    def _run(self) -> None:
-        seen: int | None = None
+    def _run(self, seen: int) -> None:
         bell = Bell()
         while True:
             with self._lock:
@@ -111,11 +113,9 @@ class Watcher:
                 connection.close()
             bell.wait(self._wake)
 
-    def _look(self, seen: int | None) -> int:
+    def _look(self, seen: int) -> int:
         """Tell the screens of every stream that has grown since `seen`; returns the new head."""
         close_old_connections()
-        if seen is None:
-            return Event.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
         with self._lock:
             watches = list(self._watches)
         news = Event.objects.filter(seq__gt=seen).order_by("seq")
@@ -161,20 +161,33 @@ def message(event: str, data: dict[str, object], *, seq: int | None = None) -> b
     return f"{head}event: {event}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-async def events(prefix: str, *, life_s: float = LIFE_S) -> AsyncIterator[bytes]:
+def _has_grown(prefix: str, after: int) -> bool:
+    return Event.objects.filter(stream__startswith=prefix, seq__gt=after).exists()
+
+
+async def events(
+    prefix: str, *, after: int | None = None, life_s: float = LIFE_S
+) -> AsyncIterator[bytes]:
     """The stream of one screen: "changed" when its record has grown, and a "beat" in between.
 
     Where nothing but a monitor's readings has come, "readings" bears the figures themselves; on a
     screen of many sessions it only says that there are some.
 
     The first beat is sent at once. A screen that hears no beat knows that it is cut off.
+
+    Args:
+        after: the last event that the screen shows; where there are later ones already, it hears
+            of a change at once.
     """
     loop = asyncio.get_running_loop()
     watch = _Watch(prefix, loop)
-    watcher.add(watch)
+    await sync_to_async(watcher.add)(watch)
     ends = loop.time() + life_s
     try:
         yield message("beat", {"now": clock.now().isoformat()})
+        # Only now: what is stored later than this, the watcher tells.
+        if after is not None and await sync_to_async(_has_grown)(prefix, after):
+            yield message("changed", {"seq": after})
         while (left := ends - loop.time()) > 0:
             try:
                 heard = [await asyncio.wait_for(watch.queue.get(), min(BEAT_S, left))]

@@ -144,18 +144,25 @@ class Call:
     alert: alerts.Alert
 
 
-# Every open page of the clinic asks every few seconds: in this time they share one answer.
+# Every open page of the clinic asks every few seconds: in this time they share one answer, and
+# while one of them works out the next, the others take the last.
 CALLS_SHARED_S = 2.0
+CALLS_OLDEST_S = 6.0
 _calls: tuple[float, list[Call]] = (float("-inf"), [])
 _calls_lock = threading.Lock()
 
 
 def calls() -> list[Call]:
-    """Every alert that reaches anybody away from its chair. At most two seconds old."""
+    """Every alert that reaches anybody away from its chair. Hardly older than two seconds."""
     global _calls
-    with _calls_lock:
-        made, found = _calls
-        if time_monotonic() - made > CALLS_SHARED_S:
+    made, found = _calls
+    age_s = time_monotonic() - made
+    if age_s <= CALLS_SHARED_S:
+        return found
+    if not _calls_lock.acquire(blocking=age_s > CALLS_OLDEST_S):
+        return found
+    try:
+        if _calls[0] == made:  # nobody has done it while this one waited
             found = [
                 Call(row.session, alert)
                 for row in todays_board()
@@ -163,7 +170,9 @@ def calls() -> list[Call]:
                 if alert.reaches
             ]
             _calls = (time_monotonic(), found)
-        return found
+        return _calls[1]
+    finally:
+        _calls_lock.release()
 
 
 def _urgency(row: ChairRow) -> tuple[int, int, datetime]:

@@ -22,6 +22,7 @@ from .timeline import OBSERVATIONS, VITALS, Line, Reading, Timeline
 from .wording import LETTERS, describe
 
 MONITOR_ROW_EVERY = timedelta(minutes=5)
+CHARTED_AT_MOST = 600
 # The bar of a session, and where in it each phase stands.
 STEPS = ("check", "infusion", "recovery", "home")
 _STEP = {
@@ -100,10 +101,10 @@ def figures(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile)
         worst[rules.get(alert.rule_id, "")] = alert.priority
 
     def recent(name: str) -> list[float]:
-        return [r.values[name] for r in timeline.series(name)[-10:]]
+        return [r.values[name] for r in timeline.last(name, 10)]
 
     def latest(name: str) -> Reading | None:
-        return next(iter(timeline.series(name)[-1:]), None)
+        return next(iter(timeline.last(name)), None)
 
     pressure = next((r for r in reversed(timeline.vitals) if "systolic_mmhg" in r.values), None)
     shown = "–"
@@ -149,7 +150,7 @@ def states(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile) 
     for item in protocol.plausible:
         if item.quantity not in {*OBSERVATIONS, "respiratory_rate_bpm"}:
             continue
-        if series := timeline.series(item.quantity):
+        if series := timeline.last(item.quantity):
             found.append(
                 Figure(
                     item.label,
@@ -216,23 +217,31 @@ def flow_sheet(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> l
     """The readings as now held, the latest first, with the dose given by then.
 
     A monitor may read every few seconds: of its readings the sheet keeps the last of every
-    `MONITOR_ROW_EVERY`, the last of these with a value that does not count, and each that crosses a
-    limit. The chart and the record have them all.
+    `MONITOR_ROW_EVERY`, and beside it the last of these with a value that does not count and the
+    last that crosses a limit, of each priority. The chart and the record have them all.
     """
     readings = sorted((*timeline.vitals, *timeline.observations), key=lambda r: (r.at, r.seq))
-    by_seq = {line.seq: line for line in timeline.lines}
-    rows: list[FlowRow] = []
-    slots: set[tuple[int, bool]] = set()
+    crossings: dict[int, tuple[Reading, str]] = timeline.memo.kept.setdefault(flow_sheet, {})
+    kept: list[tuple[Reading, str]] = []
+    slots: set[tuple[int, str]] = set()
     for reading in reversed(readings):
-        findings = monitoring.assess(protocol, reading.values, timeline.baseline)
-        crossed = findings[0].priority if findings else ""
+        judged = crossings.get(reading.seq)
+        if judged is None or judged[0] is not reading:  # a later one may have settled it anew
+            findings = monitoring.assess(protocol, reading.values, timeline.baseline)
+            judged = crossings[reading.seq] = (reading, findings[0].priority if findings else "")
+        crossed = judged[1]
         if reading.source == Source.MONITOR:
-            # The last of its slot, and the last with something that does not count.
             slot = int(reading.at.timestamp() // MONITOR_ROW_EVERY.total_seconds())
-            kept = {(slot, False), (slot, bool(reading.artefacts))}
-            if kept <= slots and not crossed:
+            new = {(slot, ""), (slot, crossed)}
+            if reading.artefacts:
+                new.add((slot, "artefact"))
+            if new <= slots:
                 continue
-            slots |= kept
+            slots |= new
+        kept.append(judged)
+    by_seq = {line.seq: line for line in timeline.lines}
+    rows = []
+    for reading, crossed in kept:
         given = None
         if timeline.started_at and reading.at >= timeline.started_at:
             given = round(timeline.given_mg(min(reading.at, now)), 1)
@@ -245,12 +254,9 @@ def log(timeline: Timeline) -> list[LogLine]:
 
     A monitor's readings stand in the flow sheet alone, unless somebody has corrected them.
     """
-    lines = sorted(timeline.lines, key=lambda line: (line.at, line.seq), reverse=True)
-    return [
-        LogLine(line, describe(line))
-        for line in lines
-        if line.source != Source.MONITOR or line.correction
-    ]
+    lines = [x for x in timeline.lines if x.source != Source.MONITOR or x.correction]
+    lines.sort(key=lambda line: (line.at, line.seq), reverse=True)
+    return [LogLine(line, describe(line)) for line in lines]
 
 
 def may(user: User, session: Session) -> dict[str, bool]:
@@ -367,6 +373,43 @@ def criteria(
     return tuple(r for r in results if not r.criterion.question)
 
 
+def thinned(readings: list[Reading], quantity: str) -> list[Reading]:
+    """What a chart draws of a quantity: all that people entered, and of a monitor's many readings
+    the lowest and the highest of each stretch of time, so that no peak is lost; and the last.
+
+    Args:
+        readings: that hold the quantity, in time order.
+    """
+    if len(readings) <= CHARTED_AT_MOST:
+        return readings
+    span = readings[-1].at - readings[0].at
+    every_s = max(span.total_seconds() / (CHARTED_AT_MOST // 2), 1.0)
+    start = readings[0].at
+    drawn: list[Reading] = []
+    stretch, low, high = -1, readings[0], readings[0]
+
+    def close() -> None:
+        if stretch >= 0:
+            drawn.extend([low] if low is high else sorted((low, high), key=lambda r: (r.at, r.seq)))
+
+    for reading in readings:
+        if reading.source != Source.MONITOR:
+            close()
+            drawn.append(reading)
+            stretch = -1
+            continue
+        its = int((reading.at - start).total_seconds() // every_s)
+        if its != stretch:
+            close()
+            stretch, low, high = its, reading, reading
+        elif reading.values[quantity] < low.values[quantity]:
+            low = reading
+        elif reading.values[quantity] >= high.values[quantity]:
+            high = reading
+    close()
+    return drawn if drawn[-1] is readings[-1] else [*drawn, readings[-1]]
+
+
 def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]:
     """The chart's data: times in seconds since 1970, limits and events with their words."""
     protocol = queries.protocol_of(session)
@@ -422,7 +465,7 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
         "series": {
             name: [
                 [second(r.at), r.values[name], r.source]
-                for r in sorted(timeline.series(name), key=lambda r: r.at)
+                for r in thinned(timeline.series(name), name)
             ]
             for name in _CHARTED
         },

@@ -199,6 +199,7 @@ class Reading:
 
     `values` holds what counts. What a monitor sent and does not count by itself stands in
     `artefacts`, with the reason, and nowhere else: no alert, forecast or criterion sees it.
+    `settled` names the later event, if any, that has settled whether a value counts.
     """
 
     at: datetime
@@ -207,6 +208,28 @@ class Reading:
     seq: int
     known: int = 0
     artefacts: dict[str, Artefact] = field(default_factory=dict)
+    settled: dict[str, int] = field(default_factory=dict)
+
+    def may_hold(self, quantity: str) -> float | None:
+        """Its value that counts, or that the next one has yet to confirm; None without."""
+        if quantity in self.values:
+            return self.values[quantity]
+        mark = self.artefacts.get(quantity)
+        return mark.value if mark and mark.kind == UNCONFIRMED else None
+
+    def known_of(self, quantity: str) -> int:
+        """Up to which event the record must be read to know this value as it stands."""
+        return max(self.known, self.settled.get(quantity, 0))
+
+
+class Memo:
+    """What has been worked out of a timeline and holds for it and for all that extend it.
+
+    A timeline that is folded anew begins with an empty one.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[Any, Any] = {}
 
 
 @dataclass
@@ -242,6 +265,7 @@ class Timeline:
     last_seq: int = 0
     latest_at: datetime | None = None  # of all that counts
     sieve: Sieve = field(default_factory=Sieve, repr=False, compare=False)
+    memo: Memo = field(default_factory=Memo, repr=False, compare=False)
 
     def copy(self) -> "Timeline":
         """The same in lists of its own; what stands in them is never changed."""
@@ -346,20 +370,15 @@ class Timeline:
         """The readings that hold a quantity, in time order."""
         return [r for r in (*self.vitals, *self.observations) if quantity in r.values]
 
-    def with_unconfirmed(self, quantity: str) -> list[Reading]:
-        """The same, and the latest value that the next one has yet to confirm.
-
-        For those who wait for a confirmation themselves, as alarms do: a value that may be true is
-        not kept from them.
-        """
-        found = []
-        for reading in (*self.vitals, *self.observations):
-            mark = reading.artefacts.get(quantity)
+    def last(self, quantity: str, count: int = 1) -> list[Reading]:
+        """The last so many readings that hold a quantity, in time order."""
+        found: list[Reading] = []
+        for reading in reversed(self.vitals if quantity in VITALS else self.observations):
             if quantity in reading.values:
                 found.append(reading)
-            elif mark and mark.kind == UNCONFIRMED:
-                found.append(replace(reading, values={**reading.values, quantity: mark.value}))
-        return found
+                if len(found) == count:
+                    break
+        return found[::-1]
 
 
 def fold(events: Sequence[EventLike]) -> Timeline:
@@ -573,7 +592,10 @@ def _read(timeline: Timeline, line: Line, data: dict[str, Any]) -> None:
         else:
             counts[revision.quantity] = revision.value
         timeline.vitals[revision.index] = replace(
-            earlier, values=counts, artefacts=artefacts, known=max(earlier.known, line.known)
+            earlier,
+            values=counts,
+            artefacts=artefacts,
+            settled={**earlier.settled, revision.quantity: line.known},
         )
     timeline.vitals.append(
         Reading(line.at, values, line.source, line.seq, line.known, {**marked, **alone})

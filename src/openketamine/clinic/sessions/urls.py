@@ -20,6 +20,7 @@ urlpatterns = [
     path(f"{SESSION}stream/", views.session_stream, name="session_stream"),
     path(f"{SESSION}check/", views.session_check, name="session_check"),
     path(f"{SESSION}discharge/", views.session_discharge, name="session_discharge"),
+    path(f"{SESSION}sheets/", views.session_sheets, name="session_sheets"),
     path(f"{SESSION}enter/<slug:act>/", views.session_enter, name="session_enter"),
     path(f"{SESSION}more/", views.session_more, name="session_more"),
     path(f"{SESSION}emergencies/<int:seq>/over/", views.emergency_over, name="emergency_over"),

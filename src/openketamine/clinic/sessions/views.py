@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -75,7 +76,7 @@ def today_board(request: HttpRequest) -> HttpResponse:
 @staff_only
 @require_GET
 async def today_stream(request: HttpRequest) -> StreamingHttpResponse:
-    return _stream(live.ALL_SESSIONS)
+    return _stream(request, live.ALL_SESSIONS)
 
 
 @allow(Role.DIRECTOR, *BEDSIDE)
@@ -182,12 +183,15 @@ async def session_stream(request: HttpRequest, session_id: uuid.UUID) -> Streami
     """Server-sent events: "changed" whenever this session's record has grown."""
     if not await Session.objects.filter(pk=session_id).aexists():
         raise Http404("There is no such session.")
-    return _stream(Session(pk=session_id).stream)
+    return _stream(request, Session(pk=session_id).stream)
 
 
-def _stream(prefix: str) -> StreamingHttpResponse:
+def _stream(request: HttpRequest, prefix: str) -> StreamingHttpResponse:
+    # What the page says that it shows; a browser that comes back by itself says what it has heard.
+    said = (request.GET.get("after", ""), request.headers.get("Last-Event-ID", ""))
+    shown = [int(seq) for seq in said if seq.isascii() and seq.isdecimal()]
     return StreamingHttpResponse(
-        live.events(prefix),
+        live.events(prefix, after=max(shown, default=None)),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -320,22 +324,57 @@ def session_enter(request: HttpRequest, session_id: uuid.UUID, act: str) -> Http
     if act not in ACTS:
         raise Http404("There is no such entry.")
     found = queries.session_for_screen(session_id)
+    return _sheet(
+        request,
+        found,
+        **_face(act),
+        form=_form(request, found, ACTS[act]),
+        service=lambda **entry: ACTS[act].service(request.user, found, **entry),
+    )
+
+
+@allow(*ENTRY)
+@never_cache
+@require_GET
+def session_sheets(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """Several empty sheets at once, which a screen keeps for the time when the line is cut."""
+    found = queries.session_for_screen(session_id)
+    timeline = queries.timeline_of(found)
+    shared = {
+        "session": found,
+        "timeline": timeline,
+        "pump": screen.pump(found, timeline, clock.now()),
+    }
+    return JsonResponse(
+        {
+            act: render_to_string(
+                "sessions/_sheet.html",
+                {
+                    **shared,
+                    **_face(act),
+                    "form": _form(request, found, ACTS[act]),
+                    "action": reverse("session_enter", args=[found.pk, act]),
+                },
+                request,
+            )
+            for act in request.GET.getlist("act")
+            if act in ACTS
+        }
+    )
+
+
+def _face(act: str) -> dict[str, Any]:
     chosen = ACTS[act]
+    return {"act": act, "title": chosen.title, "submit": chosen.submit, "danger": chosen.danger}
+
+
+def _form(request: HttpRequest, found: Session, act: Act) -> forms.SheetForm:
     given = {
         "protocol": lambda: queries.protocol_of(found),
         "actor": lambda: request.user,
         "session": lambda: found,
     }
-    return _sheet(
-        request,
-        found,
-        title=chosen.title,
-        submit=chosen.submit,
-        form=chosen.form(request.POST or None, **{name: given[name]() for name in chosen.needs}),
-        service=lambda **entry: chosen.service(request.user, found, **entry),
-        danger=chosen.danger,
-        act=act,
-    )
+    return act.form(request.POST or None, **{name: given[name]() for name in act.needs})
 
 
 @allow(*BEDSIDE)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openketamine.clinic.boot import Serving, claim_home, prepare_database, start_django
+from openketamine.clinic.boot import Serving, claim_home, prepare_database, settle, start_django
 from openketamine.console import print_json
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def run_feed(arguments: argparse.Namespace) -> int:
         except OSError as error:  # SSLError is one
             _say(f"TLS cannot be set up: {error}.")
             return 1
+    settle()
     listener = Listener(arguments.host, arguments.port, tls)
     try:
         with claim_home():

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 16 * 1024
 BATCH = 200
+# How long a transaction waits for the readings of other lines: so long for each, at most so long.
+GATHER_S_A_LINE, GATHER_S = 0.001, 0.1
 STOP_WITHIN_S = 10.0
 
 
@@ -153,10 +155,21 @@ class Listener:
         async with asyncio.timeout(self.limits.write_s):
             await writer.drain()
 
+    async def _gather(self) -> None:
+        """Wait a moment, until each line has a message here or the others have had their chance.
+
+        A transaction costs much the same for one reading as for many.
+        """
+        loop, lines = asyncio.get_running_loop(), len(self._lines)
+        until = loop.time() + min(GATHER_S_A_LINE * lines, GATHER_S)
+        while self._queue.qsize() + 1 < min(lines, BATCH) and (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, 0.005))
+
     async def _store(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             batch = [await self._queue.get()]
+            await self._gather()
             while len(batch) < BATCH and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             work = [(item.raw, item.received_at) for item in batch]

@@ -6,13 +6,15 @@ const LOOK_MS = 1_000;
 const CALM_MS = 10_000;
 const CROSSED_MS = 1_000;
 const CATCH_UP_MS = 1_000;
+const IDLE_MS = 15_000;
 
 /**
  * Follow a stream of server-sent events.
  * @param {string} url
- * @param {{onChange: () => void, onCut: (since: Date) => void, onBack: () => void}} to
+ * @param {{onReadings?: (news: object) => void, onChange: () => void, onCut: (since: Date) => void,
+ *   onBack: () => void, shown?: () => string}} to `shown` tells the last event that the page shows.
  */
-export function follow(url, { onReadings, onChange, onCut, onBack }) {
+export function follow(url, { onReadings, onChange, onCut, onBack, shown }) {
   let source = null;
   let heardAt = new Date();
   let brokenAt = null;
@@ -21,18 +23,19 @@ export function follow(url, { onReadings, onChange, onCut, onBack }) {
   let lookedAt = Date.now() - Math.random() * CALM_MS;
   let looking = null;
 
+  const look = () => {
+    clearTimeout(looking?.timer);
+    looking = null;
+    lookedAt = Date.now();
+    onChange();
+  };
   // A monitor may read every second: its figures come with the news, the rest is fetched now and then,
   // sooner while a limit is crossed.
   const rarely = (everyMs) => {
     const wait = Math.max(lookedAt + everyMs - Date.now(), 0);
     if (looking && looking.due <= Date.now() + wait) return;
     clearTimeout(looking?.timer);
-    const timer = setTimeout(() => {
-      looking = null;
-      lookedAt = Date.now();
-      onChange();
-    }, wait);
-    looking = { timer, due: Date.now() + wait };
+    looking = { timer: setTimeout(look, wait), due: Date.now() + wait };
   };
 
   const heard = () => {
@@ -41,24 +44,26 @@ export function follow(url, { onReadings, onChange, onCut, onBack }) {
     if (cut) {
       cut = false;
       onBack();
-      onChange(); // what happened meanwhile
+      look(); // what happened meanwhile
     }
   };
   const open = () => {
     source?.close();
-    source = new EventSource(url);
+    const after = shown?.();
+    source = new EventSource(after ? `${url}?after=${after}` : url);
     let opened = false;
     source.addEventListener("open", () => (opened = true));
     source.addEventListener("beat", () => {
       heard();
-      // Nothing was heard between the page, or the last stream, and this one. Not all screens at once.
-      if (opened) setTimeout(onChange, CATCH_UP_MS * (0.25 + Math.random()));
+      // Nothing was heard between the page, or the last stream, and this one. The server says whether
+      // there was anything, if it knows what the page shows; else look, not all screens at once.
+      if (opened && !after) setTimeout(look, CATCH_UP_MS * (0.25 + Math.random()));
       opened = false;
     });
     source.addEventListener("error", () => (brokenAt ??= Date.now()));
     source.addEventListener("changed", () => {
       heard();
-      onChange();
+      look();
     });
     source.addEventListener("readings", (event) => {
       heard();
@@ -71,6 +76,8 @@ export function follow(url, { onReadings, onChange, onCut, onBack }) {
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => event.persisted && open());
   setInterval(() => {
+    // Alerts rise, and the dose runs on, also where nothing is written.
+    if (Date.now() - lookedAt > IDLE_MS) look();
     const silent = Date.now() - heardAt.getTime() > SILENCE_MS;
     const broken = brokenAt !== null && Date.now() - brokenAt > BROKEN_MS;
     if (!silent && !broken) return;

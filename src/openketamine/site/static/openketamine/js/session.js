@@ -103,15 +103,26 @@ document.body.addEventListener("htmx:beforeSwap", (event) => {
 // Sheets for the time when the line is cut: fetched ahead, opened from here when the server is silent.
 const sheets = new Map();
 async function fetchSheets() {
+  const wanted = new Map();
   for (const link of document.querySelectorAll("#pump a[hx-get]")) {
     const url = link.getAttribute("hx-get");
-    if (sheets.has(url)) continue;
-    try {
-      const answer = await fetch(url, { headers: { "HX-Request": "true" } });
-      if (answer.ok && !answer.redirected) sheets.set(url, await answer.text());
-    } catch {
-      return;
+    const act = /\/enter\/([a-z-]+)\/$/.exec(url)?.[1];
+    if (act && !sheets.has(url)) wanted.set(act, url);
+  }
+  const more = document.getElementById("act-more")?.getAttribute("hx-get");
+  try {
+    if (wanted.size) {
+      const asked = new URLSearchParams([...wanted.keys()].map((act) => ["act", act]));
+      const answer = await fetch(`${root.dataset.sheets}?${asked}`);
+      if (!answer.ok || answer.redirected) return;
+      for (const [act, html] of Object.entries(await answer.json())) sheets.set(wanted.get(act), html);
     }
+    if (more && !sheets.has(more)) {
+      const answer = await fetch(more, { headers: { "HX-Request": "true" } });
+      if (answer.ok && !answer.redirected) sheets.set(more, await answer.text());
+    }
+  } catch {
+    // The line is cut: what was fetched before is there.
   }
 }
 
@@ -223,8 +234,8 @@ if (root.dataset.open === "yes") {
   follow(root.dataset.stream, {
     onChange: () => htmx.trigger(document.body, "session-changed"),
     onReadings: showFigures,
+    shown: () => document.getElementById("now").dataset.seq,
     ...cutOffBar(document.getElementById("cut-off"), () => outbox.send()),
   });
   fetchSheets();
-  setInterval(draw, 30_000); // the dose runs on between events
 }
