@@ -58,7 +58,7 @@ def tablet(visitor, infusion: Session) -> Iterator[Callable[..., Tablet]]:
         lines.append(line)
         seat.server = line.address
         seat.sign_in(username)
-        with seat.page.expect_response(re.compile("/enter/note/")):  # the last sheet it keeps
+        with seat.page.expect_response(re.compile("/more/")):  # the last sheet it keeps
             seat.open(f"/sessions/{infusion.pk}/")
         return Tablet(seat, line, seat.page.url)
 

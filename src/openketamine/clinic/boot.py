@@ -54,12 +54,9 @@ def settle() -> None:
     The library and the program are some hundred thousand objects: to look through them again and
     again would stop every live screen for a tenth of a second each time.
     """
-    from django.db import connection
+    from openketamine import protocols
 
-    from openketamine.clinic.policy.queries import library
-
-    library()
-    connection.close()
+    protocols.load()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)

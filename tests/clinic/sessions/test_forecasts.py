@@ -1,5 +1,6 @@
 """The forecast in the session: before it, during it, and from one session to the next."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -193,3 +194,22 @@ def test_the_screen_draws_what_is_foretold_apart_from_what_is_measured(
     assert data["home"] == sorted(data["home"])
     assert data["forecast"]["systolic_mmhg"][0][0] == pytest.approx(start.timestamp(), abs=0.1)
     assert len(data["conc"]["points"][0]) == 6
+
+
+def test_the_versions_of_a_few_people_are_kept_and_of_many_only_what_they_foretell():
+    desk = forecasts.Desk(versions_kept=2)
+    for number in range(5):
+        held = forecasts._Held(forecast=object(), outlook=object())
+        desk._held[uuid.UUID(int=number)] = held
+    desk._lighten()
+    kept = [held.forecast is not None for held in desk._held.values()]
+    assert kept == [False, False, False, True, True]
+    assert all(held.outlook for held in desk._held.values())
+
+
+def test_one_forecast_a_minute_is_enough_and_of_very_many_sessions_one_now_and_then():
+    desk = forecasts.Desk(a_minute=10)
+    for number in range(30):
+        desk._held[uuid.UUID(int=number)] = forecasts._Held(asked_s=1000.0 if number < 25 else 0.0)
+    assert desk._every_s(1010.0) == 150.0
+    assert forecasts.Desk()._every_s(1010.0) == 60.0

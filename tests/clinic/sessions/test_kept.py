@@ -8,9 +8,10 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openketamine import protocols
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event, Source
-from openketamine.clinic.sessions import services
+from openketamine.clinic.sessions import alerts, services
 from openketamine.clinic.sessions.kept import Kept
 from openketamine.clinic.sessions.timeline import OutOfOrderError, extend, fold
 
@@ -52,6 +53,8 @@ def tell(story: Story, minute: float, kind: str, value: float, source: str, numb
         )
     else:
         data = {"rate_mg_per_h": value, "dose_mg": 1.0, "reason": "test", "sedation_moaas": 4.0}
+        data |= {"effect": "nausea", "severity": "mild", "label": "Nausea", "note": ""}
+        data |= {"rule_id": "IV-SYS-A", "priority": "amber", "quantity": "systolic_mmhg"}
         story.tell(minute, kind, **data)
 
 
@@ -189,3 +192,42 @@ def test_threads_that_look_at_once_see_the_same(running):
         seen = [timeline for some in pool.map(look, range(8)) for timeline in some]
     assert seen == [expected] * 40
     assert clock.now() >= expected.latest_at
+
+
+LIBRARY = protocols.load()
+
+
+def told(timeline, now):
+    """All that asks for attention, worked out of a timeline."""
+    plan, policy = LIBRARY.monitoring["IV"], LIBRARY.alarms
+    return (
+        alerts.alerts(timeline, plan, policy, now),
+        alerts.history(timeline, plan, policy, now),
+        alerts.to_confirm(timeline, plan, policy, now),
+    )
+
+
+@given(happenings, st.lists(st.integers(0, 25), max_size=6))
+@settings(deadline=None, max_examples=200)
+def test_alerts_looked_at_again_and_again_are_those_of_a_fold_of_everything(happened, looked_back):
+    """What is kept of an earlier look changes nothing, nor does a look at an earlier moment."""
+    story = Story()
+    story.start()
+    minute, grown, older = 0.0, fold(story.facts), []
+    for kind, step, value, source, number in happened:
+        minute = max(minute + step, 0.0)
+        tell(story, minute, kind, value, source, number)
+        try:
+            whole = fold(story.facts)
+        except OutOfOrderError:
+            story.facts.pop()
+            continue
+        older.append(grown)
+        grown = extend(grown, story.facts[-1:]) or whole
+        now = START + timedelta(minutes=minute + 1)
+        assert told(grown, now) == told(fold(story.facts), now)
+        if number in looked_back:  # another request holds an earlier state, or asks about the past
+            earlier = older[number % len(older)]
+            assert told(earlier, now) == told(fold(story.facts[: earlier.last_seq]), now)
+            past = START + timedelta(minutes=minute / 2)
+            assert told(grown, past) == told(fold(story.facts), past)

@@ -1,6 +1,7 @@
 """Live screens hear of every write, whoever makes it, and notice when they no longer do."""
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
@@ -10,7 +11,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from openketamine.clinic.record import bell
-from openketamine.clinic.sessions import live, services
+from openketamine.clinic.sessions import live, queries, services
 
 
 def parsed(raw: bytes) -> tuple[str, dict]:
@@ -132,3 +133,40 @@ def test_the_stream_is_served_to_staff_as_server_sent_events(running, nurse):
         assert missing.status_code == 404
 
     asyncio.run(ask())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_screen_that_missed_something_hears_of_it_as_its_stream_opens(running, nurse):
+    shown = queries.timeline_of(running).last_seq
+
+    async def opens(after):
+        stream = live.events(running.stream, after=after, life_s=0.3)
+        return [parsed(raw)[0] async for raw in stream]
+
+    assert "changed" not in asyncio.run(opens(shown))
+    services.write_note(nurse, running, text="meanwhile")
+    assert asyncio.run(opens(shown))[:2] == ["beat", "changed"]
+    assert "changed" not in asyncio.run(opens(shown + 1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_browser_that_comes_back_says_what_it_has_heard(running, nurse):
+    shown = queries.timeline_of(running).last_seq
+    services.write_note(nurse, running, text="meanwhile")
+    client = AsyncClient()
+    client.force_login(nurse)
+
+    async def ask(**headers):
+        response = await client.get(
+            reverse("session_stream", args=[running.pk]), {"after": shown}, headers=headers
+        )
+        stream = response.streaming_content
+        heard = [parsed(await anext(stream))[0]]
+        with contextlib.suppress(TimeoutError):
+            heard.append(parsed(await asyncio.wait_for(anext(stream), 0.5))[0])
+        await stream.aclose()
+        return heard
+
+    assert asyncio.run(ask()) == ["beat", "changed"]
+    assert asyncio.run(ask(**{"Last-Event-ID": str(shown + 1)})) == ["beat"]
+    assert asyncio.run(ask(**{"Last-Event-ID": "nonsense"})) == ["beat", "changed"]

@@ -14,8 +14,10 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions import queries, screen, services
 from openketamine.clinic.sessions.models import Phase
+from openketamine.clinic.sessions.timeline import Reading
 
 from ..conftest import CHECK, HOME, PHQ9, draw_up
+from .test_timeline import START
 
 HTMX = {"HX-Request": "true"}
 
@@ -303,3 +305,32 @@ def test_a_monitor_does_not_flood_the_flow_sheet_but_every_crossed_limit_stands_
     assert not [entry for entry in screen.log(timeline) if entry.line.source == Source.MONITOR]
     data = at_work.get(reverse("session_chart", args=[session.pk])).json()
     assert len(data["series"]["systolic_mmhg"]) == 4 + 15
+
+
+def test_the_chart_of_a_long_session_keeps_every_peak_and_what_people_entered():
+    def reading(second, value, source=Source.MONITOR):
+        at = START + timedelta(seconds=second)
+        return Reading(at, {"systolic_mmhg": value}, source, second)
+
+    long = [reading(second, 130.0 + second % 7) for second in range(7200)]
+    long[4001] = reading(4001, 212.0)
+    long[5003] = reading(5003, 71.0)
+    long[6000] = reading(6000, 133.0, Source.HAND)
+    drawn = screen.thinned(long, "systolic_mmhg")
+    assert len(drawn) <= screen.CHARTED_AT_MOST + 3
+    assert {long[4001].seq, long[5003].seq, long[6000].seq, 7199} <= {r.seq for r in drawn}
+    assert [r.seq for r in drawn] == sorted({r.seq for r in drawn})
+    assert screen.thinned(long[:50], "systolic_mmhg") == long[:50]
+
+
+def test_the_sheets_of_a_screen_come_in_one_answer(at_work, running):
+    address = reverse("session_sheets", args=[running.pk])
+    sheets = at_work.get(address, {"act": ["vitals", "note", "nonsense"]}).json()
+    assert list(sheets) == ["vitals", "note"]
+    for act, sheet in sheets.items():
+        alone = at_work.get(
+            reverse("session_enter", args=[running.pk, act]), headers={"HX-Request": "true"}
+        ).content.decode()
+        names = r'name="([a-z_0-9]+)"'
+        assert re.findall(names, sheet) == re.findall(names, alone)
+        assert reverse("session_enter", args=[running.pk, act]) in sheet

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from openketamine.clinic.devices.models import Device, HeldReading, Why
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
-from openketamine.exchange.hl7v2 import intake
+from openketamine.exchange.hl7v2 import intake, listener
 from openketamine.exchange.hl7v2.listener import Limits, Listener, tls_context
 from openketamine.exchange.hl7v2.mllp import frame
 from openketamine.exchange.hl7v2.replay import Sender, code_of, oru
@@ -80,8 +81,10 @@ def stored():
 
 
 @pytest.fixture
-def chair_feed(line, running, nurse):
+def chair_feed(line, running, nurse, monkeypatch):
     """The monitor MON stands at the chair of the running session."""
+    # A connection for each transaction, so that tests can change how the next one behaves.
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
     line.send(message(0))
     devices.assign(nurse, Device.objects.get(identity="MON"), running.chair)
     return line
@@ -372,3 +375,26 @@ def test_a_night_of_real_numerics_goes_in_whole(chair_feed, running, shared_data
     assert dropouts > 10
     assert sum("spo2_percent" in event.data for event in stored()) == 60 - dropouts
     assert not any(0.0 in event.data.values() for event in stored())
+
+
+def test_readings_of_many_lines_share_a_transaction_and_one_line_waits_for_nobody(
+    chair_feed, feed, monkeypatch
+):
+    taken: list[int] = []
+    take = listener._take
+    monkeypatch.setattr(listener, "_take", lambda work: taken.append(len(work)) or take(work))
+    lines = [chair_feed, *(Sender("127.0.0.1", feed.port) for _ in range(7))]
+    for number, line in enumerate(lines):
+        assert code_of(line.send(message(number, HR=str(60 + number)))) == ("AA", "")
+    assert taken == [1] * 8
+    monkeypatch.setattr(listener, "GATHER_S_A_LINE", 2.0)
+    monkeypatch.setattr(listener, "GATHER_S", 20.0)
+    with ThreadPoolExecutor(len(lines)) as pool:
+        messages = [message(10 + number, HR=str(80 + number)) for number in range(8)]
+        answers = pool.map(lambda line, raw: code_of(line.send(raw)), lines, messages)
+        assert [code for code, _ in answers] == ["AA"] * 8
+    assert taken == [*[1] * 8, 8]
+    assert len(stored()) == 16
+    assert record.verify().intact
+    for line in lines[1:]:
+        line.close()

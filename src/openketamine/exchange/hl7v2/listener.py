@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from openketamine.clinic.record import clock
 
@@ -92,6 +92,7 @@ class Listener:
         await asyncio.gather(*self._lines, return_exceptions=True)
         self._storing.cancel()
         await asyncio.gather(self._storing, return_exceptions=True)
+        self._thread.submit(connections.close_all)
         self._thread.shutdown()
         await self._server.wait_closed()
 
