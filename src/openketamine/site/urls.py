@@ -25,5 +25,6 @@ urlpatterns = [
     path("", include("openketamine.clinic.portal.urls")),
     path("", include("openketamine.exchange.smart.urls")),
     path("", include("openketamine.exchange.fhir.urls")),
+    path("", include("openketamine.exchange.cdshooks.urls")),
     path("", include("openketamine.exchange.documents.urls")),
 ]

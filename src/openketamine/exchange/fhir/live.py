@@ -37,8 +37,9 @@ from .resources.common import (
 )
 
 EVENT = f"{OWN}:fhir:record-event"
-# Talks that a therapist writes down for themselves are nobody else's.
-PRIVATE = ("therapy.",)
+# What a therapist writes down apart from the chart leaves no trace outside; who has looked at a
+# chart is an AuditEvent.
+_APART = Q(kind__startswith="psychotherapy.") | Q(kind__in=("chart.read", "list.read"))
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,11 @@ def run(
     return FoundLive(written, f"~{page[-1].pk}" if more else None, total)
 
 
+def events() -> QuerySet[Event]:
+    """Every event that is a Provenance."""
+    return Event.objects.exclude(_APART)
+
+
 def one(kind: Kind, key: str, reach: Reach, *, whole: bool = False) -> Live | None:
     """One live resource by its id; None where there is none within reach."""
     found = run(kind, [("_id", key), ("_count", "1")], reach, whole=whole).rows
@@ -146,24 +152,23 @@ def _condition(kind: Kind, name: str, value: str) -> Q:
     raise ValueError(f"{kind.name} cannot be searched by it, but by {', '.join(offered)}")
 
 
-def provenances(events: Sequence[Event], *, whole: bool = False) -> list[Live]:
+def provenances(said: Sequence[Event], *, whole: bool = False) -> list[Live]:
     """Each event as a Provenance of what came of it. One query for all."""
     targets: dict[int, list[Content]] = defaultdict(list)
-    seqs = [event.corrects_id or event.seq for event in events]
+    seqs = [event.corrects_id or event.seq for event in said]
     made = Resource.objects.filter(made_by__in=seqs).order_by("pk")
     for seq, kind, key in made.values_list("made_by", "kind", "key"):
         targets[seq or 0].append(refer(kind, key))
     return [
-        _provenance(event, targets.get(event.corrects_id or event.seq, []), whole)
-        for event in events
+        _provenance(event, targets.get(event.corrects_id or event.seq, []), whole) for event in said
     ]
 
 
 def provenances_of(rows: Iterable[Resource]) -> list[Live]:
     """The events behind these resources, corrections included. Two queries for all."""
     seqs = {row.made_by for row in rows if row.made_by}
-    events = Event.objects.filter(Q(pk__in=seqs) | Q(corrects__in=seqs)).order_by("pk")
-    return provenances(list(events[: search.MOST_INCLUDED]))
+    found = events().filter(Q(pk__in=seqs) | Q(corrects__in=seqs)).order_by("pk")
+    return provenances(list(found[: search.MOST_INCLUDED]))
 
 
 def _provenance(event: Event, targets: list[Content], whole: bool) -> Live:
@@ -187,7 +192,7 @@ def _provenance(event: Event, targets: list[Content], whole: bool) -> Live:
         {"url": "kind", "valueCode": event.kind},
         {"url": "source", "valueCode": event.source},
     ]
-    if whole and not event.kind.startswith(PRIVATE):
+    if whole:
         extension += [
             {"url": "stream", "valueString": event.stream},
             {"url": "body", "valueString": event.body},

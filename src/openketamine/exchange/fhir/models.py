@@ -4,7 +4,12 @@ A resource is a projection: rows and events of the clinic, written once more in 
 clinic's own tables are the truth, and `projection.catch_up` brings these after them.
 """
 
+import uuid
+
 from django.db import models
+
+from openketamine.clinic.record import clock
+from openketamine.exchange.smart.models import ClientApp
 
 
 class Resource(models.Model):
@@ -134,3 +139,36 @@ class Cursor(models.Model):
 
     def __str__(self) -> str:
         return str(self.seq)
+
+
+class Export(models.Model):
+    """One bulk export: what was asked for, how far it is, and the files that it wrote."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client = models.ForeignKey(ClientApp, on_delete=models.CASCADE, related_name="exports")
+    request = models.TextField(help_text="The address that was asked, as it was")
+    kinds = models.JSONField()
+    whole = models.BooleanField(default=False, help_text="With each event's own text")
+    since = models.DateTimeField(null=True)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
+    asked_at = models.DateTimeField(default=clock.now)
+    seen_at = models.DateTimeField(default=clock.now, help_text="When its worker last lived")
+    as_of = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+    written = models.PositiveBigIntegerField(default=0)
+    output = models.JSONField(default=list, help_text="[kind, file, lines]")
+    deleted = models.JSONField(default=list)
+    fault = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["client", "state"])]
+
+    def __str__(self) -> str:
+        return f"export {self.id} of {self.client_id}"

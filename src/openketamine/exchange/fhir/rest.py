@@ -173,7 +173,7 @@ def _search(request: HttpRequest, kind: Kind, pairs: list[tuple[str, str]]) -> H
     reach = require(grant, kind.name, "s")
     address = f"{base_of(request)}/{kind.name}"
     if kind.live:
-        found_live = live.run(kind, pairs, reach, whole=_sees_whole(grant))
+        found_live = live.run(kind, pairs, reach, whole=sees_whole(grant))
         text = _bundle(request, address, pairs, found_live.rows, [], found_live)
         people = {row.person_id for row in found_live.rows if row.person_id}
         _note(request, grant, "search-type", kind.name, 200, people)
@@ -195,7 +195,7 @@ def _search(request: HttpRequest, kind: Kind, pairs: list[tuple[str, str]]) -> H
     return answer(text)
 
 
-def _sees_whole(grant: Grant) -> bool:
+def sees_whole(grant: Grant) -> bool:
     """Whether a token reads each event's own text: a service that may read everything."""
     return any(s.level == "system" and s.covers("Provenance", "r") for s in grant.scopes)
 
@@ -304,7 +304,7 @@ def _row(kind: Kind, key: str, reach: Reach, grant: Grant) -> Row:
         raise missing
     row: Row | None
     if kind.live:
-        row = live.one(kind, key, reach, whole=_sees_whole(grant))
+        row = live.one(kind, key, reach, whole=sees_whole(grant))
     else:
         catch_up()
         row = Resource.objects.filter(kind=kind.name, key=key).first()

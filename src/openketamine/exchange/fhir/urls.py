@@ -1,11 +1,15 @@
 from django.urls import path
 
-from . import rest, views
+from . import bulk_rest, rest, views
 
 urlpatterns = [
     path("referrals/import/", views.import_referrals, name="import_referrals"),
     path("fhir/metadata", rest.metadata, name="fhir_metadata"),
     path("fhir/$import-referral", rest.take_referral, name="fhir_import_referral"),
+    path("fhir/$export", bulk_rest.export_system, name="fhir_export"),
+    path("fhir/$export-status/<uuid:key>", bulk_rest.export_status, name="fhir_export_status"),
+    path("fhir/$export-file/<uuid:key>/<str:name>", bulk_rest.export_file, name="fhir_export_file"),
+    path("fhir/Patient/$export", bulk_rest.export_patients, name="fhir_export_patients"),
     path("fhir/Patient/<str:key>/$everything", rest.everything, name="fhir_everything"),
     path("fhir/<str:kind>/_search", rest.search_by_post, name="fhir_search"),
     path("fhir/<str:kind>/<str:key>", rest.instance, name="fhir_instance"),

@@ -127,8 +127,12 @@ ROUTES = {
     "IV": ("47625008", "Intravenous route"),
     "IM": ("78421000", "Intramuscular route"),
     "SC": ("34206005", "Subcutaneous route"),
-    "IN": ("46713006", "Nasal route"),
+    "IN_ESKETAMINE": ("46713006", "Nasal route"),
+    "IN_RACEMIC": ("46713006", "Nasal route"),
     "SL": ("37839007", "Sublingual route"),
+    "ORAL": ("26643006", "Oral route"),
+    # As a medicine given beside the drug says it.
+    "IN": ("46713006", "Nasal route"),
     "PO": ("26643006", "Oral route"),
 }
 

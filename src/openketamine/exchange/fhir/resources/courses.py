@@ -76,7 +76,7 @@ def drafts(keys: Sequence[UUID]) -> Iterator[Draft]:
 
 def ketamine(route_name: str) -> Content:
     """The drug of a course. By its name: no code of it is established in our sources."""
-    return concept("Esketamine" if route_name == "IN" else "Ketamine")
+    return concept("Esketamine" if route_name == "IN_ESKETAMINE" else "Ketamine")
 
 
 def _care_plan(course: Course) -> Draft:
