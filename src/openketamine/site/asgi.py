@@ -94,7 +94,9 @@ if os.environ.get("OPENKETAMINE_SERVING") == "1":
     from django.conf import settings
 
     from openketamine.clinic.boot import settle
+    from openketamine.clinic.privacy.reads import Drainer
 
+    Drainer().start()
     if settings.FORECASTS:
         from openketamine.clinic.sessions import forecasts
 

@@ -24,6 +24,10 @@ OPENKETAMINE_TEXT_FROM     the clinic's number or name, as the gateway knows it
 OPENKETAMINE_NOTICES       0: this server neither sends nor escalates; `notices run` does so instead
 OPENKETAMINE_LOGS          plain (default) or json, one object a line, every request among them
 OPENKETAMINE_METRICS_TOKEN what Prometheus shows to read /metrics/ (default: nobody reads it)
+OPENKETAMINE_IDLE_MIN      minutes without work after which one signs in again (default: 30)
+OPENKETAMINE_REQUIRE_MFA   1: staff go no further without a second factor (default: with https)
+OPENKETAMINE_PROXIES       how many proxies stand in front, with an https origin (default: 1)
+OPENKETAMINE_RETENTION_YEARS  how long charts are kept after the last course (default: not set)
 OPENKETAMINE_DEBUG         1: Django's debug pages, for developers only
 """
 
@@ -123,6 +127,14 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3600  # a long shift
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# Without a hand's doing for so long, whoever is signed in signs in again.
+IDLE_S = 60 * int(os.environ.get("OPENKETAMINE_IDLE_MIN", "30"))
+if _HTTPS:
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
+    # The proxy in front says from where a request comes; lock-outs count by it.
+    ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("OPENKETAMINE_PROXIES", "1"))
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -139,6 +151,7 @@ INSTALLED_APPS = [
     "openketamine.exchange.fhir",
     "openketamine.exchange.smart",
     "openketamine.exchange.documents",
+    "openketamine.clinic.privacy",
     "openketamine.clinic.portal",
     "openketamine.clinic.outcomes",
     "openketamine.clinic.therapy",
@@ -168,10 +181,12 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "openketamine.site.logs.RequestLogMiddleware",
+    "openketamine.site.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "openketamine.clinic.accounts.sittings.SittingCookieMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -179,7 +194,10 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "openketamine.clinic.accounts.sittings.SittingMiddleware",
     "openketamine.clinic.accounts.access.AccessMiddleware",
+    "openketamine.clinic.privacy.access.RestrictionMiddleware",
+    "openketamine.clinic.privacy.reads.ReadsMiddleware",
     "openketamine.clinic.policy.queries.GoverningMiddleware",
     "openketamine.site.failures.DatabaseFailureMiddleware",
 ]
@@ -207,9 +225,12 @@ TEMPLATES = [
 ]
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["openketamine.clinic.privacy.backend.Backend"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "display_name", "email")},
+    },
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
@@ -227,6 +248,8 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+REQUIRE_MFA = os.environ.get("OPENKETAMINE_REQUIRE_MFA", "1" if _HTTPS else "0") == "1"
+RETENTION_YEARS = int(os.environ.get("OPENKETAMINE_RETENTION_YEARS", "0"))
 MFA_TOTP_ISSUER = "OpenKetamine"
 # Failed sign-ins are counted in the database, so the lock-out holds across processes and restarts.
 CACHES = {

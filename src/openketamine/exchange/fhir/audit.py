@@ -1,13 +1,17 @@
 """Who has looked: every request for data is noted with the charts that it has shown."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest
 
+from openketamine.clinic.privacy import queries as privacy
+from openketamine.clinic.privacy import reads
 from openketamine.exchange.smart.grants import Grant
 from openketamine.exchange.smart.models import Access, Accessed
+
+from .outcomes import Problem
 
 _ACTIONS = {"read": "R", "search-type": "R", "create": "C", "update": "U", "operation": "E"}
 
@@ -19,9 +23,16 @@ def note(
     interaction: str,
     kind: str,
     status: int,
-    people: Iterable[UUID],
+    people: Collection[UUID],
 ) -> None:
-    """Note one request, before it is answered. Two writes, however many charts."""
+    """Note one request, before it is answered. Two writes, however many charts.
+
+    Raises:
+        Problem: one of the charts is restricted, and not open to the person behind the token.
+    """
+    if grant.user and people and privacy.shut_to(grant.user, people):
+        raise Problem(403, "forbidden", "A chart among these is restricted. Open it in the clinic.")
+    reads.note(grant.user or grant.client.name, f"FHIR {interaction} {kind}", people=people)
     address = request.META.get("REMOTE_ADDR") or ""
     path = request.get_full_path()
     with transaction.atomic():

@@ -1,0 +1,41 @@
+from django import forms
+
+from openketamine.clinic.accounts.models import Role, User
+
+from .models import Purpose
+
+WHY = forms.CharField(label="Why", max_length=300, min_length=10)
+
+
+class GlassForm(forms.Form):
+    purpose = forms.ChoiceField(label="What for", choices=Purpose.choices, widget=forms.RadioSelect)
+    reason = forms.CharField(label="Why you, and why now", max_length=300, min_length=10)
+
+
+class RestrictForm(forms.Form):
+    reason = forms.CharField(label="Why this chart is restricted", max_length=300, min_length=10)
+    team = forms.ModelMultipleChoiceField(
+        label="Who may open it besides its prescriber and therapist",
+        queryset=User.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["team"].queryset = (
+            User.objects.filter(is_active=True).exclude(role=Role.PATIENT).order_by("display_name")
+        )
+
+
+class ReasonForm(forms.Form):
+    reason = WHY
+
+
+class ReviewForm(forms.Form):
+    justified = forms.ChoiceField(
+        label="Was it justified?",
+        choices=[("yes", "Yes"), ("no", "No")],
+        widget=forms.RadioSelect,
+    )
+    review = forms.CharField(label="What you found", max_length=300, min_length=10)
