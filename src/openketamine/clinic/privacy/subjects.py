@@ -31,10 +31,9 @@ CHARTS: dict[str, tuple[str, str]] = {
 # things, what allauth has, and tokens that are a patient's own key.
 NO_CHART = frozenset(
     {
-        "act", "call_id", "device_id", "fact_id", "glass_id", "instrument_id", "key", "kind",
-        "notice_id", "rest",
-        "number", "question_id", "route", "rule_id", "seq", "shift_id", "token", "token_id",
-        "uidb36", "user_id", "why",
+        "act", "call_id", "client_id", "device_id", "fact_id", "glass_id", "instrument_id",
+        "key", "kind", "notice_id", "number", "question_id", "rest", "route", "rule_id", "seq",
+        "shift_id", "token", "token_id", "uidb36", "user_id", "why",
     }
 )  # fmt: skip
 
