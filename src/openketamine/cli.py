@@ -22,6 +22,7 @@ _REGISTRARS = (
     "openketamine.pharmacology.cli",
     "openketamine.protocols.cli",
     "openketamine.clinic.notices.cli",
+    "openketamine.clinic.outcomes.cli",
     "openketamine.clinic.policy.cli",  # after protocols, to which it adds
 )
 

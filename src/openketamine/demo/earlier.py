@@ -58,12 +58,12 @@ KINDS = (
 )
 # Of a session: how often each side effect is noted, and how often it is more than mild.
 _EFFECTS = (
-    ("dissociation", 0.20, 0.25),
-    ("dizziness", 0.14, 0.15),
-    ("nausea", 0.12, 0.22),
-    ("sedation", 0.10, 0.12),
-    ("anxiety", 0.06, 0.35),
-    ("headache", 0.05, 0.20),
+    ("dissociation", 0.09, 0.25),
+    ("dizziness", 0.07, 0.15),
+    ("nausea", 0.06, 0.22),
+    ("sedation", 0.05, 0.12),
+    ("anxiety", 0.03, 0.35),
+    ("headache", 0.04, 0.20),
     ("vomiting", 0.02, 0.60),
     ("blurred_vision", 0.02, 0.10),
 )
@@ -169,20 +169,22 @@ class Simulation:
         left_after = len(kind.days)
         if rng.random() < 0.13:
             left_after = int(rng.integers(1, len(kind.days)))
-        closed_at = first + timedelta(days=kind.days[-1] + 200)
-        is_closed = left_after < len(kind.days) or closed_at < self.until
-        if left_after < len(kind.days):
-            closed_at = first + timedelta(days=kind.days[left_after - 1] + 20)
+        # All are over: nothing of them waits on anybody's list.
+        last_day = kind.days[left_after - 1]
+        stayed_days = 20 if left_after < len(kind.days) else 200
+        closed_at = min(
+            first + timedelta(days=last_day + stayed_days), self.until - timedelta(days=1)
+        )
         course = Course(
             id=self._uuid(),
             person=person,
             condition=kind.condition,
             route=kind.route,
-            stage=Stage.CLOSED if is_closed else Stage.FOLLOW_UP,
+            stage=Stage.CLOSED,
             prescriber=self.prescribers[which],
             therapist=self.therapists[int(rng.integers(len(self.therapists)))],
             opened_at=first - timedelta(days=21),
-            closed_at=closed_at if is_closed else None,
+            closed_at=closed_at,
         )
         rows.people.append(person)
         rows.courses.append(course)

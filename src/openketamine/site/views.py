@@ -21,7 +21,8 @@ from .context import THEME_COOKIE
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """Each role begins where its work is."""
-    return redirect("my_page" if request.user.role == Role.PATIENT else "today")
+    role: Role = request.user.role
+    return redirect({Role.PATIENT: "my_page", Role.RESEARCHER: "outcomes"}.get(role, "today"))
 
 
 @public

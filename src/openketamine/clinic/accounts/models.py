@@ -11,9 +11,11 @@ class Role(models.TextChoices):
     THERAPIST = "therapist", "Therapist"
     PATIENT = "patient", "Patient"
     DIRECTOR = "director", "Medical director"
+    RESEARCHER = "researcher", "Researcher"
 
 
-STAFF = frozenset(Role) - {Role.PATIENT}
+# A researcher sees the clinic's figures and no patient.
+STAFF = frozenset(Role) - {Role.PATIENT, Role.RESEARCHER}
 
 
 class User(AbstractUser):

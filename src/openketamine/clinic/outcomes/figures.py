@@ -68,8 +68,13 @@ MEASURES = {
 
 
 def measures_of(instrument: InstrumentFile) -> list[str]:
-    """What can be counted with an instrument: what it has a rule for."""
-    return [name for name in MEASURES if getattr(instrument, name) is not None]
+    """What is counted with an instrument: what it has a rule for.
+
+    An important change is counted where there is no response: it is less, and would be a third
+    figure for the same question.
+    """
+    found = [name for name in MEASURES if getattr(instrument, name) is not None]
+    return found if "response" not in found else [n for n in found if n != "important_change"]
 
 
 @dataclass(frozen=True)

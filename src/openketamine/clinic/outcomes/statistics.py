@@ -7,9 +7,12 @@ computation and, where there is one, a published worked example.
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +26,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+
+
+@cache
+def warm_up() -> None:
+    """Import in the background what takes a second or two, once in the life of the process."""
+
+    def work() -> None:
+        with suppress(ImportError):
+            import statsmodels.regression.mixed_linear_model  # noqa: F401
+
+    threading.Thread(target=work, name="statistics", daemon=True).start()
 
 
 @dataclass(frozen=True)

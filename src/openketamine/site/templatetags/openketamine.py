@@ -62,6 +62,12 @@ def svg(value: float) -> str:
 
 
 @register.filter
+def add_svg(value: float, more: float) -> str:
+    """A coordinate moved by a little."""
+    return f"{value + float(more):g}"
+
+
+@register.filter
 def minutes_after(moment: datetime, start: datetime) -> int:
     """Whole minutes from a start."""
     return round((moment - start).total_seconds() / 60)

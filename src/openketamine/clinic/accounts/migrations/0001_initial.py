@@ -29,14 +29,14 @@ class Migration(migrations.Migration):
                 ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
                 ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('role', models.CharField(choices=[('coordinator', 'Intake coordinator'), ('prescriber', 'Prescriber'), ('nurse', 'Session nurse'), ('therapist', 'Therapist'), ('patient', 'Patient'), ('director', 'Medical director')], max_length=16)),
+                ('role', models.CharField(choices=[('coordinator', 'Intake coordinator'), ('prescriber', 'Prescriber'), ('nurse', 'Session nurse'), ('therapist', 'Therapist'), ('patient', 'Patient'), ('director', 'Medical director'), ('researcher', 'Researcher')], max_length=16)),
                 ('display_name', models.CharField(max_length=120)),
                 ('credentials', models.CharField(blank=True, help_text='As signed, e.g. MD or RN', max_length=40)),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('role__in', ['coordinator', 'prescriber', 'nurse', 'therapist', 'patient', 'director'])), name='user_role_is_known')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('role__in', ['coordinator', 'prescriber', 'nurse', 'therapist', 'patient', 'director', 'researcher'])), name='user_role_is_known')],
             },
             managers=[
                 ('objects', django.contrib.auth.models.UserManager()),

@@ -1,0 +1,98 @@
+"""What a director chooses on the outcomes pages. The figures beside a choice hide small counts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from django import forms
+
+from openketamine.protocols import Library
+
+from .cohort import Filters, Sizes
+from .suppression import is_small
+
+LAST_YEAR = "last-12-months"
+
+
+class CohortForm(forms.Form):
+    """Which courses are counted, by which questionnaire."""
+
+    condition = forms.ChoiceField(required=False)
+    route = forms.ChoiceField(required=False)
+    regimen = forms.ChoiceField(required=False)
+    prescriber = forms.ChoiceField(required=False)
+    period = forms.ChoiceField(required=False, label="First dose")
+    instrument = forms.ChoiceField(required=False, label="Questionnaire")
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        sizes: Sizes,
+        names: Mapping[int, str],
+        library: Library,
+        instruments: Sequence[tuple[str, str]],
+        with_clinicians: bool,
+    ) -> None:
+        super().__init__(data)
+        fewer_than = library.outcomes.small_cells.fewer_than
+
+        def counted(label: str, n: int) -> str:
+            return f"{label} (under {fewer_than})" if is_small(n, fewer_than) else f"{label} ({n})"
+
+        programmes = library.programmes
+        labels: dict[str, dict[Any, str]] = {
+            "condition": {each.id: each.name for each in programmes.conditions},
+            "route": {each.id: each.name for each in programmes.routes},
+            "regimen": {each.id: each.name for each in library.regimens.values()},
+        }
+        for name, known in labels.items():
+            found: Mapping[str, int] = getattr(sizes, name)
+            self.fields[name].choices = [("", f"Every {name}")] + [
+                (key, counted(known.get(key, key or "Not planned"), n))
+                for key, n in sorted(found.items(), key=lambda item: -item[1])
+                if key
+            ]
+        if with_clinicians:
+            self.fields["prescriber"].choices = [("", "Every prescriber")] + [
+                (str(pk), counted(names[pk], n))
+                for pk, n in sorted(sizes.prescriber.items(), key=lambda i: names.get(i[0], ""))
+                if pk in names
+            ]
+        else:
+            del self.fields["prescriber"]
+        self.fields["period"].choices = [
+            ("", "At any time"),
+            (LAST_YEAR, "In the last 12 months"),
+            *((str(year), counted(f"In {year}", n)) for year, n in sorted(sizes.year.items())),
+        ]
+        self.fields["instrument"].choices = instruments
+
+
+def filters_of(cleaned: Mapping[str, str], today: date) -> Filters:
+    """The cohort that was chosen."""
+    period = cleaned.get("period") or ""
+    begun_from = begun_to = None
+    if period == LAST_YEAR:
+        begun_from = today - timedelta(days=365)
+    elif period:
+        begun_from, begun_to = date(int(period), 1, 1), date(int(period), 12, 31)
+    prescriber = cleaned.get("prescriber") or ""
+    return Filters(
+        condition=cleaned.get("condition") or "",
+        route=cleaned.get("route") or "",
+        regimen=cleaned.get("regimen") or "",
+        prescriber=int(prescriber) if prescriber else None,
+        begun_from=begun_from,
+        begun_to=begun_to,
+    )
+
+
+def raw_filters(data: Mapping[str, Any], today: date) -> Filters:
+    """The same before the choices are known: what cannot be a choice asks for nothing here."""
+    plain = {name: str(data.get(name, ""))[:40] for name in ("condition", "route", "regimen")}
+    period, prescriber = str(data.get("period", "")), str(data.get("prescriber", ""))
+    is_year = len(period) == 4 and period.isdecimal() and int(period) >= 1900
+    plain["period"] = period if period == LAST_YEAR or is_year else ""
+    plain["prescriber"] = prescriber if prescriber.isdecimal() and len(prescriber) < 10 else ""
+    return filters_of(plain, today)
