@@ -40,6 +40,7 @@ def pages(library: protocols.Library) -> dict[str, str]:
         made[f"session-{plan.route.lower()}.md"] = _session(library, plan)
     made["alarms.md"] = _alarms(library)
     made["calls.md"] = _calls(library)
+    made["athome.md"] = _athome(library)
     for rules in library.discharge.values():
         made[f"discharge-{rules.route.lower()}.md"] = _discharge(library, rules)
     made["instruments.md"] = _instruments(library)
@@ -581,6 +582,26 @@ Reviewed {library.calls.reviewed_on:%d %B %Y}. Whom a call reaches while nobody 
 that reaches nobody is not waited for. No authority publishes these figures.
 
 {_table(("id", "rule", "rows", "source"), rows)}"""
+
+
+def _athome(library: protocols.Library) -> str:
+    home = library.athome
+    rules = [
+        (r.id, r.statement, f"{r.value:g} {r.unit}", r.ref or "", _origin(library, r))
+        for r in home.rules
+    ]
+    warnings = [
+        (w.id, w.statement, w.jurisdiction, w.ref or "", _origin(library, w)) for w in home.warnings
+    ]
+    return f"""# Treatment at home
+
+Reviewed {home.reviewed_on:%d %B %Y}. Beside [who may be treated at home](eligibility-home.md) and
+[what is observed there](session-sl.md). No authority publishes these figures.
+
+{_table(("id", "rule", "value", "rows", "source"), rules)}
+## Read and signed for before it is switched on
+
+{_table(("id", "statement", "where", "rows", "source"), warnings)}"""
 
 
 def _discharge(library: protocols.Library, file: schema.DischargeFile) -> str:

@@ -266,6 +266,8 @@ def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
                 return f"Before the drug: {item.statement}: the prescriber decides"
             answer = found.file.responses[item.priority]
             return f"{item.statement} ({item.priority}): {answer}"
+        case schema.HomeRule():
+            return f"{item.statement} [{item.value:g} {item.unit}]"
         case schema.AlarmRule() | schema.CallRule():
             return str(next(words for _, rule, words in found.file.rules() if rule is item))
         case schema.Medicine():

@@ -70,6 +70,7 @@ class Library:
     monitoring: Mapping[str, schema.MonitoringFile]
     alarms: schema.AlarmsFile
     calls: schema.CallsFile
+    athome: schema.AtHomeFile
     discharge: Mapping[str, schema.DischargeFile]
     scores: Mapping[str, schema.DischargeScore]
     instruments: Mapping[str, schema.InstrumentFile]
@@ -328,7 +329,7 @@ def _assemble(
 
     (facts,), (sources,) = every(schema.FactsFile), every(schema.SourcesFile)
     (alarms,), (scores,) = every(schema.AlarmsFile), every(schema.ScoresFile)
-    (calls,) = every(schema.CallsFile)
+    (calls,), (athome,) = every(schema.CallsFile), every(schema.AtHomeFile)
     (programmes,), (ingredients,) = every(schema.ProgrammesFile), every(schema.IngredientsFile)
     (staging,), (outcomes,) = every(schema.StagingFile), every(schema.OutcomesFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
@@ -352,6 +353,7 @@ def _assemble(
         monitoring=_resolved(every(schema.MonitoringFile)),
         alarms=alarms,
         calls=calls,
+        athome=athome,
         discharge=_resolved(every(schema.DischargeFile)),
         scores={score.id: score for score in scores.scores},
         instruments={file.id: file for file in every(schema.InstrumentFile)},

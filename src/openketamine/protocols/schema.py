@@ -1214,6 +1214,59 @@ class CallsFile(LibraryFile):
         return self
 
 
+class HomeWarning(Entry):
+    """What somebody reads, and signs for, before treatment at home is switched on."""
+
+    id: str
+    statement: str
+
+
+HomeQuantity = Literal[
+    "screening_valid_days",
+    "cap_mg",
+    "least_days_between",
+    "check_valid_min",
+    "adult_valid_min",
+    "mood_asks_at_most",
+    "close_within_min",
+]
+
+
+class HomeRule(Entry):
+    """A figure of treatment at home. Without any one of them the others would not be safe."""
+
+    may_lapse = False
+
+    id: str
+    quantity: HomeQuantity
+    value: float = Field(ge=0)
+    unit: str
+    statement: str
+
+
+class AtHomeFile(LibraryFile):
+    """Treatment at home: what is read before it is switched on, and its figures."""
+
+    warnings: tuple[HomeWarning, ...]
+    rules: tuple[HomeRule, ...]
+
+    def rule(self, quantity: HomeQuantity) -> HomeRule:
+        """The rule that states a quantity."""
+        return next(rule for rule in self.rules if rule.quantity == quantity)
+
+    def warnings_in(self, jurisdiction: str) -> tuple[HomeWarning, ...]:
+        """What is to be read in a place."""
+        return tuple(each for each in self.warnings if each.applies_in(jurisdiction))
+
+    @model_validator(mode="after")
+    def _every_quantity_once(self) -> "AtHomeFile":
+        stated = [rule.quantity for rule in self.rules]
+        for quantity in get_args(HomeQuantity):
+            if stated.count(quantity) != 1:
+                raise ValueError(f"exactly one rule states {quantity}")
+        return self
+
+
 class DischargeCriterion(Entry):
     id: str
     fact: str
@@ -1730,6 +1783,7 @@ FILES: dict[str, type[BaseModel]] = {
     "discharge-scores.yaml": ScoresFile,
     "alarms.yaml": AlarmsFile,
     "calls.yaml": CallsFile,
+    "athome.yaml": AtHomeFile,
     "discharge": DischargeFile,
     "instruments": InstrumentFile,
     "outcomes.yaml": OutcomesFile,

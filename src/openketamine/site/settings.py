@@ -156,6 +156,7 @@ INSTALLED_APPS = [
     "openketamine.clinic.outcomes",
     "openketamine.clinic.therapy",
     "openketamine.clinic.choices",
+    "openketamine.clinic.athome",
     "openketamine.clinic.devices",
     "openketamine.clinic.sessions",
     "openketamine.clinic.plans",

@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("openketamine.clinic.sessions.urls")),
     path("", include("openketamine.clinic.choices.urls")),
     path("", include("openketamine.clinic.devices.urls")),
+    path("", include("openketamine.clinic.athome.urls")),
     path("", include("openketamine.clinic.therapy.urls")),
     path("", include("openketamine.clinic.outcomes.urls")),
     path("", include("openketamine.clinic.portal.urls")),

@@ -13,15 +13,21 @@ from .models import Person
 _WORDS = {"spanish": "es", "español": "es", "english": "en"}
 
 
+def language_of(person: Person | None, otherwise: str = "en") -> str:
+    """The language that the chart states, where the patient's pages speak it."""
+    known = dict(settings.LANGUAGES)
+    stated = person.language.strip().lower() if person else ""
+    code = _WORDS.get(stated, stated.replace("_", "-").split("-")[0])
+    return code if code in known else otherwise
+
+
 def language_for(request: HttpRequest, person: Person | None) -> str:
     """One of `settings.LANGUAGES`."""
     known = dict(settings.LANGUAGES)
     chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
     if chosen in known:
         return chosen
-    stated = person.language.strip().lower() if person else ""
-    code = _WORDS.get(stated, stated.replace("_", "-").split("-")[0])
-    return code if code in known else translation.get_language_from_request(request)
+    return language_of(person, translation.get_language_from_request(request))
 
 
 def remember(response: HttpResponse, language: str) -> None:

@@ -59,7 +59,10 @@ def plan_in_force(course: Course) -> Plan | None:
 
 
 # The routes by which this program plans and runs sessions, by where the patient is then.
-RUN: dict[str, frozenset[str]] = {Setting.CLINIC: frozenset({"IV", "IM"})}
+RUN: dict[str, frozenset[str]] = {
+    Setting.CLINIC: frozenset({"IV", "IM"}),
+    Setting.HOME: frozenset({"SL", "ORAL"}),
+}
 
 
 def way_of(regimen: Regimen) -> GivenAs | None:

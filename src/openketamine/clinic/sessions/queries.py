@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from openketamine.clinic.intake.models import SafetyReview
-from openketamine.clinic.people.models import Allergy
+from openketamine.clinic.people.models import Allergy, Setting
 from openketamine.clinic.plans.models import Consent, PlannedSession
 from openketamine.clinic.policy.queries import library_under, stamp
 from openketamine.clinic.record import clock
@@ -208,6 +208,7 @@ def arrivals() -> list[PlannedSession]:
         PlannedSession.objects.filter(
             Q(session__isnull=True), planned_for__lte=end_of_day, cancelled_at=None, done_at=None
         )
+        .exclude(course__setting=Setting.HOME)  # nobody arrives; see the sessions at home
         .select_related("person", "course", "plan")
         .annotate(
             has_consent=Exists(Consent.objects.filter(course=course, withdrawn_at=None)),

@@ -1,0 +1,189 @@
+"""Forms of the clinic's screens for treatment at home."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.record import clock
+from openketamine.protocols.schema import ChecklistItem, DischargeCriterion
+
+from .gates import VITALS
+from .models import AfterHold, HomeScreening, Movement
+
+
+class SwitchOnForm(forms.Form):
+    signed_name = forms.CharField(label="Sign with your full name", max_length=160)
+
+
+class SwitchOffForm(forms.Form):
+    because = forms.CharField(label="Why is it switched off?", max_length=500)
+
+
+class ScreeningForm(forms.Form):
+    how = forms.ChoiceField(
+        label="How you saw the patient", choices=HomeScreening.How.choices, widget=forms.RadioSelect
+    )
+    note = forms.CharField(
+        label="Note", required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=2000
+    )
+
+
+class EnrolForm(forms.Form):
+    doctor: Any = forms.ModelChoiceField(
+        queryset=None,
+        label="Doctor who answers for every session",
+        required=False,
+        empty_label="Nobody: no session starts",
+    )
+    hold_min = forms.FloatField(
+        label="Hold in the mouth for (minutes)",
+        min_value=0,
+        max_value=60,
+        help_text="No source fixes it. 0: swallowed at once.",
+    )
+    after_hold = forms.ChoiceField(
+        label="Then", choices=AfterHold.choices, widget=forms.RadioSelect
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        doctors = User.objects.filter(role=Role.PRESCRIBER, is_active=True)
+        self.fields["doctor"].queryset = doctors.order_by("display_name")  # type: ignore[attr-defined]
+
+
+class SupervisedForm(forms.Form):
+    taken_at = forms.DateTimeField(
+        label="Taken at",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    dose_mg = forms.FloatField(label="Dose (mg)", min_value=0)
+    note = forms.CharField(
+        label="How it was tolerated", widget=forms.Textarea(attrs={"rows": 2}), max_length=2000
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["taken_at"].initial = clock.now().replace(second=0, microsecond=0)
+
+
+class _PiecesForm(forms.Form):
+    """A number for each strength; `pieces` gives those that are there."""
+
+    group = "pieces"
+    label = "Pieces of {mg:g} mg"
+
+    def __init__(self, *args: Any, strengths: Iterable[float], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._strengths = list(strengths)
+        own = dict(self.fields)
+        self.fields.clear()
+        self._add(self.group, self.label)
+        self.fields.update(own)
+
+    def _add(self, group: str, label: str) -> None:
+        for mg in self._strengths:
+            self.fields[f"{group}_{mg:g}"] = forms.IntegerField(
+                label=label.format(mg=mg), min_value=0, max_value=200, required=False
+            )
+
+    def counts(self, group: str) -> dict[float, int]:
+        return {mg: self.cleaned_data.get(f"{group}_{mg:g}") or 0 for mg in self._strengths}
+
+
+class DispenseForm(_PiecesForm):
+    lot = forms.CharField(label="Lot", max_length=40)
+    label = "Hand out of {mg:g} mg"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._add("counted", "Patient counts of {mg:g} mg")
+
+
+class TakeBackForm(_PiecesForm):
+    kind = forms.ChoiceField(
+        label="What happened",
+        choices=[
+            (Movement.Kind.RETURNED.value, "Brought back"),
+            (Movement.Kind.LOST.value, "Reported lost"),
+        ],
+        widget=forms.RadioSelect,
+    )
+    note = forms.CharField(label="How that came about", max_length=300)
+
+
+class OpenForm(forms.Form):
+    adult_name = forms.CharField(label="Adult at hand", max_length=120)
+    adult_phone = forms.CharField(
+        label="The adult's telephone", max_length=24, help_text="As +15550100"
+    )
+    watched_live = forms.BooleanField(label="A clinician watches this one by video", required=False)
+
+
+class DecideForm(forms.Form):
+    reason = forms.CharField(
+        label="Reason",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        max_length=1000,
+        help_text="Needed for no dose, and where anything is in doubt.",
+    )
+
+    def __init__(self, *args: Any, items: Iterable[ChecklistItem], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = dict(self.fields)
+        self.fields.clear()
+        self.items = [item.item for item in items]
+        for item in items:
+            self.fields[item.item] = forms.BooleanField(label=item.question, required=False)
+        self.fields.update(own)
+
+    @property
+    def confirmed(self) -> Mapping[str, bool]:
+        return {name: self.cleaned_data.get(name, False) for name in self.items}
+
+
+class ToldForm(forms.Form):
+    systolic_mmhg = forms.FloatField(label="Systolic (mmHg)", required=False)
+    diastolic_mmhg = forms.FloatField(label="Diastolic (mmHg)", required=False)
+    heart_rate_bpm = forms.FloatField(label="Pulse (/min)", required=False)
+    words = forms.CharField(label="What you were told or saw", required=False, max_length=1000)
+
+    @property
+    def measured(self) -> dict[str, float | None]:
+        return {name: self.cleaned_data[name] for name in VITALS}
+
+
+class CloseForm(forms.Form):
+    outcome = forms.ChoiceField(
+        label="How it ended",
+        choices=[
+            ("well", "Well at home"),
+            ("handed over", "Handed over to an ambulance or hospital"),
+        ],
+        widget=forms.RadioSelect,
+        initial="well",
+    )
+    words = forms.CharField(
+        label="How it went", widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
+    )
+
+    def __init__(self, *args: Any, criteria: Iterable[DischargeCriterion], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own = dict(self.fields)
+        self.fields.clear()
+        self.asked = [c for c in criteria if c.question]
+        for criterion in self.asked:
+            self.fields[criterion.fact] = forms.BooleanField(
+                label=criterion.question, required=False
+            )
+        self.fields.update(own)
+
+    @property
+    def answers(self) -> dict[str, bool]:
+        return {c.fact: self.cleaned_data.get(c.fact, False) for c in self.asked}
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(label="Reason", max_length=500)
