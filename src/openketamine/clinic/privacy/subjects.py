@@ -7,25 +7,26 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import ValidationError
 
-# Parameter of an address -> (model, the path from it to the person). A test sees to it that every
-# parameter of every address stands here or in NO_CHART.
-CHARTS: dict[str, tuple[str, str]] = {
-    "person_id": ("people.Person", "pk"),
-    "course_id": ("people.Course", "person_id"),
-    "trial_id": ("intake.AntidepressantTrial", "course__person_id"),
-    "review_id": ("intake.SafetyReview", "course__person_id"),
-    "consent_id": ("plans.Consent", "course__person_id"),
-    "plan_id": ("plans.Plan", "course__person_id"),
-    "planned_id": ("plans.PlannedSession", "person_id"),
-    "session_id": ("treatment_sessions.Session", "person_id"),
-    "order_id": ("treatment_sessions.VerbalOrder", "session__person_id"),
-    "visit_id": ("therapy.TherapyVisit", "person_id"),
-    "goal_id": ("therapy.Goal", "course__person_id"),
-    "homework_id": ("therapy.Homework", "course__person_id"),
-    "note_id": ("therapy.PsychotherapyNote", "person_id"),
-    "grant_id": ("therapy.NoteGrant", "person_id"),
-    "link_id": ("portal.PatientLink", "person_id"),
-    "form_id": ("outcomes.FormRequest", "person_id"),
+# Parameter of an address -> the models that it may name, each with the path to the person. A test
+# sees to it that every parameter of every address stands here or in NO_CHART.
+CHARTS: dict[str, dict[str, str]] = {
+    "person_id": {"people.Person": "pk"},
+    "course_id": {"people.Course": "person_id"},
+    "trial_id": {"intake.AntidepressantTrial": "course__person_id"},
+    "review_id": {"intake.SafetyReview": "course__person_id"},
+    "consent_id": {"plans.Consent": "course__person_id"},
+    "plan_id": {"plans.Plan": "course__person_id"},
+    "planned_id": {"plans.PlannedSession": "person_id"},
+    "session_id": {"treatment_sessions.Session": "person_id", "athome.HomeSession": "person_id"},
+    "photo_id": {"athome.CuffPhoto": "session__person_id"},
+    "order_id": {"treatment_sessions.VerbalOrder": "session__person_id"},
+    "visit_id": {"therapy.TherapyVisit": "person_id"},
+    "goal_id": {"therapy.Goal": "course__person_id"},
+    "homework_id": {"therapy.Homework": "course__person_id"},
+    "note_id": {"therapy.PsychotherapyNote": "person_id"},
+    "grant_id": {"therapy.NoteGrant": "person_id"},
+    "link_id": {"portal.PatientLink": "person_id"},
+    "form_id": {"outcomes.FormRequest": "person_id"},
 }
 # Parameters that name no patient by themselves: parts of a chart named beside it, the clinic's own
 # things, what allauth has, and tokens that are a patient's own key.
@@ -44,13 +45,13 @@ def people_of(kwargs: Mapping[str, Any]) -> set[uuid.UUID]:
     for name, value in kwargs.items():
         if name not in CHARTS:
             continue
-        label, path = CHARTS[name]
-        model = apps.get_model(label)
-        try:
-            people = model._base_manager.filter(pk=value).values_list(path, flat=True)
-            found.update(person for person in people if person)
-        except (ValidationError, ValueError, OverflowError):
-            continue
+        for label, path in CHARTS[name].items():
+            model = apps.get_model(label)
+            try:
+                people = model._base_manager.filter(pk=value).values_list(path, flat=True)
+                found.update(person for person in people if person)
+            except (ValidationError, ValueError, OverflowError):
+                continue
     return found
 
 
