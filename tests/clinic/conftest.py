@@ -1,12 +1,13 @@
 """A small clinic: one person of each role, and a patient with an open course."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.intake import services as intake
+from openketamine.clinic.intake.queries import findings_for
 from openketamine.clinic.people import services as people
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.people.referral import ReferralData, ReferredMeasurement
@@ -14,7 +15,9 @@ from openketamine.clinic.plans import services as plans
 from openketamine.clinic.policy import services as policy
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.clinic.rems import services as rems
 from openketamine.clinic.sessions import services as sessions
+from openketamine.clinic.sessions import spray
 from openketamine.clinic.sessions.models import Chair, Session
 from openketamine.protocols import eligibility
 
@@ -91,18 +94,23 @@ def course(person) -> Course:
     return person.courses.get()
 
 
-NO_HISTORY = {
-    fact.id: fact.choices[0] if fact.kind == "choice" else False
-    for _, _, questions in eligibility.questions_for(
-        protocols.load(),
-        {"sex": "female", "age_years": 43, "at_home": False},
-        route="IV",
-        condition="TRD",
-        on=date(2026, 11, 24),
-    )
-    for fact in questions
-    if fact.id not in {"psychosis_active", "mood_stabiliser", "substance_use_active"}
-} | {"antidepressant_tried": True}
+def no_history(route: str) -> dict[str, object]:
+    """An answer to every question of a route's screening, so that nothing is found."""
+    return {
+        fact.id: fact.choices[0] if fact.kind == "choice" else False
+        for _, _, questions in eligibility.questions_for(
+            protocols.load(),
+            {"sex": "female", "age_years": 43, "at_home": False},
+            route=route,
+            condition="TRD",
+            on=date(2026, 11, 24),
+        )
+        for fact in questions
+        if fact.id not in {"psychosis_active", "mood_stabiliser", "substance_use_active"}
+    } | {"antidepressant_tried": True}
+
+
+NO_HISTORY = no_history("IV")
 
 
 def nothing_found(course: Course, nurse: User) -> None:
@@ -112,7 +120,7 @@ def nothing_found(course: Course, nurse: User) -> None:
     )
     intake.record_response(nurse, course, instrument="phq9", answers=PHQ9, occasion="intake")
     intake.record_response(nurse, course, instrument="gad7", answers=GAD7, occasion="intake")
-    intake.record_history(nurse, course, NO_HISTORY)
+    intake.record_history(nurse, course, no_history(course.route))
     intake.record_test_result(
         nurse, course, fact="pregnancy_test", value="negative", done_on=clock.today()
     )
@@ -281,3 +289,138 @@ def im_injected(im_drawn, nurse) -> Session:
     sessions.give_injection(nurse, im_drawn, dose_mg=41, site="deltoid left")
     im_drawn.refresh_from_db()
     return im_drawn
+
+
+# By nasal spray
+
+# A device's own drug code with the check digit that belongs to it; lot and serial are invented.
+PACK = "(01)00350458028003(17)290131(10)21LK(21)S1"
+
+
+def _checked(route: str) -> dict:
+    items = protocols.load().monitoring[route].presession
+    return {
+        **CHECK,
+        "confirmed": {item.item: True for item in items},
+        "waits": {wait.fact: None for item in items for wait in item.waits},
+    }
+
+
+SPRAY_CHECK = _checked("IN_ESKETAMINE")
+SPRAY_HOME = {
+    c.fact: True for c in protocols.load().discharge["IN_ESKETAMINE"].criteria if c.question
+}
+
+
+@pytest.fixture
+def certified(director):
+    """The site, certified by the programme."""
+    return rems.record_certification(
+        director,
+        kind="outpatient",
+        reference="REMS-0001",
+        setting_name="Example Clinic",
+        address="1 Example Street, Exampleton",
+        representative="Dana Example",
+        certified_on=clock.today(),
+    )
+
+
+@pytest.fixture
+def spray_consented(course, nurse, prescriber, signed_policy, certified) -> Course:
+    """A course screened and signed for the esketamine spray, enrolled, with its own consent."""
+    intake.choose_programme(
+        prescriber, course, condition="TRD", route="IN_ESKETAMINE", setting="clinic"
+    )
+    course.refresh_from_db()
+    rems.enrol_patient(
+        nurse, course.person, prescriber=prescriber, enrolled_on=clock.today(), counselled=True
+    )
+    nothing_found(course, nurse)
+    intake.sign_screening(prescriber, course, outcome="eligible")
+    course.refresh_from_db()
+    consent(course, nurse)
+    course.refresh_from_db()
+    return course
+
+
+@pytest.fixture
+def spray_planned(spray_consented, nurse, prescriber) -> Course:
+    """A course by the label's table, 56 mg in two devices, the first session today."""
+    plan = plans.order_plan(
+        prescriber,
+        spray_consented,
+        first_on=clock.today(),
+        regimen="esketamine-trd-us",
+        dose_mg=56,
+    )
+    plans.verify_plan(nurse, plan, dose_mg=56, count=2)
+    spray_consented.refresh_from_db()
+    return spray_consented
+
+
+@pytest.fixture
+def spray_opened(spray_planned, nurse, chair) -> Session:
+    return sessions.open_session(nurse, spray_planned.planned_sessions.get(number=1), chair)
+
+
+@pytest.fixture
+def spray_ready(spray_opened, nurse) -> Session:
+    """A session that only waits for the first device."""
+    sessions.complete_check(nurse, spray_opened, **SPRAY_CHECK)
+    spray_opened.refresh_from_db()
+    return spray_opened
+
+
+def take(session: Session, actor: User, **change):
+    """One device, as it should be."""
+    whole = {
+        "left": "full",
+        "right": "full",
+        "lot": "21LK",
+        "expires_on": date(2029, 1, 31),
+    }
+    return spray.take_device(actor, session, **{**whole, **change})
+
+
+@pytest.fixture
+def spray_taken(spray_ready, nurse) -> Session:
+    """Both devices are taken, the second five minutes after the first, which was just now."""
+    first = take(spray_ready, nurse)
+    with clock.at(first.occurred_at + timedelta(minutes=5)):
+        take(spray_ready, nurse)
+    spray_ready.refresh_from_db()
+    return spray_ready
+
+
+@pytest.fixture
+def bottle_ready(course, nurse, prescriber, signed_policy, chair) -> Session:
+    """A session by a compounded bottle, five sprays of 10 mg, that only waits for the first."""
+    intake.choose_programme(
+        prescriber, course, condition="TRD", route="IN_RACEMIC", setting="clinic"
+    )
+    course.refresh_from_db()
+    nothing_found(course, nurse)
+    for finding in findings_for(course):
+        if finding.kind == "caution":
+            intake.decide_finding(
+                prescriber, course, rule_id=finding.rule_id, decision="proceed", reason="Discussed."
+            )
+    intake.sign_screening(prescriber, course, outcome="eligible")
+    course.refresh_from_db()
+    consent(course, nurse)
+    course.refresh_from_db()
+    plan = plans.order_plan(
+        prescriber,
+        course,
+        first_on=clock.today(),
+        regimen="in-racemic-depression",
+        dose_mg=50,
+        sessions=1,
+        mg_per_spray=10,
+    )
+    plans.verify_plan(nurse, plan, dose_mg=50, count=5)
+    session = sessions.open_session(nurse, course.planned_sessions.get(), chair)
+    sessions.complete_check(nurse, session, **_checked("IN_RACEMIC"))
+    session.refresh_from_db()
+    return session

@@ -15,3 +15,10 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not a fault
         super().__init__(message)
         self.message = message
         self.field = field
+
+
+class Barred(Refused):
+    """Refused by a rule that guards the patient. That it was tried is written down, nothing else.
+
+    Raised inside the act's transaction; whoever runs the act writes the attempt after it.
+    """

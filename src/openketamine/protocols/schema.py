@@ -436,6 +436,7 @@ class Device(Sourced):
     sprays: int
     rest_min: float
     note: str = ""
+    ndc: tuple[str, ...] = ()  # United States drug codes of the device and its kits
 
 
 class DosePart(Strict):
@@ -795,11 +796,20 @@ class RegimensFile(LibraryFile):
     guidance: tuple[Guidance, ...] = ()
 
 
+class Wait(Strict):
+    """What must lie so many minutes back when the dose is given; the check asks for its time."""
+
+    fact: str
+    label: str
+    at_least_min: float = Field(gt=0)
+
+
 class ChecklistItem(Entry):
     id: str
     item: str
     question: str
     note: str = ""
+    waits: tuple[Wait, ...] = ()
 
 
 class Shares(Entry):

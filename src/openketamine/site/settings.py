@@ -161,6 +161,7 @@ INSTALLED_APPS = [
     "openketamine.clinic.sessions",
     "openketamine.clinic.plans",
     "openketamine.clinic.intake",
+    "openketamine.clinic.rems",
     "openketamine.clinic.people",
     "openketamine.clinic.notices",
     "openketamine.clinic.policy",

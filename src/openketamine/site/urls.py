@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("openketamine.clinic.notices.urls")),
     path("", include("openketamine.clinic.staff.urls")),
     path("", include("openketamine.clinic.people.urls")),
+    path("", include("openketamine.clinic.rems.urls")),
     path("", include("openketamine.clinic.intake.urls")),
     path("", include("openketamine.clinic.plans.urls")),
     path("", include("openketamine.clinic.sessions.urls")),

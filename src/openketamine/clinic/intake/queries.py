@@ -13,6 +13,7 @@ from openketamine import protocols
 from openketamine.clinic.people.models import Course, Person, Setting
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.clinic.rems import queries as rems
 from openketamine.protocols import eligibility, staging
 from openketamine.protocols.schema import InstrumentFile
 
@@ -92,6 +93,10 @@ def facts_for(course: Course) -> dict[str, Fact]:
                 if stated and contradicted
                 else Fact(name, value, because)
             )
+    if course.route == rems.ROUTE and (enrolled := rems.enrolment_of(person)):
+        found["rems_enrolled"] = Fact(
+            "rems_enrolled", True, f"enrolled {enrolled.enrolled_on:%d %b %Y}"
+        )
     for response in latest_responses(course, occasion="intake").values():
         if not response.complete:
             continue

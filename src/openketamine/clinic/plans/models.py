@@ -52,6 +52,8 @@ class GivenAs(models.TextChoices):
 
 # What is drawn up has a strength and a volume; everything else is counted out.
 DRAWN_UP = (GivenAs.INFUSION, GivenAs.AT_ONCE)
+# What only a compounding pharmacy makes.
+COMPOUNDED = (GivenAs.SPRAYS, GivenAs.PIECES)
 
 
 class Plan(models.Model):
@@ -156,6 +158,11 @@ class Plan(models.Model):
     def unit_mg(self) -> float:
         """What one device or spray holds; 0 where the dose is drawn up or of several strengths."""
         return float(self.units[0][0]) if len(self.units) == 1 else 0.0
+
+    @property
+    def standing(self) -> str:
+        """What stands beside it wherever it is shown: that nobody has approved the product."""
+        return "compounded, off-label" if self.given_as in COMPOUNDED else ""
 
     @property
     def how(self) -> str:

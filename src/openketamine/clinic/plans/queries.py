@@ -60,7 +60,7 @@ def plan_in_force(course: Course) -> Plan | None:
 
 # The routes by which this program plans and runs sessions, by where the patient is then.
 RUN: dict[str, frozenset[str]] = {
-    Setting.CLINIC: frozenset({"IV", "IM"}),
+    Setting.CLINIC: frozenset({"IV", "IM", "IN_ESKETAMINE", "IN_RACEMIC"}),
     Setting.HOME: frozenset({"SL", "ORAL"}),
 }
 

@@ -26,7 +26,12 @@ LATE = "late"
 FEED_LOST = "feed-lost"
 EMERGENCY = "emergency"
 _MINUTE = timedelta(minutes=1)
-_WATCHED = {Phase.INFUSION: "infusion", Phase.PAUSED: "infusion", Phase.RECOVERY: "recovery"}
+_WATCHED = {
+    Phase.INFUSION: "infusion",
+    Phase.PAUSED: "infusion",
+    Phase.SPRAYING: "recovery",
+    Phase.RECOVERY: "recovery",
+}
 _RANK = {"amber": 1, "red": 2}
 
 
@@ -334,19 +339,12 @@ def observations_due(
     timeline: Timeline, protocol: MonitoringFile, now: datetime
 ) -> tuple[datetime, str] | None:
     """When the next observation is due, and of what, in words. None where none is."""
-    phase, zero = _clock_of(timeline, protocol)
+    phase, zero = clock_of(timeline, protocol)
     if zero is None:
         return None
     # Only times that are fixed ask for every reading; what repeats asks for the last.
     fixed = any(rule.at_min for rule in protocol.schedule if rule.phase == phase)
-    done = {
-        quantity: [
-            minute
-            for reading in (timeline.series(quantity) if fixed else timeline.last(quantity))
-            if (minute := (reading.at - zero) / _MINUTE) >= 0
-        ]
-        for quantity in (*VITALS, *OBSERVATIONS)
-    }
+    done = minutes_read(timeline, zero, every=fixed)
     now_min = max((now - zero) / _MINUTE, 0.0)
     wanting = [
         item
@@ -367,11 +365,26 @@ def observations_due(
     return zero + first.at_min * _MINUTE, what
 
 
-def _clock_of(timeline: Timeline, protocol: MonitoringFile) -> tuple[str, datetime | None]:
+def minutes_read(
+    timeline: Timeline, zero: datetime, *, every: bool = True
+) -> dict[str, list[float]]:
+    """When each quantity was read, in minutes from a moment on: every time, or only the last."""
+    return {
+        quantity: [
+            minute
+            for reading in (timeline.series(quantity) if every else timeline.last(quantity))
+            if (minute := (reading.at - zero) / _MINUTE) >= 0
+        ]
+        for quantity in (*VITALS, *OBSERVATIONS)
+    }
+
+
+def clock_of(timeline: Timeline, protocol: MonitoringFile) -> tuple[str, datetime | None]:
     """The phase of the protocol in which the session is, and when that began."""
     phase = _WATCHED.get(timeline.phase, "")
     if phase and any(rule.phase == "observation" for rule in protocol.schedule):
-        return "observation", timeline.started_at
+        # A spray is watched from its last device on: its peak follows that, not the first.
+        return "observation", timeline.ended_at if timeline.sprays else timeline.started_at
     return phase, timeline.ended_at if phase == "recovery" else timeline.started_at
 
 

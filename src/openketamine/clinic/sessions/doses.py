@@ -15,11 +15,13 @@ from openketamine.pharmacology.guidance import Guidance, Option, Target, guide
 from openketamine.pharmacology.models import model_for
 from openketamine.protocols.schema import Limit, Regimen
 
-from .forecasts import ROUTES, SIGNALS, carried_before, person_of
+from .forecasts import MODELS, ROUTES, SIGNALS, carried_before, person_of
 
 WIDTH, HEIGHT = 640, 250
 LEFT, RIGHT, TOP, BOTTOM = 50, 24, 12, 34
 STEPS_MG_PER_KG = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
+# Sprays of a bottle: the doses of the trial that the model was made of, and those between.
+STEPS_MG = (10.0, 20.0, 30.0, 40.0, 50.0)
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,10 @@ class Comparison:
     """The trade-off over dose for one duration.
 
     Attributes:
+        unit: of the axis: mg/kg, or mg where the dose is not by weight.
         low_mg, high_mg: doses forecast to meet the target, or None where none of those tried does.
-        ticks: (x, mg/kg); grid: (y, percent); policy: (x from, x to) of the clinic's policy.
+        ticks: (x, dose in that unit); grid: (y, percent).
+        policy: (x from, x to) of the clinic's policy.
     """
 
     rows: list[Row]
@@ -71,6 +75,7 @@ class Comparison:
     low_mg: float | None
     high_mg: float | None
     learned_from: int
+    unit: str
     left: float = LEFT
     right: float = WIDTH - RIGHT
 
@@ -101,13 +106,16 @@ def compare(course: Course, regimen: Regimen, asked: Mapping[str, float | None])
         raise ValueError("The weight is unknown. Measure it first.")
     if course.route not in ROUTES:
         raise ValueError(f"No model covers the route {course.route} here.")
-    route = ROUTES[course.route]
+    drug, route = MODELS[course.route]
     person = person_of(course, weight.value)
     current = plans.current_plan(course)
-    limit = _limit(regimen, "dose_mg_per_kg")
+    by_weight = regimen.dose is not None and regimen.dose.unit == "mg/kg"
+    per = weight.value if by_weight else 1.0  # mg to one step of the axis
+    limit = _limit(regimen, "dose_mg_per_kg" if by_weight else "dose_mg")
+    ordered = current and (current.dose_mg_per_kg if by_weight else current.dose_mg)
     steps = sorted(
-        {*STEPS_MG_PER_KG, *((limit.minimum, limit.maximum) if limit else ())}
-        | ({round(current.dose_mg_per_kg, 3)} if current else set())
+        {*_tried(regimen), *((limit.minimum, limit.maximum) if limit else ())}
+        | ({round(ordered, 3)} if ordered else set())
     )
     carried, sessions = carried_before(course.person_id, clock.now())
     latest = {
@@ -115,12 +123,12 @@ def compare(course: Course, regimen: Regimen, asked: Mapping[str, float | None])
         for item in course.person.measurements.filter(kind__in=SIGNALS).order_by("taken_at")
     }
     found = guide(
-        model_for("racemic", route),
+        model_for(drug, route),
         person,
         {name: latest.get(name) for name in SIGNALS},
         target,
         route=route,
-        doses_mg=[round(step * weight.value, 1) for step in steps],
+        doses_mg=[round(step * per, 1) for step in steps],
         durations_min=[duration_min] if route == "iv" else [0.0],
         seed=course.pk.int % 2**32,
         carried=carried,
@@ -128,21 +136,21 @@ def compare(course: Course, regimen: Regimen, asked: Mapping[str, float | None])
     rows = [
         Row(
             option,
-            limit is None or limit.minimum <= round(option.dose_mg_per_kg, 2) <= limit.maximum,
-            current is not None and abs(option.dose_mg_per_kg - current.dose_mg_per_kg) < 0.005,
+            limit is None or limit.minimum <= round(option.dose_mg / per, 2) <= limit.maximum,
+            bool(ordered) and abs(option.dose_mg / per - ordered) < 0.005,
         )
         for option in found.options
     ]
     highest = max(step for step in steps)
 
-    def x(mg_per_kg: float) -> float:
-        return round(LEFT + mg_per_kg / highest * (WIDTH - LEFT - RIGHT), 1)
+    def x(step: float) -> float:
+        return round(LEFT + step / highest * (WIDTH - LEFT - RIGHT), 1)
 
     def y(percent: float) -> float:
         return round(TOP + (100 - percent) / 100 * (HEIGHT - TOP - BOTTOM), 1)
 
     def curve(name: str, key: str) -> Curve:
-        points = [(x(row.option.dose_mg_per_kg), y(row.chance[key])) for row in rows]
+        points = [(x(row.option.dose_mg / per), y(row.chance[key])) for row in rows]
         return Curve(name, key, " ".join(f"{a},{b}" for a, b in points), points[-1])
 
     curves = [
@@ -157,13 +165,27 @@ def compare(course: Course, regimen: Regimen, asked: Mapping[str, float | None])
         rows=rows,
         guidance=found,
         curves=curves,
-        ticks=[(x(step), step) for step in (0.0, 0.25, 0.5, 0.75, 1.0) if step <= highest],
+        ticks=[(x(step), step) for step in (_TICKS if by_weight else (0.0, *steps))],
         grid=[(y(percent), percent) for percent in (0, 25, 50, 75, 100)],
         policy=(x(limit.minimum), x(limit.maximum)) if limit else None,
         low_mg=min((r.low_mg for r in ranges), default=None),
         high_mg=max((r.high_mg for r in ranges), default=None),
         learned_from=sessions,
+        unit="mg/kg" if by_weight else "mg",
     )
+
+
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)  # the steps tried reach 1 mg/kg
+
+
+def _tried(regimen: Regimen) -> tuple[float, ...]:
+    """The doses that are tried, in the unit of the axis."""
+    if regimen.dose is None or regimen.dose.unit == "mg/kg":
+        return STEPS_MG_PER_KG
+    if regimen.device is None:
+        return STEPS_MG
+    most = round(regimen.dose.highest / regimen.device.content_mg)
+    return tuple(regimen.device.content_mg * count for count in range(1, most + 1))
 
 
 def _share(percent: float | None) -> float | None:

@@ -23,6 +23,7 @@ from django.db import connection
 
 from openketamine.clinic.intake.queries import facts_for
 from openketamine.clinic.people.models import Course, MeasurementKind
+from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.pharmacology import (
@@ -37,12 +38,20 @@ from openketamine.pharmacology import (
 from . import queries
 from .models import Learned, Phase, Session
 from .outlook import Ahead, Band, Likely, Outlook, Peak, Span
+from .spray import sequence
 from .timeline import OBSERVATIONS, Timeline
 
 logger = logging.getLogger(__name__)
 
-# Protocol routes that a pharmacology model covers.
-ROUTES = {"IV": "iv", "IM": "im", "SC": "sc"}
+# Protocol routes that a pharmacology model covers: the drug and the route as the models name them.
+MODELS = {
+    "IV": ("racemic", "iv"),
+    "IM": ("racemic", "im"),
+    "SC": ("racemic", "sc"),
+    "IN_ESKETAMINE": ("esketamine", "nasal"),
+    "IN_RACEMIC": ("racemic", "nasal"),
+}
+ROUTES = {name: route for name, (_, route) in MODELS.items()}
 PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SIGNALS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm")
 _READ = (*SIGNALS, *(name for name in OBSERVATIONS if name != "distress_0_10"))
@@ -81,7 +90,11 @@ def _doses(timeline: Timeline, session: Session, now: datetime) -> list[Dose | R
     if timeline.started_at is None:
         if route == "iv":
             return [RateSegment(0.0, plan.duration_min, plan.rate_mg_per_h, route)]
+        if session.is_sprayed:
+            return _sprays(session, timeline, now)
         return [Dose(0.0, plan.dose_mg, route)]
+    if session.is_sprayed:
+        return _sprays(session, timeline, now)
     zero = timeline.started_at
 
     def minute(moment: datetime) -> float:
@@ -116,6 +129,30 @@ def _doses(timeline: Timeline, session: Session, now: datetime) -> list[Dose | R
         else:
             found.append(RateSegment(begin, begin + 60 * left_mg / rate, rate, "iv"))
     return found
+
+
+def _sprays(session: Session, timeline: Timeline, now: datetime) -> list[Dose | RateSegment]:
+    """Devices as taken, and those still to come by the rests between them.
+
+    The sprays of a bottle count as one dose at their mean time: the model was made of doses taken
+    together, and takes up less of the larger ones.
+    """
+    zero = timeline.started_at or now
+    stands = sequence(session, timeline)
+    taken = [
+        ((dose.at - zero).total_seconds() / 60, dose.dose_mg, dose.units)
+        for dose in timeline.sprays
+        if dose.dose_mg > 0
+    ]
+    if stands.next_number is not None:
+        moment = max(stands.next_at or now, now)
+        begin = (moment - zero).total_seconds() / 60
+        taken += [(begin + stands.rest_min * n, stands.unit_mg, 1) for n in range(stands.left)]
+    if stands.is_device:
+        return [Dose(minute, dose_mg, "nasal") for minute, dose_mg, _ in taken]
+    total = sum(dose_mg for _, dose_mg, _ in taken)
+    mean = sum(minute * dose_mg for minute, dose_mg, _ in taken) / total if total else 0.0
+    return [Dose(mean, total, "nasal")] if total else []
 
 
 def _readings(timeline: Timeline) -> list[Reading]:
@@ -186,6 +223,8 @@ def carried_before(person_id: uuid.UUID, moment: datetime) -> tuple[dict[str, An
         timeline = queries.timeline_of(past)
         if timeline.started_at is None or past.course.route not in ROUTES:
             continue
+        if not timeline.given_mg(timeline.closed_at or moment):
+            continue  # nothing came out of any device
         end = timeline.closed_at or past.closed_at
         assert end is not None
         forecast = _start(past, timeline, end, carried)
@@ -197,17 +236,28 @@ def carried_before(person_id: uuid.UUID, moment: datetime) -> tuple[dict[str, An
     return carried, count
 
 
+def _weight_kg(session: Session, timeline: Timeline) -> float:
+    """The weight of the check, or else the one that was ordered by, or else the newest.
+
+    Raises:
+        ValueError: nobody has weighed the patient.
+    """
+    ordered: float | None = session.planned.plan.weight_kg
+    told = timeline.check["weight_kg"] if timeline.check else ordered
+    if told is None and (latest := plans.latest_weight(session.course)):
+        told = latest.value
+    if told is None:
+        raise ValueError("The weight is unknown.")
+    return float(told)
+
+
 def _start(
     session: Session, timeline: Timeline, now: datetime, carried: Mapping[str, Any] | None
 ) -> Forecast:
-    route = ROUTES[session.course.route]
     baseline = {name: timeline.baseline.get(name) for name in SIGNALS}
     return Forecast.start(
-        model_for("racemic", route),
-        person_of(
-            session.course,
-            timeline.check["weight_kg"] if timeline.check else session.planned.plan.weight_kg,
-        ),
+        model_for(*MODELS[session.course.route]),
+        person_of(session.course, _weight_kg(session, timeline)),
         baseline,
         _doses(timeline, session, now),
         seed=session.pk.int % 2**32,
@@ -236,7 +286,7 @@ def forecast_of(
             session, timeline, now, carried_before(session.person_id, session.opened_at)[0]
         )
         held.start_key = key
-    model = model_for("racemic", ROUTES[session.course.route])
+    model = model_for(*MODELS[session.course.route])
     zero = timeline.started_at or now
     now_min = (now - zero).total_seconds() / 60
     doses = _doses(timeline, session, now)

@@ -1,7 +1,7 @@
 """What is entered on a session. Whether a value is possible is for the service to say."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -12,9 +12,10 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.protocols.schema import DischargeFile, Medicine, MonitoringFile
 
-from .models import Chair, Session
+from .models import Chair, Phase, Session
+from .monitoring_form import EVENTS, MEDICINES, OUTCOMES
 from .queries import library_of
-from .timeline import BASELINE, OBSERVATIONS, VITALS, Line
+from .timeline import BASELINE, OBSERVATIONS, VITALS, Line, Timeline
 
 # The steps of the scale in the clinic's own words; 5 is the normal response.
 SEDATION = [
@@ -29,6 +30,18 @@ SEDATION = [
 
 # A time of day that lies further ahead than this is of yesterday.
 HALF_A_DAY = timedelta(hours=12)
+
+
+def time_of_day(typed: time, written_at: datetime) -> datetime:
+    """The moment that a typed time of day means, in the clinic's time zone.
+
+    It is of the day on which it was written down; shortly after midnight, of the day before.
+    """
+    day = timezone.localtime(written_at).date()
+    moment = timezone.make_aware(datetime.combine(day, typed))
+    if moment > written_at + HALF_A_DAY:
+        moment = timezone.make_aware(datetime.combine(day - timedelta(days=1), typed))
+    return moment
 
 
 def _number(label: str, *, required: bool = False, **widget: Any) -> forms.FloatField:
@@ -78,18 +91,9 @@ class TimedForm(SheetForm):
         return {**entry, "at": self.moment("at", made_at or clock.now()) or made_at}
 
     def moment(self, name: str, written_at: datetime) -> datetime | None:
-        """The time of day that was typed, in the clinic's time zone.
-
-        It is of the day on which it was written down; shortly after midnight, of the day before.
-        """
+        """The moment that a typed time of day means; None where none was typed."""
         typed = self.cleaned_data.get(name)
-        if typed is None:
-            return None
-        day = timezone.localtime(written_at).date()
-        moment = timezone.make_aware(datetime.combine(day, typed))
-        if moment > written_at + HALF_A_DAY:
-            moment = timezone.make_aware(datetime.combine(day - timedelta(days=1), typed))
-        return moment
+        return None if typed is None else time_of_day(typed, written_at)
 
 
 class VitalsForm(TimedForm):
@@ -238,6 +242,73 @@ class InjectionForm(OrderedForm):
     units = {"dose_mg": "mg"}
 
 
+_CAME_OUT = [("full", "whole spray"), ("partial", "only a part"), ("none", "nothing")]
+
+
+class SprayForm(OrderedForm):
+    """One device, or some sprays of a bottle. Beyond what was ordered it takes an order."""
+
+    lot = forms.CharField(label="Lot", max_length=60)
+    expires_on = forms.DateField(
+        label="Use by", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+    )
+    reason = forms.CharField(label="Reason, beyond what was ordered", max_length=300)
+    deviation = forms.CharField(
+        label="Used already, although a rule bars it: what happened",
+        help_text="Only for what cannot be undone. It is kept as a deviation.",
+        max_length=300,
+        required=False,
+    )
+    ORDER = ("reason", "ordered_by", "read_back")
+
+    def __init__(self, *args: Any, session: Session, timeline: Timeline, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.beyond = (
+            timeline.phase == Phase.RECOVERY or timeline.units_taken >= timeline.units_planned
+        )
+        if not self.beyond:
+            for name in self.ORDER:
+                self.fields.pop(name, None)
+        if timeline.sprays and "lot" in self.fields and not isinstance(self, DeviceForm):
+            last = timeline.sprays[-1].line.data  # of the same bottle, as a rule
+            self.fields["lot"].initial = last["lot"]
+            self.fields["expires_on"].initial = last["expires_on"]
+
+
+class DeviceForm(SprayForm):
+    scan = forms.CharField(
+        label="Scan the device",
+        help_text="Lot, expiry and serial number are read off the code; or type them",
+        max_length=200,
+        required=False,
+        widget=forms.TextInput({"autocomplete": "off", "data-scan": "yes"}),
+    )
+    serial = forms.CharField(label="Serial number, where it has one", max_length=60, required=False)
+    left = forms.ChoiceField(label="Left nostril", choices=_CAME_OUT, widget=forms.RadioSelect)
+    right = forms.ChoiceField(label="Right nostril", choices=_CAME_OUT, widget=forms.RadioSelect)
+    field_order = [
+        "scan",
+        "left",
+        "right",
+        "lot",
+        "expires_on",
+        "serial",
+        *SprayForm.ORDER,
+        "at",
+        "deviation",
+    ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What the code says need not be typed; the service asks where both are missing.
+        self.fields["lot"].required = self.fields["expires_on"].required = False
+
+
+class BottleForm(SprayForm):
+    sprays = forms.IntegerField(label="Sprays taken now", min_value=1, max_value=20)
+    field_order = ["sprays", "lot", "expires_on", *SprayForm.ORDER, "at", "deviation"]
+
+
 class OrderForm(SheetForm):
     """A prescriber orders ahead; whoever is at the chair gives it when it is needed."""
 
@@ -252,8 +323,11 @@ class OrderForm(SheetForm):
             ("rate", "a faster rate, mg/h"),
             ("total", "a higher total, mg"),
         ]
-        injection = [("injection", "a further injection, mg")]
-        self.fields["what"].choices = injection if session.is_injected else infusion
+        self.fields["what"].choices = {
+            "infusion": infusion,
+            "injection": [("injection", "a further injection, mg")],
+            "spray": [("device", "a further device or spray, mg")],
+        }[session.way]
 
 
 class PrepareForm(TimedForm):
@@ -329,6 +403,10 @@ class EmergencyOverForm(AcknowledgeForm):
 
 class DecideForm(AcknowledgeForm):
     reason = forms.CharField(label="Why the session may go on", max_length=300)
+
+
+class WaiveForm(AcknowledgeForm):
+    reason = forms.CharField(label="Why there is no need to wait", max_length=300)
 
 
 class TransferForm(TimedForm):
@@ -421,6 +499,16 @@ class CheckForm(SheetForm):
         super().__init__(*args, **kwargs)
         self.units = {"weight_kg": "kg"}
         self.items = [(item.item, item) for item in protocol.presession]
+        self.waits = [wait for item in protocol.presession for wait in item.waits]
+        for wait in self.waits:
+            self.fields[f"wait_{wait.fact}"] = forms.TimeField(
+                label=wait.label,
+                required=False,
+                widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
+            )
+            self.fields[f"none_{wait.fact}"] = forms.BooleanField(
+                label=f"{wait.label}: none since yesterday", required=False
+            )
         for name, item in self.items:
             self.fields[name if name not in self.fields else f"{name}_confirmed"] = (
                 forms.BooleanField(label=item.question, required=False)
@@ -438,6 +526,23 @@ class CheckForm(SheetForm):
     def vitals(self) -> list[tuple[forms.BoundField, str]]:
         return [(self[name], self.units[name]) for name in VITALS]
 
+    def wait_rows(self) -> list[tuple[forms.BoundField, forms.BoundField, Any]]:
+        """For each wait: the field of its time, that of "none", and the wait itself."""
+        return [(self[f"wait_{wait.fact}"], self[f"none_{wait.fact}"], wait) for wait in self.waits]
+
+    def _waits(self) -> dict[str, datetime | None]:
+        """When each thing was last; one that nobody has answered is left out."""
+        now, told = clock.now(), {}
+        for wait in self.waits:
+            typed = self.cleaned_data.get(f"wait_{wait.fact}")
+            if typed is not None:
+                moment = time_of_day(typed, now)
+                # Last night's meal is told before noon too.
+                told[wait.fact] = moment - timedelta(days=1) if moment > now else moment
+            elif self.cleaned_data.get(f"none_{wait.fact}"):
+                told[wait.fact] = None
+        return told
+
     def entry(self) -> dict[str, Any]:
         data = self.cleaned_data
         names = "weight_kg escort_name escort_relation escort_phone medicines_today safety_concern"
@@ -445,6 +550,7 @@ class CheckForm(SheetForm):
             **{name: data[name] for name in [*names.split(), "client_id"]},
             "confirmed": {name: data[self.field_of(name)] for name, _ in self.items},
             "vitals": {name: data[name] for name in VITALS},
+            **({"waits": self._waits()} if self.waits else {}),
         }
 
 
@@ -505,11 +611,104 @@ class TargetForm(forms.Form):
         "systolic_at_most": "% likely",
     }
 
-    def __init__(self, *args: Any, injected: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, at_once: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if injected:  # at once
+        if at_once:
             del self.fields["duration_min"]
 
     def rows(self) -> list[tuple[forms.BoundField, str]]:
         """The fields with their units."""
         return [(bound, self.units[bound.name]) for bound in self]
+
+
+def _yes_or_no(label: str, help_text: str = "") -> forms.TypedChoiceField:
+    """Yes, no, or not answered yet, which is neither."""
+    return forms.TypedChoiceField(
+        label=label,
+        help_text=help_text,
+        choices=[("yes", "yes"), ("no", "no")],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+        required=False,
+        widget=forms.RadioSelect,
+    )
+
+
+def _minutes(label: str) -> forms.IntegerField:
+    return forms.IntegerField(label=label, min_value=0, required=False)
+
+
+class MonitoringAnswersForm(forms.Form):
+    """The clinician's part of the safety programme's sheet."""
+
+    ready_after_min = _minutes("Ready to leave after, had there been no two-hour minimum")
+    vitals_ok_before = _yes_or_no("Acceptable before the first device")
+    vitals_ok_after = _yes_or_no("Acceptable before monitoring ended")
+
+    def __init__(self, *args: Any, because: dict[str, str], **kwargs: Any) -> None:
+        initial = {
+            name: {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+            for name, value in (kwargs.pop("initial", None) or {}).items()
+        }
+        super().__init__(*args, initial=initial, **kwargs)
+        for key, (label, _) in MEDICINES.items():
+            self.fields[key] = _yes_or_no(label)
+        self.fields["medicines_named"] = forms.CharField(
+            label="By name", required=False, max_length=1000, widget=forms.Textarea({"rows": 2})
+        )
+        for key, label in EVENTS.items():
+            self.fields[key] = _yes_or_no(label, f"The record: {because[key]}")
+            self.fields[f"{key}_onset_min"] = _minutes(f"{label} began")
+            self.fields[f"{key}_resolved_min"] = _minutes(f"{label} had gone")
+        self.fields["serious"] = _yes_or_no("A serious adverse event happened")
+        self.fields["serious_what"] = forms.CharField(
+            label="What happened", required=False, max_length=1000, widget=forms.Textarea
+        )
+        self.fields["serious_what"].widget.attrs["rows"] = 2
+        self.fields["serious_outcome"] = forms.ChoiceField(
+            label="Why it is serious",
+            choices=[("", "it is not"), *OUTCOMES.items()],
+            required=False,
+        )
+        for name, label in (
+            ("provider_name", "Who did the monitoring"),
+            ("provider_telephone", "Telephone"),
+            ("provider_email", "E-mail"),
+        ):
+            self.fields[name] = forms.CharField(label=label, max_length=160, required=False)
+
+    def groups(self) -> list[tuple[str, list[tuple[forms.BoundField, str]]]]:
+        """The fields under their headings, each with its unit."""
+        named = {
+            "Medicines taken now": [*MEDICINES, "medicines_named"],
+            "Treatment": ["ready_after_min", "vitals_ok_before", "vitals_ok_after"],
+            **{
+                label: [key, f"{key}_onset_min", f"{key}_resolved_min"]
+                for key, label in EVENTS.items()
+            },
+            "Serious adverse event": ["serious", "serious_what", "serious_outcome"],
+            "Who did the monitoring": ["provider_name", "provider_telephone", "provider_email"],
+        }
+        return [
+            (
+                heading,
+                [
+                    (self[name], "min from the first device" if name.endswith("_min") else "")
+                    for name in names
+                ],
+            )
+            for heading, names in named.items()
+        ]
+
+
+class SentForm(forms.Form):
+    """A person has sent the sheet to the programme."""
+
+    sent_on = forms.DateField(
+        label="Sent on", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+    )
+    how = forms.CharField(
+        label="How, with the number of the confirmation",
+        max_length=200,
+        help_text="For example: online, confirmation 4711",
+    )

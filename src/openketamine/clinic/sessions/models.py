@@ -18,17 +18,28 @@ class Phase(models.TextChoices):
     READY = "ready", "Ready to start"
     INFUSION = "infusion", "Infusion"
     PAUSED = "paused", "Paused"
+    SPRAYING = "spraying", "Spraying"
     RECOVERY = "recovery", "Recovery"
     DISCHARGED = "discharged", "Discharged"
     TRANSFERRED = "transferred", "Transferred to hospital"
     CANCELLED = "cancelled", "Cancelled"
 
 
-OPEN = (Phase.CHECK, Phase.READY, Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY)
+OPEN = (
+    Phase.CHECK,
+    Phase.READY,
+    Phase.INFUSION,
+    Phase.PAUSED,
+    Phase.SPRAYING,
+    Phase.RECOVERY,
+)
+# The drug is in, and the patient is watched.
+UNDER_THE_DRUG = (Phase.INFUSION, Phase.PAUSED, Phase.SPRAYING, Phase.RECOVERY)
 
 
 # How the drug of a route goes in; which acts a session of it has follows from that.
 BY_INJECTION = frozenset({"IM", "SC"})
+BY_SPRAY = frozenset({"IN_ESKETAMINE", "IN_RACEMIC"})
 
 
 class Chair(models.Model):
@@ -86,6 +97,16 @@ class Session(models.Model):
         """Whether the drug goes in by injection, not by a pump."""
         return self.course.route in BY_INJECTION
 
+    @property
+    def is_sprayed(self) -> bool:
+        """Whether the patient sprays the drug into the nose."""
+        return self.course.route in BY_SPRAY
+
+    @property
+    def way(self) -> str:
+        """How the drug goes in: "infusion", "injection" or "spray"."""
+        return "spray" if self.is_sprayed else "injection" if self.is_injected else "infusion"
+
 
 class VerbalOrder(models.Model):
     """An order by voice that its prescriber has yet to sign. The order itself is in the record."""
@@ -122,3 +143,39 @@ class Learned(models.Model):
 
     def __str__(self) -> str:
         return f"learned from {self.session}"
+
+
+class MonitoringForm(models.Model):
+    """What a session of the esketamine spray still owes to the safety programme, and how it stands.
+
+    The form itself is made from the record each time it is asked for; `answers` is what only a
+    clinician can say.
+    """
+
+    session = models.OneToOneField(
+        Session, on_delete=models.PROTECT, related_name="monitoring_form"
+    )
+    due_on = models.DateField()
+    answers = models.JSONField(null=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    answered_at = models.DateTimeField(null=True)
+    sent_on = models.DateField(null=True)
+    sent_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    sent_how = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["due_on"]
+        indexes = [
+            models.Index(
+                fields=["due_on"],
+                condition=models.Q(sent_on=None),
+                name="monitoring_forms_to_send",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"monitoring form of {self.session}, due {self.due_on:%d %B %Y}"

@@ -16,6 +16,7 @@ from openketamine.clinic.people.models import Allergy, Setting
 from openketamine.clinic.plans.models import Consent, PlannedSession
 from openketamine.clinic.policy.queries import library_under, stamp
 from openketamine.clinic.record import clock
+from openketamine.clinic.rems.models import Enrolment
 from openketamine.protocols import Library, discharge
 from openketamine.protocols.schema import MonitoringFile
 
@@ -45,6 +46,7 @@ def session_for_screen(session_id: uuid.UUID) -> Session:
             "planned__plan",
             "approval__approved_by",
             "approval__overlay",
+            "monitoring_form",
         )
         .defer("approval__entries", "approval__overlay__text")
         .prefetch_related(allergies),
@@ -82,8 +84,8 @@ def protocol_of(session: Session) -> MonitoringFile:
     return library_of(session).monitoring[session.course.route]
 
 
-# Clocks of the discharge criteria that run from the last of the drug: pump's end, or injection.
-SINCE_THE_DRUG = ("minutes_since_end", "minutes_since_dose")
+# Clocks of the discharge criteria that run from the last of the drug: end, injection or device.
+SINCE_THE_DRUG = ("minutes_since_end", "minutes_since_dose", "minutes_since_last_device")
 
 
 def minutes_before_home(session: Session) -> float:
@@ -177,7 +179,14 @@ def calls() -> list[Call]:
 
 def _urgency(row: ChairRow) -> tuple[int, int, datetime]:
     by_alert = {"red": 0, "amber": 1, "": 2}[row.priority]
-    order = [Phase.PAUSED, Phase.INFUSION, Phase.RECOVERY, Phase.READY, Phase.CHECK]
+    order = [
+        Phase.PAUSED,
+        Phase.INFUSION,
+        Phase.SPRAYING,
+        Phase.RECOVERY,
+        Phase.READY,
+        Phase.CHECK,
+    ]
     return by_alert, order.index(Phase(row.session.phase)), row.session.opened_at
 
 
@@ -213,6 +222,9 @@ def arrivals() -> list[PlannedSession]:
         .annotate(
             has_consent=Exists(Consent.objects.filter(course=course, withdrawn_at=None)),
             has_open_review=Exists(SafetyReview.objects.filter(course=course, closed_at=None)),
+            is_enrolled=Exists(
+                Enrolment.objects.filter(person=OuterRef("person_id"), ended_on=None)
+            ),
         )
     )
 
@@ -254,6 +266,8 @@ def discharge_facts(timeline: Timeline, now: datetime) -> dict[str, float | bool
     if timeline.ended_at:
         since_min = (now - timeline.ended_at).total_seconds() / 60
         facts |= dict.fromkeys(SINCE_THE_DRUG, since_min)
+    if timeline.started_at:
+        facts["minutes_since_first_device"] = (now - timeline.started_at).total_seconds() / 60
     baseline = timeline.baseline
     for quantity, name in (
         ("systolic_mmhg", "systolic_change_percent"),

@@ -14,10 +14,11 @@ from openketamine.protocols import discharge, monitoring
 from openketamine.protocols.schema import MonitoringFile
 
 from . import queries
-from .alerts import Alert, history, observations_due, to_confirm
-from .models import OPEN, Phase, Session
+from .alerts import Alert, clock_of, history, minutes_read, observations_due, to_confirm
+from .models import OPEN, UNDER_THE_DRUG, Phase, Session
 from .outlook import Outlook, outlook_of
-from .services import BEDSIDE, ENTRY, ROUNDING_MG
+from .services import BEDSIDE, ENTRY, ROUNDING_MG, undecided
+from .spray import Sequence, sequence
 from .timeline import OBSERVATIONS, VITALS, Line, Reading, Timeline
 from .wording import LETTERS, describe
 
@@ -30,6 +31,7 @@ _STEP = {
     Phase.READY: 0,
     Phase.INFUSION: 1,
     Phase.PAUSED: 1,
+    Phase.SPRAYING: 1,
     Phase.RECOVERY: 2,
     Phase.DISCHARGED: 4,
     Phase.TRANSFERRED: 3,
@@ -183,10 +185,12 @@ def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
     }.get(timeline.phase, "Ended" if timeline.ended_at else "Not started")
     if session.is_injected:
         state = "Injected" if timeline.injections else "Not given"
+    if session.is_sprayed:
+        state = _sprayed(sequence_of(session, timeline), timeline)
     return Pump(
         state=state,
         rate_mg_per_h=rate or plan.rate_mg_per_h or 0.0,
-        rate_ml_per_h=round((rate or plan.rate_mg_per_h or 0.0) / strength, 2),
+        rate_ml_per_h=round((rate or plan.rate_mg_per_h or 0.0) / strength, 2) if strength else 0.0,
         given_mg=round(given, 1),
         programmed_mg=in_all,
         percent=round(100 * given / in_all, 1) if in_all else 0.0,
@@ -194,6 +198,90 @@ def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
         ends_at=now + left if left else None,
         run_in=run_in,
     )
+
+
+def _sprayed(stands: Sequence, timeline: Timeline) -> str:
+    if not timeline.sprays:
+        return "Not given"
+    if timeline.phase == Phase.SPRAYING:
+        return f"{stands.taken} of {stands.planned} taken"
+    return "All taken" if stands.taken >= stands.planned else "Ended"
+
+
+def sequence_of(session: Session, timeline: Timeline) -> Sequence | None:
+    """How far the devices or sprays are; None where nothing is sprayed."""
+    return sequence(session, timeline) if session.is_sprayed else None
+
+
+@dataclass(frozen=True)
+class Due:
+    """One observation of the schedule that runs by fixed minutes.
+
+    Attributes:
+        cells: for each column of the table its value, or "" with a state: "due", "late", "missed",
+            "next", or "-" where it is not asked for then.
+    """
+
+    at_min: float
+    at: datetime
+    cells: tuple[tuple[str, str], ...]
+
+
+def schedule(
+    timeline: Timeline, protocol: MonitoringFile, now: datetime
+) -> tuple[tuple[str, ...], list[Due]]:
+    """What is watched when, with what was read then: the columns' names, and a row for each time.
+
+    Empty where the protocol has no fixed times, or nothing has been given yet.
+    """
+    phase, zero = clock_of(timeline, protocol)
+    fixed = [rule for rule in protocol.schedule if rule.phase == phase and rule.at_min]
+    if zero is None or phase != "observation" or not fixed:
+        return (), []
+    columns = list(dict.fromkeys(quantity for rule in fixed for quantity in rule.quantities))
+    shown = [q for q in columns if q != "diastolic_mmhg"]  # stands beside the systolic
+    labels = {item.quantity: item.label for item in protocol.plausible}
+    labels["systolic_mmhg"] = "Pressure"
+    asked: dict[float, set[str]] = {}
+    for rule in fixed:
+        for at_min in rule.at_min:
+            asked.setdefault(at_min, set()).update(rule.quantities)
+    until = timeline.closed_at or now
+    now_min = max((until - zero) / timedelta(minutes=1), 0.0)
+    done = minutes_read(timeline, zero)
+    wanting = {
+        (item.at_min, quantity): item.state
+        for item in monitoring.due(protocol, phase, now_min=now_min, done=done)
+        for quantity in item.quantities
+    }
+    rows = []
+    for at_min in sorted(asked):
+        cells = []
+        for quantity in shown:
+            if quantity not in asked[at_min]:
+                cells.append(("", "-"))
+            elif state := wanting.get((at_min, quantity)):
+                cells.append(("", state))
+            elif value := _nearest(timeline, quantity, zero + timedelta(minutes=at_min)):
+                cells.append((value, "done"))
+            else:
+                cells.append(("", "next"))
+        rows.append(Due(at_min, zero + timedelta(minutes=at_min), tuple(cells)))
+    return tuple(labels[q] for q in shown), rows
+
+
+def _nearest(timeline: Timeline, quantity: str, at: datetime) -> str:
+    """The reading nearest to a moment, the pressure as a pair; how far off, where it is far."""
+    series = timeline.series(quantity)
+    if not series:
+        return ""
+    reading = min(series, key=lambda r: abs(r.at - at))
+    shown = f"{reading.values[quantity]:g}"
+    if quantity == "systolic_mmhg":
+        lower = reading.values.get("diastolic_mmhg")
+        shown += f"/{'–' if lower is None else f'{lower:g}'}"
+    off_min = round((reading.at - at) / timedelta(minutes=1))
+    return shown if abs(off_min) <= 5 else f"{shown} ({off_min:+d} min)"
 
 
 def next_vitals_at(timeline: Timeline, protocol: MonitoringFile, now: datetime) -> datetime | None:
@@ -208,6 +296,10 @@ def home_not_before(session: Session, timeline: Timeline, now: datetime) -> date
     if not wait or timeline.transfer:
         return None
     ends = timeline.ended_at or pump(session, timeline, now).ends_at
+    if timeline.phase == Phase.SPRAYING and (stands := sequence_of(session, timeline)):
+        # Not before what is still to come has been taken, with the rests between.
+        rests = timedelta(minutes=stands.rest_min * max(stands.left - 1, 0))
+        ends = max(stands.next_at or now, now) + rests
     if ends is None and timeline.phase == Phase.INFUSION:
         ends = now
     return ends + timedelta(minutes=wait) if ends else None
@@ -262,7 +354,7 @@ def log(timeline: Timeline) -> list[LogLine]:
 def may(user: User, session: Session) -> dict[str, bool]:
     """What this person may do now. The services decide; this only spares useless buttons."""
     phase, bedside = Phase(session.phase), user.role in BEDSIDE
-    by_pump = bedside and not session.is_injected
+    by_pump = bedside and session.way == "infusion"
     is_open = phase in OPEN
     return {
         "enter": is_open and user.role in ENTRY,
@@ -271,9 +363,13 @@ def may(user: User, session: Session) -> dict[str, bool]:
         "read_note": user.role in BEDSIDE | {Role.DIRECTOR},
         "acknowledge": is_open and bedside,
         "check": bedside and phase in {Phase.CHECK, Phase.READY},
-        "decide": user.role == Role.PRESCRIBER and phase == Phase.CHECK,
+        "decide": user.role == Role.PRESCRIBER and phase in {Phase.CHECK, Phase.READY},
         "start": by_pump and phase == Phase.READY,
         "inject": bedside and session.is_injected and phase in {Phase.READY, Phase.RECOVERY},
+        "spray": bedside
+        and session.is_sprayed
+        and phase in {Phase.READY, Phase.SPRAYING, Phase.RECOVERY},
+        "waive": user.role == Role.PRESCRIBER and phase == Phase.READY,
         "emergency": is_open and user.role in ENTRY,
         "order": is_open and user.role == Role.PRESCRIBER and phase != Phase.CHECK,
         "bolus": bedside and phase in {Phase.INFUSION, Phase.PAUSED},
@@ -282,7 +378,7 @@ def may(user: User, session: Session) -> dict[str, bool]:
         "rate": bedside and phase == Phase.INFUSION,
         "stop": bedside and phase in {Phase.INFUSION, Phase.PAUSED},
         "discharge": bedside and phase == Phase.RECOVERY,
-        "transfer": bedside and phase in {Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY},
+        "transfer": bedside and phase in UNDER_THE_DRUG,
         "cancel": bedside and phase in {Phase.CHECK, Phase.READY},
     }
 
@@ -294,8 +390,13 @@ def session_screen(
     protocol = queries.protocol_of(session)
     standing = queries.alerts_of(session, timeline, now)
     home_at = home_not_before(session, timeline, now)
+    columns, rows = schedule(timeline, protocol, now)
     return {
         "session": session,
+        "sequence": sequence_of(session, timeline),
+        "undecided": undecided(session, timeline),
+        "due_columns": columns,
+        "due_rows": rows,
         "timeline": timeline,
         "phase": Phase(timeline.phase),
         "steps": steps(timeline.phase, home_at, now),
@@ -438,10 +539,10 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
         }
         | {
             dose.at - before
-            for dose in timeline.injections
+            for dose in (*timeline.injections, *timeline.sprays)
             for before in (timedelta(seconds=1), timedelta())
         }
-        | ({now} if timeline.phase in {Phase.INFUSION, Phase.RECOVERY} else set())
+        | ({now} if timeline.phase in UNDER_THE_DRUG and timeline.phase != Phase.PAUSED else set())
     )
     baseline = timeline.baseline
     return {

@@ -6,15 +6,16 @@ folded before it is written, so an act that does not fit is refused and nothing 
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Barred, Refused
 from openketamine.clinic.intake.services import require_no_open_safety_review
 from openketamine.clinic.people.models import Course, MeasurementKind, Stage
 from openketamine.clinic.people.services import check_plausible, move_to, record_measurement
@@ -26,12 +27,13 @@ from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.rems import queries as rems
 from openketamine.protocols import monitoring
 from openketamine.protocols.eligibility import evaluate, rule_of
 from openketamine.protocols.schema import MonitoringFile
 
 from . import queries, signals
-from .models import OPEN, Chair, Phase, Session, VerbalOrder
+from .models import OPEN, UNDER_THE_DRUG, Chair, MonitoringForm, Phase, Session, VerbalOrder
 from .timeline import (
     BASELINE,
     CORRECTABLE,
@@ -51,6 +53,8 @@ MAY_ADD_CHAIRS = BEDSIDE | {Role.DIRECTOR}
 # A pump rounds to a tenth; less than this left to run is a finished infusion.
 ROUNDING_MG = 0.15
 LONGEST_BACKDATING = timedelta(hours=12)
+# The safety programme's own rule for outpatients (clinical reference 4.5, verified).
+MONITORING_FORM_WITHIN = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -134,12 +138,30 @@ def _append(
     return event
 
 
-def _require_way(session: Session, *, injected: bool) -> None:
-    if session.is_injected != injected:
-        raise Refused(
-            f"This course is {session.course.route}: it has no "
-            f"{'injection' if injected else 'infusion'}."
-        )
+def _require_way(session: Session, way: str) -> None:
+    if session.way != way:
+        raise Refused(f"This course is {session.course.route}: it has no {way}.")
+
+
+def tried(actor: User, session: Session, what: str, act: Callable[[], Event]) -> Event:
+    """Do an act in one transaction; where a guarding rule bars it, write that it was tried.
+
+    Raises:
+        Refused: as the act does; `Barred` once the attempt is in the record.
+    """
+    try:
+        with transaction.atomic():
+            return act()
+    except Barred as refusal:
+        with transaction.atomic():
+            record.append(
+                actor,
+                session.stream,
+                "session.attempt_refused",
+                {"act": what, "because": refusal.message},
+                person_id=session.person_id,
+            )
+        raise
 
 
 def _require_role(actor: User, roles: frozenset[Role], act: str) -> None:
@@ -172,6 +194,12 @@ def _require_treatable(course: Course) -> Approval:
     return approval
 
 
+def _require_programme(course: Course) -> None:
+    """What the drug's own safety programme asks for: a certified site, an enrolled patient."""
+    if missing := rems.what_is_missing(course):
+        raise Barred(missing)
+
+
 def _require_same_plan(session: Session) -> None:
     """The dose of this chair is the one that is ordered now."""
     current = plans.plan_in_force(session.course)
@@ -198,18 +226,35 @@ def _plausible(session: Session, values: Mapping[str, float | None]) -> dict[str
     return given
 
 
-@transaction.atomic
 def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
     """The patient has arrived and takes a chair.
 
     Raises:
         Refused: something that must be in force is not, the chair is taken, another session of this
             patient is open, or this one was opened already.
+        Barred: the safety programme of the drug still asks for something.
     """
+    try:
+        with transaction.atomic():
+            return _open_session(actor, planned, chair)
+    except Barred as refusal:
+        with transaction.atomic():
+            record.append(
+                actor,
+                planned.course.stream,
+                "sessions.open_refused",
+                {"planned": str(planned.pk), "because": refusal.message},
+                person_id=planned.person_id,
+            )
+        raise
+
+
+def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
     _require_role(actor, BEDSIDE, "open sessions")
     record.lock()
     planned = PlannedSession.objects.select_related("course", "person", "plan").get(pk=planned.pk)
     approval = _require_treatable(planned.course)
+    _require_programme(planned.course)
     if planned.cancelled_at or planned.done_at or hasattr(planned, "session"):
         raise Refused("This session was opened or cancelled already.")
     if (taken := Session.objects.filter(chair=chair, closed_at=None).first()) is not None:
@@ -240,6 +285,9 @@ def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
             "dose_mg": plan.dose_mg,
             "dose_mg_per_kg": plan.dose_mg_per_kg,
             "duration_min": plan.duration_min,
+            "how": plan.how,
+            "drug": plan.drug,
+            "units": plan.units,
             "rate_mg_per_h": plan.rate_mg_per_h,
             "concentration_mg_per_ml": plan.concentration_mg_per_ml,
             **queries.stamp_of(session),
@@ -260,6 +308,7 @@ def complete_check(
     escort_relation: str = "",
     escort_phone: str = "",
     medicines_today: str,
+    waits: Mapping[str, datetime | None] | None = None,
     safety_concern: bool = False,
     client_id: uuid.UUID | None = None,
 ) -> Event:
@@ -267,6 +316,7 @@ def complete_check(
 
     Args:
         confirmed: for each item of the protocol's checklist, whether it was confirmed.
+        waits: for each wait of the checklist when that was last, or None where not since yesterday.
 
     Raises:
         Refused: an item is not confirmed, a value impossible, the escort unnamed, or the dose per
@@ -302,16 +352,8 @@ def complete_check(
     for name in BASELINE:
         if name not in readings:
             raise Refused("The baseline needs pressure, heart rate and SpO2.", field=name)
-    plan = session.planned.plan
-    limit = queries.library_of(session).regimens[plan.regimen].limit("dose_mg_per_kg")
-    per_kg = plan.dose_mg / weight_kg
-    if not limit.minimum <= round(per_kg, 2) <= limit.maximum:
-        raise Refused(
-            f"At {weight_kg:g} kg the ordered {plan.dose_mg:g} mg would be {per_kg:.2f} mg/kg, "
-            f"outside the clinic's policy of {limit.minimum:g} to {limit.maximum:g} mg/kg. "
-            "The prescriber must order the plan anew.",
-            field="weight_kg",
-        )
+    per_kg = _dose_per_kg(session, weight_kg)
+    last_times = _waits_told(protocol, waits or {})
     event = _append(
         actor,
         session,
@@ -320,6 +362,7 @@ def complete_check(
             "confirmed": sorted(name for name, yes in confirmed.items() if yes),
             "weight_kg": weight_kg,
             "dose_mg_per_kg_today": round(per_kg, 3),
+            **({"waits": last_times} if last_times else {}),
             "vitals": readings,
             "escort": {
                 "name": escort_name.strip(),
@@ -327,7 +370,7 @@ def complete_check(
                 "phone": escort_phone.strip(),
             },
             "medicines_today": medicines_today.strip(),
-            "asks_prescriber": _pressure_asks(session, readings),
+            "asks_prescriber": pressure_asks(session, readings),
         },
         client_id=client_id,
     )
@@ -335,8 +378,47 @@ def complete_check(
     return event
 
 
-def _pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
+def _dose_per_kg(session: Session, weight_kg: float) -> float:
+    """The ordered dose by today's weight; where it was ordered by weight, within the policy."""
+    plan = session.planned.plan
+    per_kg = plan.dose_mg / weight_kg
+    if plan.dose_mg_per_kg is None:
+        return per_kg
+    limit = queries.library_of(session).regimens[plan.regimen].limit("dose_mg_per_kg")
+    if not limit.minimum <= round(per_kg, 2) <= limit.maximum:
+        raise Refused(
+            f"At {weight_kg:g} kg the ordered {plan.dose_mg:g} mg would be {per_kg:.2f} mg/kg, "
+            f"outside the clinic's policy of {limit.minimum:g} to {limit.maximum:g} mg/kg. "
+            "The prescriber must order the plan anew.",
+            field="weight_kg",
+        )
+    return per_kg
+
+
+def _waits_told(
+    protocol: MonitoringFile, waits: Mapping[str, datetime | None]
+) -> dict[str, str | None]:
+    """When each thing was last that has to lie some time back; an unanswered one is refused."""
+    told: dict[str, str | None] = {}
+    for wait in (wait for item in protocol.presession for wait in item.waits):
+        if wait.fact not in waits:
+            raise Refused(
+                f"{wait.label}: enter the time, or say that there was none since yesterday.",
+                field=f"wait_{wait.fact}",
+            )
+        moment = waits[wait.fact]
+        if moment is not None and moment > clock.now():
+            raise Refused(f"{wait.label}: that lies in the future.", field=f"wait_{wait.fact}")
+        told[wait.fact] = moment.isoformat() if moment else None
+    return told
+
+
+def pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
     """The pre-dose pressure rule that these readings trip, in words, or nothing."""
+    protocol = queries.protocol_of(session)
+    if protocol.before:
+        crossed, _ = monitoring.before_dose(protocol, readings)
+        return "; ".join(threshold.statement for threshold in crossed)
     rule = rule_of(queries.library_of(session), "PR-1", session.course.route)
     if rule is None:
         return ""
@@ -356,7 +438,8 @@ def decide_go(
     _require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
     session = _require_open(session)
     timeline = queries.timeline_of(session)
-    if timeline.phase != Phase.CHECK or timeline.check is None:
+    about = undecided(session, timeline)
+    if not about:
         raise Refused("There is nothing to decide: do the pre-session check first.")
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
@@ -364,9 +447,30 @@ def decide_go(
         prescriber,
         session,
         "session.go_decided",
-        {"about": timeline.check["asks_prescriber"], "reason": reason.strip()},
+        {"about": about, "reason": reason.strip()},
         client_id=client_id,
     )
+
+
+def undecided(session: Session, timeline: Timeline) -> str:
+    """What of the pressure before the dose waits for the prescriber's decision, or nothing.
+
+    It is the latest pressure that counts, that of the check or one taken since.
+    """
+    if timeline.check is None or timeline.phase not in {Phase.CHECK, Phase.READY}:
+        return ""
+    if timeline.phase == Phase.CHECK:
+        return str(timeline.check["asks_prescriber"])
+    if not queries.protocol_of(session).before:
+        return ""
+    latest: dict[str, float] = {}
+    taken_at = None
+    for reading in timeline.vitals:
+        if {"systolic_mmhg", "diastolic_mmhg"} & reading.values.keys():
+            latest, taken_at = latest | reading.values, reading.at
+    if timeline.go is not None and taken_at is not None and timeline.go.at >= taken_at:
+        return ""
+    return pressure_asks(session, latest)
 
 
 @transaction.atomic
@@ -384,7 +488,7 @@ def start_infusion(
     """
     _require_role(actor, BEDSIDE, "start infusions")
     session = _require_open(session)
-    _require_way(session, injected=False)
+    _require_way(session, "infusion")
     _require_treatable(session.course)
     _require_same_plan(session)
     timeline = queries.timeline_of(session)
@@ -673,12 +777,19 @@ def change_rate(
     )
 
 
-_UNITS = {"rate": "mg/h", "bolus": "mg", "total": "mg", "injection": "mg"}
+_UNITS = {
+    "rate": "mg/h",
+    "bolus": "mg",
+    "total": "mg",
+    "injection": "mg",
+    "device": "mg",
+}
 _NAMES = {
     "rate": "a rate of",
     "bolus": "a bolus of",
     "total": "a total of",
     "injection": "a further injection of",
+    "device": "a further device or spray of",
 }
 
 
@@ -699,6 +810,16 @@ def _require_within_policy(session: Session, what: str, amount: float, *, field:
             )
         return
     timeline = queries.timeline_of(session)
+    if what == "device":
+        most = regimen.limit("dose_mg").maximum
+        taken = sum(dose.dose_mg for dose in timeline.sprays)
+        if taken + amount > most:
+            raise Refused(
+                f"With this the session would come to {taken + amount:g} mg, above the limit of "
+                f"{most:g} mg.",
+                field=field,
+            )
+        return
     boluses = sum(dose.dose_mg for dose in timeline.boluses)
     in_all = {
         "total": amount + boluses,
@@ -764,7 +885,7 @@ def give_order(
     gave it signs it later (`cosign_order`).
 
     Args:
-        what: "rate" (mg/h), "bolus", "total" or "injection" (mg).
+        what: "rate" (mg/h), "bolus", "total", "injection" or "device" (mg).
         amount: at most so much.
 
     Raises:
@@ -898,7 +1019,7 @@ def give_injection(
     session = _require_open(session)
     if (sent := stored(session, client_id)) is not None:
         return sent
-    _require_way(session, injected=True)
+    _require_way(session, "injection")
     _require_treatable(session.course)
     _require_same_plan(session)
     timeline = queries.timeline_of(session)
@@ -1542,7 +1663,6 @@ def _restated(session: Session, target: Event, data: Mapping[str, Any]) -> dict[
     raise Refused("Take the entry back and enter it anew.")
 
 
-@transaction.atomic
 def discharge(
     actor: User,
     session: Session,
@@ -1555,22 +1675,54 @@ def discharge(
     """The patient goes home with the escort, once every criterion of the protocol is met.
 
     Raises:
-        Refused: a criterion is not met or not known, with the reason; or the escort is unnamed.
+        Refused: not in recovery, or the escort is unnamed.
+        Barred: a criterion is not met or not known, or an alert is unanswered, with the reason.
     """
+    return tried(
+        actor,
+        session,
+        "going home",
+        lambda: _discharge(
+            actor,
+            session,
+            answers=answers,
+            escort_name=escort_name,
+            note=note,
+            client_id=client_id,
+        ),
+    )
+
+
+def _discharge(
+    actor: User,
+    session: Session,
+    *,
+    answers: Mapping[str, bool],
+    escort_name: str,
+    note: str,
+    client_id: uuid.UUID | None,
+) -> Event:
     _require_role(actor, BEDSIDE, "discharge patients")
     session = _require_open(session)
     timeline = queries.timeline_of(session)
     if timeline.phase != Phase.RECOVERY:
-        raise Refused("The patient is not in recovery yet. End the infusion first.")
+        raise Refused(
+            "The patient is not in recovery yet. "
+            + (
+                "Devices are left: take them, or end the spray first."
+                if session.is_sprayed
+                else "End the infusion first."
+            )
+        )
     if not escort_name.strip():
         raise Refused("Name the adult who takes the patient home.", field="escort_name")
     now = clock.now()
     assessment = queries.assess_discharge(session, timeline, dict(answers), now)
     if not assessment.ready:
         open_items = "; ".join(f"{r.criterion.statement} ({r.because})" for r in assessment.open)
-        raise Refused(f"Not yet: {open_items}.")
+        raise Barred(f"Not yet: {open_items}.")
     if unanswered := [a for a in queries.alerts_of(session, timeline, now) if not a.acknowledged]:
-        raise Refused(
+        raise Barred(
             f"Not yet: an alert is unanswered ({unanswered[0].statement}). Acknowledge it with "
             "what was done."
         )
@@ -1617,7 +1769,7 @@ def transfer_to_hospital(
     session = _require_open(session)
     if (sent := stored(session, client_id)) is not None:
         return sent
-    if session.phase not in {Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY}:
+    if session.phase not in UNDER_THE_DRUG:
         raise Refused("Nothing has been given yet: cancel the session, and say why.")
     for name, text, missing in (
         ("where", where, "Say to which hospital or service."),
@@ -1649,6 +1801,10 @@ def _treated(actor: User, session: Session, now: datetime) -> None:
     _close(session, now)
     session.planned.done_at = now
     session.planned.save(update_fields=["done_at"])
+    if session.course.route == rems.ROUTE and rems.forms_are_due():
+        MonitoringForm.objects.create(
+            session=session, due_on=timezone.localdate(now) + MONITORING_FORM_WITHIN
+        )
     signals.discharged.send(sender=Session, session=session, actor=actor)
     remaining = session.course.planned_sessions.filter(done_at=None, cancelled_at=None)
     if not remaining.exists() and not plans.is_open_ended(session.planned.plan):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from openketamine.clinic.record.models import Source
 
 from .artefacts import UNCONFIRMED, Artefact, Sieve
-from .models import Phase
+from .models import UNDER_THE_DRUG, Phase
 
 VITALS = (
     "systolic_mmhg",
@@ -36,6 +36,7 @@ CORRECTABLE = frozenset(
         "session.note_written",
         "session.bolus_given",
         "session.injection_given",
+        "session.spray_taken",
     }
 )
 # The pump's events cannot be taken back, but the time at which they were tapped may be wrong.
@@ -48,12 +49,14 @@ RETIMABLE = frozenset(
         "session.total_changed",
         "session.syringe_changed",
         "session.infusion_ended",
+        "session.spray_ended",
     }
 )
 # What moves the pump or the phase, or changes what did: only these can contradict the rest.
 PUMP_AND_PHASE = RETIMABLE | {
     "session.bolus_given",
     "session.injection_given",
+    "session.spray_taken",
     "session.opened",
     "session.check_completed",
     "session.go_decided",
@@ -72,6 +75,8 @@ ADDING = frozenset(
         "session.medicine_given",
         "session.note_written",
         "session.alert_acknowledged",
+        "session.attempt_refused",
+        "session.wait_waived",
     }
 )
 
@@ -135,11 +140,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class Dose:
-    """A dose that went in at one moment: a bolus, or an injection into a muscle."""
+    """A dose that went in at one moment: a bolus, an injection into a muscle, a nasal device."""
 
     at: datetime
     dose_mg: float
     line: Line
+
+    @property
+    def units(self) -> int:
+        """How many devices or sprays of a bottle it was."""
+        return int(self.line.data.get("units", 1))
 
 
 @dataclass(frozen=True)
@@ -249,6 +259,9 @@ class Timeline:
     syringes: dict[int, Syringe] = field(default_factory=dict)
     boluses: list[Dose] = field(default_factory=list)
     injections: list[Dose] = field(default_factory=list)
+    sprays: list[Dose] = field(default_factory=list)  # devices, or sprays of a bottle
+    waivers: list[Line] = field(default_factory=list)
+    attempts: list[Line] = field(default_factory=list)  # refused by a rule that guards
     orders: dict[int, Order] = field(default_factory=dict)
     vitals: list[Reading] = field(default_factory=list)
     observations: list[Reading] = field(default_factory=list)
@@ -311,14 +324,25 @@ class Timeline:
     @property
     def planned_mg(self) -> float:
         """What the patient is to get in all: what was programmed or ordered, boluses included."""
-        if self.injections:
-            given = sum(dose.dose_mg for dose in self.injections)
+        if at_once := (*self.injections, *self.sprays):
+            given = sum(dose.dose_mg for dose in at_once)
             return max(float(self.opened.get("dose_mg", 0.0)), given)
         return self.programmed_mg + sum(dose.dose_mg for dose in self.boluses)
 
+    @property
+    def units_planned(self) -> int:
+        """How many devices or sprays were ordered when the session was opened."""
+        return sum(int(count) for _, count in self.opened.get("units", ()))
+
+    @property
+    def units_taken(self) -> int:
+        """How many devices or sprays have been used, whatever came out of them."""
+        return sum(dose.units for dose in self.sprays)
+
     def given_mg(self, at: datetime) -> float:
-        """The dose that has gone in by a moment: by the pump, as boluses, as injections."""
-        at_once = (dose for dose in (*self.boluses, *self.injections) if dose.at <= at)
+        """The dose that has gone in by a moment: by the pump, at once, or through the nose."""
+        singly = (*self.boluses, *self.injections, *self.sprays)
+        at_once = (dose for dose in singly if dose.at <= at)
         return self.pumped_mg(at) + sum(dose.dose_mg for dose in at_once)
 
     def pumped_mg(self, at: datetime) -> float:
@@ -491,7 +515,7 @@ def _step(timeline: Timeline, line: Line) -> None:
             timeline.phase = Phase.CHECK if data["asks_prescriber"] else Phase.READY
             _read(timeline, line, data["vitals"])
         case "session.go_decided":
-            _expect(timeline, line, Phase.CHECK)
+            _expect(timeline, line, Phase.CHECK, Phase.READY)
             timeline.go, timeline.phase = line, Phase.READY
         case "session.infusion_started":
             _expect(timeline, line, Phase.READY)
@@ -531,6 +555,20 @@ def _step(timeline: Timeline, line: Line) -> None:
             timeline.started_at, timeline.ended_at = timeline.started_at or line.at, line.at
             timeline.injections.append(Dose(line.at, data["dose_mg"], line))
             _use(timeline, line)
+        case "session.spray_taken":
+            _expect(timeline, line, Phase.READY, Phase.SPRAYING, Phase.RECOVERY)
+            timeline.started_at, timeline.ended_at = timeline.started_at or line.at, line.at
+            timeline.sprays.append(Dose(line.at, data["dose_mg"], line))
+            whole = timeline.units_taken >= timeline.units_planned
+            timeline.phase = Phase.RECOVERY if whole else Phase.SPRAYING
+            _use(timeline, line)
+        case "session.spray_ended":
+            _expect(timeline, line, Phase.SPRAYING)
+            timeline.phase, timeline.end_reason = Phase.RECOVERY, data["reason"]
+        case "session.wait_waived":
+            timeline.waivers.append(line)
+        case "session.attempt_refused":
+            timeline.attempts.append(line)
         case "session.infusion_ended":
             _expect(timeline, line, Phase.INFUSION, Phase.PAUSED)
             if timeline.phase == Phase.INFUSION:
@@ -560,11 +598,13 @@ def _step(timeline: Timeline, line: Line) -> None:
             _expect(timeline, line, Phase.RECOVERY)
             timeline.discharge, timeline.phase = line, Phase.DISCHARGED
         case "session.transferred":
-            _expect(timeline, line, Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY)
+            _expect(timeline, line, *UNDER_THE_DRUG)
             if timeline.phase != Phase.RECOVERY:
                 if timeline.phase == Phase.INFUSION:
                     _close(timeline, line.at)
-                timeline.ended_at, timeline.end_reason = line.at, data["why"]
+                if timeline.phase != Phase.SPRAYING:
+                    timeline.ended_at = line.at
+                timeline.end_reason = data["why"]
             timeline.transfer, timeline.phase = line, Phase.TRANSFERRED
         case "session.cancelled":
             timeline.cancelled, timeline.phase = line, Phase.CANCELLED

@@ -22,6 +22,9 @@ urlpatterns = [
     path(f"{SESSION}discharge/", views.session_discharge, name="session_discharge"),
     path(f"{SESSION}sheets/", views.session_sheets, name="session_sheets"),
     path(f"{SESSION}enter/<slug:act>/", views.session_enter, name="session_enter"),
+    path("rems/forms/", views.rems_forms, name="rems_forms"),
+    path(f"{SESSION}monitoring-form/", views.monitoring, name="monitoring_form"),
+    path(f"{SESSION}monitoring-form/sent/", views.monitoring_sent, name="monitoring_sent"),
     path(f"{SESSION}more/", views.session_more, name="session_more"),
     path(f"{SESSION}emergencies/<int:seq>/over/", views.emergency_over, name="emergency_over"),
     path(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
@@ -25,9 +26,10 @@ from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.plans.queries import current_plan, plannable
 from openketamine.clinic.policy.queries import current_approval
 from openketamine.clinic.record import clock
+from openketamine.clinic.rems import queries as rems
 
-from . import forms, live, queries, screen, services
-from .models import BY_INJECTION, Chair, Session, VerbalOrder
+from . import forms, live, monitoring_form, queries, screen, services, spray
+from .models import Chair, Session, VerbalOrder
 from .wording import describe
 
 BEDSIDE = (Role.NURSE, Role.PRESCRIBER)
@@ -51,6 +53,10 @@ def today(request: HttpRequest) -> HttpResponse:
             "finished": queries.finished_today(),
             "reviews": all_open_safety_reviews(),
             "orders": queries.orders_to_cosign(),
+            "forms_owed": monitoring_form.forms_to_send(),
+            "rems_binds": rems.applies(),
+            "rems_site": (site := rems.certification()),
+            "rems_enrols": site is not None and site.enrols,
             "policy_signed": current_approval() is not None,
             "chairs": list(Chair.objects.all()),
             "free_chairs": queries.free_chairs(),
@@ -130,7 +136,7 @@ def doses_compare(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         "systolic_limit_mmhg": doses.default_limit_mmhg(course),
         "systolic_at_most": 5,
     }
-    form = forms.TargetForm(request.GET or initial, injected=course.route in BY_INJECTION)
+    form = forms.TargetForm(request.GET or initial, at_once=course.route != "IV")
     comparison = None
     ready = forecasts.is_ready()
     if ready and form.is_valid():
@@ -258,7 +264,7 @@ class Act:
     submit: str
     form: type[forms.SheetForm]
     service: Callable[..., Any]
-    needs: tuple[str, ...] = ()  # of "protocol", "actor", "session", for the form
+    needs: tuple[str, ...] = ()  # of "protocol", "actor", "session", "timeline", for the form
     danger: bool = False
 
 
@@ -295,6 +301,24 @@ ACTS = {
     "injection": Act(
         "Injection", "Injected", forms.InjectionForm, services.give_injection, ("actor",)
     ),
+    "device": Act(
+        "Nasal device",
+        "Taken",
+        forms.DeviceForm,
+        spray.take_device,
+        ("actor", "session", "timeline"),
+    ),
+    "sprays": Act(
+        "Sprays of the bottle",
+        "Taken",
+        forms.BottleForm,
+        spray.take_sprays,
+        ("actor", "session", "timeline"),
+    ),
+    "end-spray": Act(
+        "No further device or spray", "End it here", forms.ReasonForm, spray.end_spray, danger=True
+    ),
+    "no-wait": Act("No need to wait", "Go on", forms.WaiveForm, spray.waive_wait),
     "emergency": Act(
         "Emergency", "", forms.EmergencyForm, services.call_emergency, ("session",), danger=True
     ),
@@ -373,6 +397,7 @@ def _form(request: HttpRequest, found: Session, act: Act) -> forms.SheetForm:
         "protocol": lambda: queries.protocol_of(found),
         "actor": lambda: request.user,
         "session": lambda: found,
+        "timeline": lambda: queries.timeline_of(found),
     }
     return act.form(request.POST or None, **{name: given[name]() for name in act.needs})
 
@@ -504,7 +529,13 @@ def _sheet(
     status = 422 if form.errors else 200
     if request.htmx:
         timeline = queries.timeline_of(found)
-        context |= {"timeline": timeline, "pump": screen.pump(found, timeline, clock.now())}
+        now = clock.now()
+        context |= {
+            "timeline": timeline,
+            "pump": screen.pump(found, timeline, now),
+            "sequence": screen.sequence_of(found, timeline),
+            "undecided": services.undecided(found, timeline),
+        }
         return render(request, "sessions/_sheet.html", context, status=status)
     context["back"] = reverse("session", args=[found.pk])
     return _screen(request, found, "sessions/sheet_page.html", status=status, **context)
@@ -519,3 +550,110 @@ def _done(
     if services.stored(found, form.cleaned_data.get("client_id")):
         return True
     return attempt(form, act) is not None
+
+
+MAY_ANSWER = tuple(monitoring_form.MAY_ANSWER)
+MAY_SEND = tuple(monitoring_form.MAY_SEND)
+
+
+@staff_only
+@require_GET
+def rems_forms(request: HttpRequest) -> HttpResponse:
+    """A fragment: the monitoring forms that are owed to the safety programme, and those sent."""
+    return render(
+        request,
+        "sessions/_rems_forms.html",
+        {
+            "owed": monitoring_form.forms_to_send(),
+            "sent": monitoring_form.forms_sent(),
+            "today": clock.today(),
+        },
+    )
+
+
+@allow(*MAY_SEND)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def monitoring(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """The sheet of one session: as filled, the clinician's part of it, and that it was sent."""
+    found = _owing(session_id)
+    timeline = queries.timeline_of(found)
+    may_answer = request.user.role in MAY_ANSWER
+    if request.method == "POST" and not may_answer:
+        raise PermissionDenied
+    told = found.monitoring_form.answers or monitoring_form.initial(found, timeline, request.user)
+    proposed = monitoring_form.proposed(found, timeline)
+    form = forms.MonitoringAnswersForm(
+        request.POST or None,
+        because={key: event.because for key, event in proposed.items()},
+        initial=told,
+    )
+    if request.method == "POST" and form.is_valid():
+        attempt(
+            form,
+            lambda: monitoring_form.answer_form(request.user, found, answers=form.cleaned_data),
+        )
+        if not form.errors:
+            messages.success(request, "Answered. Now it can be sent.")
+            return redirect("monitoring_form", found.pk)
+        found = _owing(session_id)
+    return _show_monitoring(
+        request, found, form, forms.SentForm(initial={"sent_on": clock.today()})
+    )
+
+
+@allow(*MAY_SEND)
+@require_POST
+def monitoring_sent(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """A person has sent the sheet to the programme."""
+    found = _owing(session_id)
+    form = forms.SentForm(request.POST)
+    if form.is_valid():
+        attempt(
+            form,
+            lambda: monitoring_form.mark_sent(request.user, found, **form.cleaned_data),
+        )
+        if not form.errors:
+            messages.success(request, "Kept: the form was sent.")
+            return redirect("rems")
+    timeline = queries.timeline_of(found)
+    proposed = monitoring_form.proposed(found, timeline)
+    answers = forms.MonitoringAnswersForm(
+        because={key: event.because for key, event in proposed.items()},
+        initial=found.monitoring_form.answers,
+    )
+    return _show_monitoring(request, found, answers, form)
+
+
+def _owing(session_id: uuid.UUID) -> Session:
+    return get_object_or_404(
+        Session.objects.select_related(
+            "person", "course__person", "planned__plan", "chair", "monitoring_form"
+        ),
+        pk=session_id,
+        monitoring_form__isnull=False,
+    )
+
+
+def _show_monitoring(
+    request: HttpRequest, found: Session, form: forms.MonitoringAnswersForm, sent: forms.SentForm
+) -> HttpResponse:
+    timeline = queries.timeline_of(found)
+    entries = monitoring_form.fill(found, timeline)
+    return render(
+        request,
+        "sessions/monitoring.html",
+        {
+            "session": found,
+            "person": found.person,
+            "owed": found.monitoring_form,
+            "entries": entries,
+            "missing": monitoring_form.missing(entries),
+            "serious_signs": monitoring_form.serious_signs(timeline),
+            "form": form,
+            "sent_form": sent,
+            "may_answer": request.user.role in MAY_ANSWER and not found.monitoring_form.sent_on,
+            "today": clock.today(),
+        },
+        status=422 if form.errors or sent.errors else 200,
+    )

@@ -24,6 +24,8 @@ LETTERS = {
     "session.syringe_changed": ("Y", "syringe changed"),
     "session.bolus_given": ("B", "bolus"),
     "session.injection_given": ("I", "injection"),
+    "session.spray_taken": ("D", "device"),
+    "session.spray_ended": ("E", "no further device"),
     "session.infusion_ended": ("E", "end"),
     "session.emergency_called": ("!", "emergency"),
     "session.transferred": ("H", "to hospital"),
@@ -52,7 +54,7 @@ def describe(line: Line) -> str:
     match line.kind:
         case "session.opened":
             duration_min = data.get("duration_min")
-            over = f"over {duration_min:g} min" if duration_min else data["route"]
+            over = f"over {duration_min:g} min" if duration_min else data.get("how", data["route"])
             return f"Opened in {data['chair']}: {data['dose_mg']:g} mg {over} ordered"
         case "session.check_completed":
             asks = f". {data['asks_prescriber']}" if data["asks_prescriber"] else ""
@@ -90,6 +92,14 @@ def describe(line: Line) -> str:
             return f"Bolus {data['dose_mg']:g} mg: {data['reason']}"
         case "session.injection_given":
             return f"Injected {data['dose_mg']:g} mg = {data['volume_ml']:g} mL, {data['site']}"
+        case "session.spray_taken":
+            return _spray(data)
+        case "session.spray_ended":
+            return f"No further spray, {data['not_taken']} not taken: {data['reason']}"
+        case "session.wait_waived":
+            return f"Prescriber: no need to wait ({data['about']}). {data['reason']}"
+        case "session.attempt_refused":
+            return f"Refused: {data['act']}. {data['because']}"
         case "session.order_given":
             how = "by voice, read back" if data["verbal"] else "on the screen"
             what = f"{data['what']} up to {data['amount']:g} {data['unit']}"
@@ -133,3 +143,24 @@ def describe(line: Line) -> str:
 
 def _joined(text: str, note: str | None) -> str:
     return f"{text}. {note}" if note else text
+
+
+_CAME_OUT = {"full": "whole", "partial": "in part", "none": "nothing"}
+
+
+def _spray(data: dict[str, Any]) -> str:
+    """One device, or some sprays of a bottle: what came out, and off which package."""
+    package = f"lot {data['lot']}, use by {data['expires_on']}"
+    if data["unit"] == "device":
+        what = f"Device {data['number']}: {data['dose_mg']:g} of {data['nominal_mg']:g} mg"
+        if data["outcome"] != "complete":
+            left, right = (_CAME_OUT[data[side]] for side in ("left", "right"))
+            most = "at most " if "partial" in (data["left"], data["right"]) else ""
+            what = (
+                f"Device {data['number']} {data['outcome'].upper()}: {most}{data['dose_mg']:g} of "
+                f"{data['nominal_mg']:g} mg (left {left}, right {right})"
+            )
+    else:
+        count = data["units"]
+        what = f"{count} spray{'s'[: count != 1]}: {data['dose_mg']:g} mg"
+    return _joined(f"{what}, {package}", data["deviation"] and f"DEVIATION: {data['deviation']}")

@@ -1,11 +1,12 @@
 """Documents to hand over and to file: each as PDF, or as a page to print (`?format=html`)."""
 
+import csv
 import uuid
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import translation
 from django.views.decorators.http import require_GET
@@ -18,6 +19,7 @@ from openketamine.clinic.plans.models import Consent
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.sessions import monitoring_form
 from openketamine.clinic.sessions.models import Session
 from openketamine.clinic.sessions.queries import protocol_of, timeline_of
 from openketamine.clinic.sessions.wording import describe
@@ -76,7 +78,7 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     timeline = timeline_of(session)
     plan = session.planned.plan
     given_mg = timeline.given_mg(timeline.ended_at or clock.now())
-    given_ml = given_mg / plan.concentration_mg_per_ml
+    given_ml = given_mg / plan.concentration_mg_per_ml if plan.is_drawn_up else 0.0
     if timeline.injections:
         given_ml = sum(dose.line.data["volume_ml"] for dose in timeline.injections)
     confirmed = timeline.check["confirmed"] if timeline.check else []
@@ -147,3 +149,87 @@ def routes_sheet(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             sheet.routes_sheet(course, translation.get_language()),
             name=f"routes-{course.person.mrn}",
         )
+
+
+def _owing(session_id: uuid.UUID) -> Session:
+    """A session for which the safety programme is owed a form."""
+    return get_object_or_404(
+        Session.objects.select_related(
+            "person", "course__person", "planned__plan", "chair", "monitoring_form__sent_by"
+        ),
+        pk=session_id,
+        monitoring_form__isnull=False,
+    )
+
+
+@allow(*monitoring_form.MAY_SEND)
+@require_GET
+def monitoring(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """The data sheet for the safety programme, as a person copies or sends it."""
+    session = _owing(session_id)
+    timeline = timeline_of(session)
+    entries = monitoring_form.fill(session, timeline)
+    return _respond(
+        request,
+        "documents/monitoring.html",
+        {
+            "session": session,
+            "person": session.person,
+            "owed": session.monitoring_form,
+            "entries": entries,
+            "missing": monitoring_form.missing(entries),
+            "serious_signs": monitoring_form.serious_signs(timeline),
+        },
+        name=f"monitoring-{session.person.mrn}-{session.planned.number}",
+    )
+
+
+@allow(*monitoring_form.MAY_SEND)
+@require_GET
+def monitoring_data(request: HttpRequest, session_id: uuid.UUID, kind: str) -> HttpResponse:
+    """The same as data: JSON with everything, or CSV with a line for each field."""
+    session = _owing(session_id)
+    timeline = timeline_of(session)
+    entries = monitoring_form.fill(session, timeline)
+    name = f"monitoring-{session.person.mrn}-{session.planned.number}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if kind == "json":
+        owed = session.monitoring_form
+        return JsonResponse(
+            {
+                "session": str(session.pk),
+                "due_on": owed.due_on.isoformat(),
+                "sent_on": owed.sent_on.isoformat() if owed.sent_on else None,
+                "report_as_serious": monitoring_form.serious_signs(timeline),
+                "missing": [entry.key for entry in monitoring_form.missing(entries)],
+                "fields": [
+                    {
+                        "section": entry.section,
+                        "key": entry.key,
+                        "label": entry.label,
+                        "value": entry.value,
+                        "unit": entry.unit,
+                        "source": entry.source,
+                        "required": entry.required,
+                    }
+                    for entry in entries
+                ],
+            },
+            headers=headers,
+        )
+    if kind != "csv":
+        raise Http404("As json or csv.")
+    response = HttpResponse(content_type="text/csv; charset=utf-8", headers=headers)
+    writer = csv.writer(response)
+    writer.writerow(["section", "key", "label", "value", "unit", "source"])
+    for entry in entries:
+        value = "" if entry.value is None or entry.value == "" else entry.shown
+        writer.writerow(
+            [entry.section, entry.key, entry.label, _plain(value), entry.unit, entry.source]
+        )
+    return response
+
+
+def _plain(text: str) -> str:
+    """What no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

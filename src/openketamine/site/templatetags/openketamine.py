@@ -56,6 +56,13 @@ def time_until(moment: datetime) -> str:
 
 
 @register.filter
+def time_left(moment: datetime, now: datetime) -> str:
+    """Minutes and seconds until a moment: "4:05"; "0:00" once it has come."""
+    seconds = max(int((moment - now).total_seconds()), 0)
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+@register.filter
 def svg(value: float) -> str:
     """A coordinate: with a point in every language."""
     return f"{value:g}"

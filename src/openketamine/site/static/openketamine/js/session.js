@@ -21,6 +21,16 @@ function showClock() {
   document.querySelector(".clock").textContent = wall;
 }
 
+// The rest between two devices: the server says until when, and refuses what comes before.
+function countDown() {
+  for (const timer of document.querySelectorAll("[data-until]")) {
+    const left = Math.max(Math.ceil((Date.parse(timer.dataset.until) - Date.now() - ahead) / 1000), 0);
+    const shown = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+    if (timer.textContent !== shown) timer.textContent = shown;
+    timer.classList.toggle("over", left === 0);
+  }
+}
+
 let drawing = false;
 let again = false;
 async function draw() {
@@ -229,6 +239,8 @@ readClock();
 announce();
 draw();
 setInterval(showClock, 1_000);
+countDown();
+setInterval(countDown, 1_000);
 keepAges(document.body, () => Date.now() + ahead);
 if (root.dataset.open === "yes") {
   follow(root.dataset.stream, {

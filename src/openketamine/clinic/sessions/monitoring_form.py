@@ -1,0 +1,538 @@
+"""What the safety programme asks of every session of the esketamine spray, filled from the record.
+
+A data sheet and not the programme's own form, which is its maker's: a person copies it there, or
+sends it. It asks for what the form of 11/2021 and the overview of the current one ask for (clinical
+reference 4.5); the wording is our own. The blocks on events were not seen word for word, so whoever
+sends it compares them with the live form.
+
+What the record knows is proposed, and a clinician answers what only a person can say. Nothing that
+is unknown is filled in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.errors import Refused
+from openketamine.clinic.intake.queries import facts_for
+from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+from openketamine.clinic.rems import queries as rems
+
+from . import queries
+from .models import MonitoringForm, Phase, Session
+from .timeline import Reading, Timeline
+
+MAY_ANSWER = frozenset({Role.NURSE, Role.PRESCRIBER})
+MAY_SEND = MAY_ANSWER | {Role.COORDINATOR, Role.DIRECTOR}
+
+# Medicines that the form asks about, each with the fact of the screening that answers it.
+MEDICINES = {
+    "benzodiazepine": ("Benzodiazepine", "takes_benzodiazepine"),
+    "sedative_hypnotic": ("Another sedative or sleeping tablet", ""),
+    "opioid": ("Opioid", ""),
+    "psychostimulant": ("Psychostimulant", "takes_stimulant"),
+    "maoi": ("MAO inhibitor", "takes_maoi"),
+}
+EVENTS = {
+    "sedation": "Sedation",
+    "dissociation": "Dissociation",
+    "respiratory_depression": "Respiratory depression",
+}
+# What makes an event serious, as regulators of medicines use the word. The live form's own list was
+# not read.
+OUTCOMES = {
+    "death": "Death",
+    "life_threatening": "Danger to life",
+    "hospital": "Taken to hospital, or kept there longer",
+    "disability": "Lasting disability",
+    "important": "Another medically important event",
+}
+_NEAR_40_MIN = timedelta(minutes=10)
+_LONGEST_MIN = 24 * 60
+_SEDATED_BELOW = 5.0  # MOAA/S 5 is the normal response (ESK-SED-1), where none was taken before
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of the sheet.
+
+    Attributes:
+        value: as it goes into data: text, number, True, False, or None where it is not known.
+        source: "record", "clinician" or "" where nobody has said it.
+        required: whether the form cannot go without it.
+    """
+
+    section: str
+    key: str
+    label: str
+    value: Any
+    unit: str = ""
+    source: str = "record"
+    required: bool = True
+
+    @property
+    def shown(self) -> str:
+        if self.value is None or self.value == "":
+            return "not known"
+        if isinstance(self.value, bool):
+            return "yes" if self.value else "no"
+        if isinstance(self.value, float):
+            return f"{self.value:g}"
+        return str(self.value)
+
+    @property
+    def is_missing(self) -> bool:
+        return self.required and (self.value is None or self.value == "")
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What the record says of one kind of event, in minutes from the first device."""
+
+    happened: bool | None
+    onset_min: int | None = None
+    resolved_min: int | None = None
+    because: str = ""
+
+
+def fill(session: Session, timeline: Timeline) -> list[Entry]:
+    """The whole sheet, in the order of the programme's form."""
+    form = getattr(session, "monitoring_form", None)
+    answers: dict[str, Any] = (form and form.answers) or {}
+    return [
+        *_patient(session),
+        *_medicines(answers),
+        *_provider(answers),
+        *_treatment(session, timeline, answers),
+        *_vital_signs(session, timeline, answers),
+        *_events(answers),
+        *_serious(timeline, answers),
+    ]
+
+
+def missing(entries: list[Entry]) -> list[Entry]:
+    """What the form cannot go without and nobody has said yet."""
+    return [entry for entry in entries if entry.is_missing]
+
+
+def _patient(session: Session) -> list[Entry]:
+    person = session.person
+    earlier = Session.objects.filter(
+        person=person,
+        course__route=rems.ROUTE,
+        opened_at__lt=session.opened_at,
+        phase__in=[Phase.DISCHARGED, Phase.TRANSFERRED],
+    )
+    enrolled = rems.enrolment_of(person)
+    name = "Patient"
+    return [
+        Entry(name, "first_name", "First name", person.given_name),
+        Entry(name, "middle_name", "Middle name", None, required=False, source=""),
+        Entry(name, "last_name", "Last name", person.family_name),
+        Entry(name, "birth_date", "Date of birth", person.birth_date.isoformat()),
+        Entry(name, "sex", "Sex", person.get_sex_display()),
+        Entry(name, "first_treatment", "First treatment (in this clinic)", not earlier.exists()),
+        Entry(name, "enrolled", "Enrolled in the programme", enrolled is not None),
+        Entry(
+            name,
+            "enrolment_number",
+            "Enrolment number",
+            enrolled.reference if enrolled else None,
+            required=False,
+        ),
+    ]
+
+
+def _said(answers: Mapping[str, Any], key: str) -> tuple[Any, str]:
+    value = answers.get(key)
+    return value, "clinician" if value is not None else ""
+
+
+def _answered(
+    section: str,
+    key: str,
+    label: str,
+    answers: Mapping[str, Any],
+    *,
+    unit: str = "",
+    required: bool = True,
+) -> Entry:
+    value, source = _said(answers, key)
+    return Entry(section, key, label, value, unit, source, required)
+
+
+def _medicines(answers: Mapping[str, Any]) -> list[Entry]:
+    name = "Medicines taken now"
+    return [
+        *(_answered(name, key, label, answers) for key, (label, _) in MEDICINES.items()),
+        _answered(name, "medicines_named", "By name", answers, required=False),
+    ]
+
+
+def _provider(answers: Mapping[str, Any]) -> list[Entry]:
+    site = rems.certification()
+    who, where = "Who did the monitoring", "Site"
+    return [
+        _answered(who, "provider_name", "Name", answers),
+        _answered(who, "provider_telephone", "Telephone", answers),
+        _answered(who, "provider_email", "E-mail", answers),
+        Entry(where, "setting_name", "Name", site.setting_name if site else None),
+        Entry(where, "setting_address", "Address", site.address if site else None),
+        Entry(where, "certificate", "Certificate", site.reference if site else None),
+    ]
+
+
+def _treatment(session: Session, timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
+    name = "Treatment"
+    given = timeline.given_mg(timeline.closed_at or clock.now())
+    lots = dict.fromkeys(dose.line.data["lot"] for dose in timeline.sprays)
+    serials = [s for dose in timeline.sprays if (s := dose.line.data["serial"])]
+    first = timeline.started_at
+    end = timeline.closed_at
+    total = round((end - first).total_seconds() / 60) if end and first else None
+    odd = [d for d in timeline.sprays if d.line.data["outcome"] != "complete"]
+    deviations = [d.line.data["deviation"] for d in timeline.sprays if d.line.data["deviation"]]
+    return [
+        Entry(name, "treatment_date", "Day", _day(first)),
+        Entry(name, "dose", "Dose", f"{given:g} mg" if given in (56.0, 84.0) else "other"),
+        Entry(name, "dose_mg", "Dose in all", given, "mg"),
+        Entry(name, "devices", "Devices used", timeline.units_taken),
+        Entry(name, "lots", "Lot", ", ".join(lots)),
+        Entry(name, "serials", "Serial numbers", ", ".join(serials), required=False),
+        Entry(
+            name,
+            "devices_odd",
+            "Devices that gave a part or nothing",
+            "; ".join(
+                f"device {d.line.data['number']}: left {d.line.data['left']}, right "
+                f"{d.line.data['right']}"
+                for d in odd
+            ),
+            required=False,
+        ),
+        Entry(name, "deviations", "Deviations", "; ".join(deviations), required=False),
+        Entry(
+            name,
+            "total_min",
+            "From the first device to the end of monitoring",
+            total,
+            "min",
+        ),
+        _answered(
+            name,
+            "ready_after_min",
+            "Would have been ready to leave, without the two-hour minimum, after",
+            answers,
+            unit="min from the first device",
+        ),
+    ]
+
+
+def _day(moment: datetime | None) -> str | None:
+    return timezone.localtime(moment).date().isoformat() if moment else None
+
+
+def _pressure(reading: Reading | None) -> str | None:
+    if reading is None:
+        return None
+    return f"{reading.values['systolic_mmhg']:g}/{reading.values['diastolic_mmhg']:g}"
+
+
+def pressures(timeline: Timeline) -> tuple[Reading | None, Reading | None, Reading | None]:
+    """The pressure before the first device, about 40 minutes after the last, and at the end."""
+    whole = [
+        reading
+        for reading in timeline.vitals
+        if {"systolic_mmhg", "diastolic_mmhg"} <= reading.values.keys()
+    ]
+    first, last = timeline.started_at, timeline.ended_at
+    if first is None or last is None:
+        return (whole[-1] if whole else None), None, None
+    before = [reading for reading in whole if reading.at <= first]
+    due = last + timedelta(minutes=40)
+    near = [reading for reading in whole if abs(reading.at - due) <= _NEAR_40_MIN]
+    after = [reading for reading in whole if reading.at > last]
+    return (
+        before[-1] if before else None,
+        min(near, key=lambda reading: abs(reading.at - due)) if near else None,
+        after[-1] if after else None,
+    )
+
+
+def _vital_signs(session: Session, timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
+    name = "Vital signs"
+    before, at_40, end = pressures(timeline)
+    return [
+        _answered(name, "vitals_ok_before", "Acceptable before the first device", answers),
+        _answered(name, "vitals_ok_after", "Acceptable before monitoring ended", answers),
+        Entry(name, "pressure_before", "Pressure before", _pressure(before), "mmHg"),
+        Entry(name, "pressure_40_min", "Pressure at 40 minutes", _pressure(at_40), "mmHg"),
+        Entry(name, "pressure_end", "Pressure before monitoring ended", _pressure(end), "mmHg"),
+    ]
+
+
+def _events(answers: Mapping[str, Any]) -> list[Entry]:
+    found = []
+    for key, label in EVENTS.items():
+        happened = answers.get(key)
+        found += [
+            _answered(label, key, label, answers),
+            _answered(
+                label,
+                f"{key}_onset_min",
+                "Began",
+                answers,
+                unit="min from the first device",
+                required=happened is True,
+            ),
+            _answered(
+                label,
+                f"{key}_resolved_min",
+                "Had gone",
+                answers,
+                unit="min from the first device",
+                required=happened is True,
+            ),
+        ]
+    return found
+
+
+def _serious(timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
+    name = "Serious adverse event"
+    is_serious = answers.get("serious") is True
+    outcome = answers.get("serious_outcome")
+    flags = serious_signs(timeline)
+    return [
+        _answered(name, "serious", "A serious event happened", answers),
+        _answered(name, "serious_what", "What happened", answers, required=is_serious),
+        Entry(
+            name,
+            "serious_outcome",
+            "Why it is serious",
+            OUTCOMES.get(outcome) if outcome else None,
+            source="clinician" if outcome else "",
+            required=is_serious,
+        ),
+        Entry(
+            name,
+            "serious_signs",
+            "Signs in the record",
+            "; ".join(flags) if flags else None,
+            required=False,
+        ),
+    ]
+
+
+def serious_signs(timeline: Timeline) -> list[str]:
+    """What of the session may have been serious: to be looked at, and reported where it was."""
+    found = [f"emergency called: {line.data['label'].lower()}" for line in timeline.emergencies]
+    if timeline.transfer:
+        found.append(f"transferred to {timeline.transfer.data['where']}")
+    if any(r.values["sedation_moaas"] == 0 for r in timeline.series("sedation_moaas")):
+        found.append("no response at all (MOAA/S 0)")
+    found += [
+        f"{line.data['label'].lower()}, severe"
+        for line in timeline.side_effects
+        if line.data["severity"] == "severe"
+    ]
+    return found
+
+
+def proposed(session: Session, timeline: Timeline) -> dict[str, Proposed]:
+    """What the record says of the three kinds of event; a clinician says what is so."""
+    before = [
+        r.values["sedation_moaas"]
+        for r in timeline.series("sedation_moaas")
+        if timeline.started_at is None or r.at <= timeline.started_at
+    ]
+    awake = before[-1] if before else _SEDATED_BELOW
+    low = [t for t in queries.protocol_of(session).thresholds if t.below is not None]
+    breathing = {  # of two limits the one that is crossed first
+        t.quantity: t.below
+        for t in sorted(low, key=lambda t: t.below or 0.0)
+        if t.quantity in {"respiratory_rate_bpm", "spo2_percent"}
+    }
+    return {
+        "sedation": _course(
+            timeline, {"sedation_moaas": lambda v: v < awake}, f"MOAA/S below {awake:g}"
+        ),
+        "dissociation": _course(
+            timeline, {"dissociation_0_10": lambda v: v > 0}, "dissociation above 0 of 10"
+        ),
+        "respiratory_depression": _course(
+            timeline,
+            {quantity: (lambda v, limit=limit: v < limit) for quantity, limit in breathing.items()},
+            "breathing rate or SpO2 below the limits of clinic policy",
+        ),
+    }
+
+
+def _course(timeline: Timeline, tests: Mapping[str, Any], words: str) -> Proposed:
+    """When a sign began and when it had gone, by the readings since the first device."""
+    zero = timeline.started_at
+    readings = sorted(
+        {
+            (r.at, r.seq): any(test(r.values[q]) for q, test in tests.items() if q in r.values)
+            for q in tests
+            for r in timeline.series(q)
+            if zero is not None and r.at > zero
+        }.items()
+    )
+    if not readings or zero is None:
+        return Proposed(None, because="nobody has looked")
+    marked = [at for (at, _), shown in readings if shown]
+    if not marked:
+        return Proposed(False, because=f"never {words}")
+    later = [at for (at, _), shown in readings if at > marked[-1] and not shown]
+
+    def minute(moment: datetime) -> int:
+        return round((moment - zero).total_seconds() / 60)
+
+    return Proposed(
+        True,
+        minute(marked[0]),
+        minute(later[0]) if later else None,
+        because=words + ("" if later else "; not seen to have gone"),
+    )
+
+
+def initial(session: Session, timeline: Timeline, actor: User) -> dict[str, Any]:
+    """What stands in the clinician's part before anybody has answered: what the record says."""
+    facts = facts_for(session.course)
+    found: dict[str, Any] = {
+        key: facts[fact].value for key, (_, fact) in MEDICINES.items() if fact in facts
+    }
+    for key, event in proposed(session, timeline).items():
+        found |= {
+            key: event.happened,
+            f"{key}_onset_min": event.onset_min,
+            f"{key}_resolved_min": event.resolved_min,
+        }
+    active = [m.display for m in session.person.medications.all() if m.status == "active"]
+    return {
+        **found,
+        "medicines_named": "; ".join(active),
+        "provider_name": actor.display_name,
+        "provider_email": actor.email,
+        # A sign in the record is not taken for an answer: with one, a person has to say.
+        "serious": None if serious_signs(timeline) else False,
+    }
+
+
+@transaction.atomic
+def answer_form(actor: User, session: Session, *, answers: Mapping[str, Any]) -> MonitoringForm:
+    """A clinician says what only a person can say. Later answers replace earlier ones.
+
+    Raises:
+        Refused: a role that may not, no form is owed, sent already, an answer is missing, or times
+            that cannot be.
+    """
+    if actor.role not in MAY_ANSWER:
+        raise Refused("Your role does not answer the monitoring form.")
+    form = _form(session)
+    if form.sent_on:
+        raise Refused("It has been sent. Send a correction to the programme itself.")
+    timeline = queries.timeline_of(session)
+    given = {name: value for name, value in answers.items() if value not in (None, "")}
+    form.answers = given
+    session.monitoring_form = form
+    wanting = [e for e in missing(fill(session, timeline)) if e.source != "record"]
+    if wanting:
+        entry = wanting[0]
+        raise Refused(f"{entry.section}, {entry.label.lower()}: not answered.", field=entry.key)
+    _require_times(given, timeline)
+    signs = serious_signs(timeline)
+    if signs and not given["serious"] and not given.get("serious_what"):
+        raise Refused(
+            f"The record shows: {'; '.join(signs)}. Say what it was, and why it was not serious.",
+            field="serious_what",
+        )
+    form.answered_by, form.answered_at = actor, clock.now()
+    form.save(update_fields=["answers", "answered_by", "answered_at"])
+    record.append(
+        actor,
+        session.stream,
+        "session.monitoring_form_answered",
+        {"answers": given},
+        person_id=session.person_id,
+    )
+    return form
+
+
+def _require_times(given: Mapping[str, Any], timeline: Timeline) -> None:
+    for key, label in EVENTS.items():
+        onset, gone = given.get(f"{key}_onset_min"), given.get(f"{key}_resolved_min")
+        if onset is not None and gone is not None and gone < onset:
+            raise Refused(f"{label} cannot have gone before it began.", field=f"{key}_resolved_min")
+    for name, value in given.items():
+        if name.endswith("_min") and not 0 <= value <= _LONGEST_MIN:
+            raise Refused("Enter whole minutes from the first device.", field=name)
+    if given.get("serious") and given.get("serious_outcome") not in OUTCOMES:
+        raise Refused("Say why it is serious.", field="serious_outcome")
+
+
+@transaction.atomic
+def mark_sent(actor: User, session: Session, *, sent_on: date, how: str) -> MonitoringForm:
+    """A person has sent the form to the programme: on which day, and how.
+
+    Raises:
+        Refused: a role that may not, not answered yet, a field is missing, sent already, or a day
+            that cannot be.
+    """
+    if actor.role not in MAY_SEND:
+        raise Refused("Your role does not send the monitoring form.")
+    form = _form(session)
+    if form.sent_on:
+        raise Refused("It has been sent already.")
+    if form.answers is None:
+        raise Refused("A clinician has to answer the form first.")
+    session.monitoring_form = form
+    if wanting := missing(fill(session, queries.timeline_of(session))):
+        raise Refused(f"Not known yet: {wanting[0].section}, {wanting[0].label.lower()}.")
+    if sent_on > clock.today():
+        raise Refused("The day lies in the future.", field="sent_on")
+    if session.closed_at and sent_on < session.opened_at.date():
+        raise Refused("The day lies before the session.", field="sent_on")
+    if not how.strip():
+        raise Refused("Say how it was sent, with the confirmation's number.", field="how")
+    form.sent_on, form.sent_by, form.sent_how = sent_on, actor, how.strip()
+    form.save(update_fields=["sent_on", "sent_by", "sent_how"])
+    record.append(
+        actor,
+        session.stream,
+        "session.monitoring_form_sent",
+        {"sent_on": sent_on.isoformat(), "how": how.strip()},
+        person_id=session.person_id,
+    )
+    return form
+
+
+def _form(session: Session) -> MonitoringForm:
+    form = MonitoringForm.objects.select_for_update().filter(session=session).first()
+    if form is None:
+        raise Refused("No monitoring form is owed for this session.")
+    return form
+
+
+def forms_to_send() -> list[MonitoringForm]:
+    """What is owed to the programme, the soonest due first. One query."""
+    return list(
+        MonitoringForm.objects.filter(sent_on=None)
+        .select_related("session__person", "session__planned")
+        .order_by("due_on", "pk")
+    )
+
+
+def forms_sent(limit: int = 20) -> list[MonitoringForm]:
+    """What was sent last. One query."""
+    return list(
+        MonitoringForm.objects.exclude(sent_on=None)
+        .select_related("session__person", "session__planned", "sent_by")
+        .order_by("-sent_on", "-pk")[:limit]
+    )
