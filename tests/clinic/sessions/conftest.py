@@ -72,3 +72,18 @@ def unchanged():
             assert Event.objects.count() == self.before
 
     return Unchanged()
+
+
+@pytest.fixture
+def only_the_attempt():
+    """Check that of what a guarding rule barred nothing is in the record but that it was tried."""
+
+    class OnlyTheAttempt:
+        def __enter__(self):
+            self.before = set(Event.objects.values_list("seq", flat=True))
+
+        def __exit__(self, *_):
+            kinds = Event.objects.exclude(seq__in=self.before).values_list("kind", flat=True)
+            assert set(kinds) == {"session.attempt_refused"}
+
+    return OnlyTheAttempt()

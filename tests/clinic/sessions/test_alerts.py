@@ -207,7 +207,7 @@ def test_panic_is_red_until_somebody_has_answered_it(running, nurse, start):
     assert [a.sounds for a in standing(running, start + minutes(7))] == [True]
 
 
-def test_nobody_goes_home_past_an_unanswered_alert(running, nurse, start, unchanged):
+def test_nobody_goes_home_past_an_unanswered_alert(running, nurse, start, only_the_attempt):
     from ..conftest import HOME
 
     with clock.at(start + minutes(5)):
@@ -217,7 +217,7 @@ def test_nobody_goes_home_past_an_unanswered_alert(running, nurse, start, unchan
     for minute in range(15, 75, 12):
         read(running, start + minutes(minute), **calm)
     with clock.at(start + minutes(70)):
-        with unchanged, pytest.raises(Refused, match=r"an alert is unanswered \(Panic"):
+        with only_the_attempt, pytest.raises(Refused, match=r"an alert is unanswered \(Panic"):
             services.discharge(nurse, running, answers=HOME, escort_name="Ines")
         services.acknowledge_alert(nurse, running, rule_id="AL-PANIC", reason="settled with voice")
         services.discharge(nurse, running, answers=HOME, escort_name="Ines")

@@ -173,7 +173,7 @@ def test_the_forecast_holds_before_and_after_the_injection(im_drawn, nurse):
     assert after.home.earliest >= queries.timeline_of(im_drawn).ended_at + minutes(120)
 
 
-@pytest.mark.parametrize("route", ["SL", "ORAL", "IN_ESKETAMINE", "IN_RACEMIC"])
+@pytest.mark.parametrize("route", ["SL", "ORAL", "SC"])
 def test_a_route_without_consent_says_so_in_words(client, course, nurse, prescriber, route):
     type(course).objects.filter(pk=course.pk).update(route=route, stage=Stage.CONSENT)
     course.refresh_from_db()

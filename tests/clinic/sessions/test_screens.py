@@ -200,9 +200,9 @@ def test_an_alert_is_unmistakable_and_names_its_authority(at_work, running, nurs
     assert "paused, called" in page
 
 
-def test_home_before_the_criteria_is_refused_on_screen(at_work, running, nurse, unchanged):
+def test_home_before_the_criteria_is_refused_on_screen(at_work, running, nurse, only_the_attempt):
     services.end_infusion(nurse, running, reason="panic")
-    with unchanged:
+    with only_the_attempt:
         response = at_work.post(
             reverse("session_discharge", args=[running.pk]),
             {**dict.fromkeys(HOME, "on"), "escort_name": "Ines", "client_id": uuid.uuid4()},
