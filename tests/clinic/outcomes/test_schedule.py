@@ -104,3 +104,26 @@ def test_the_schedule_costs_the_same_for_any_number_of_courses(
         schedule.plan_due_forms()
         with django_assert_num_queries(7):
             schedule.plan_due_forms()
+
+
+def test_how_often_forms_are_answered_counts_neither_for_nor_against_what_is_open(
+    client, discharged, nurse, django_assert_num_queries
+):
+    FormRequest.objects.exclude(occasion__in=["2h", "24h", "7d"]).delete()
+    day = FormRequest.objects.get(occasion="24h")
+    with clock.at(day.due_at + timedelta(hours=1)):
+        services.enter(nurse, day, answers={f"q{n}": 1 for n in range(1, 9)} | {"q9": 0})
+    with clock.at(discharged.closed_at + timedelta(days=7, hours=1)):
+        with django_assert_num_queries(2):  # the policy, and the counts
+            found = {row.label: row for row in queries.completion()}
+        client.force_login(nurse)
+        page = client.get("/follow-up/").content.decode()
+    counts = {label: (row.answered, row.asked, row.waiting) for label, row in found.items()}
+    assert counts == {
+        "2 to 4 hours after the session": (0, 1, 0),
+        "24 hours after the session": (1, 1, 0),
+        "7 days after the session": (0, 0, 1),
+    }
+    assert found["24 hours after the session"].percent == 100
+    assert found["7 days after the session"].percent is None
+    assert "1 of 1" in page

@@ -182,3 +182,16 @@ def test_looking_costs_the_same_for_any_number_of_forms(reachable, django_assert
             )
         with django_assert_num_queries(2):  # the policy, and who waits
             reminders.remind()
+
+
+def test_nothing_is_chosen_before_the_patient_chooses(phone, person):
+    page = phone.get("/me/reminders/").content.decode()
+    assert 'type="radio"' in page
+    assert "checked" not in page
+    assert (
+        phone.post("/me/reminders/", {"quiet_from": "21:00", "quiet_until": "08:00"}).status_code
+        == 422
+    )
+    phone.post("/me/reminders/", {"channel": "none", "quiet_from": "21:00", "quiet_until": "08:00"})
+    assert ContactChoice.objects.get().channel == ""
+    assert "checked" in phone.get("/me/reminders/").content.decode()

@@ -72,6 +72,8 @@ def follow_ups(request: HttpRequest) -> HttpResponse:
             "waiting": _rows(request, queries.waiting_forms()),
             "coming": _rows(request, queries.coming_forms()),
             "missed": _rows(request, queries.missed_forms()),
+            "completion": queries.completion(),
+            "completion_days": queries.COMPLETION_DAYS,
         },
     )
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from openketamine.clinic.notices.models import Channel
 
 from . import services
+from .models import ContactChoice
 
 
 class BirthDateForm(forms.Form):
@@ -48,10 +49,17 @@ class MessageForm(forms.Form):
     )
 
 
-class ContactForm(forms.Form):
-    channel = forms.ChoiceField(
-        label=_("How may we write to you?"), required=False, widget=forms.RadioSelect
-    )
+NOT_AT_ALL = "none"  # for a radio button: an empty value would look chosen before it is
+
+
+class _ChannelForm(forms.Form):
+    def clean_channel(self) -> str:
+        channel = str(self.cleaned_data["channel"])
+        return "" if channel == NOT_AT_ALL else channel
+
+
+class ContactForm(_ChannelForm):
+    channel = forms.ChoiceField(label=_("How may we write to you?"), widget=forms.RadioSelect)
     quiet_from = forms.TimeField(
         label=_("Not after"), widget=forms.TimeInput({"type": "time"}, format="%H:%M")
     )
@@ -64,7 +72,7 @@ class ContactForm(forms.Form):
         self.fields["channel"].choices = [  # type: ignore[attr-defined]
             (Channel.TEXT.value, _("By text message")),
             (Channel.EMAIL.value, _("By e-mail")),
-            ("", _("Not at all")),
+            (NOT_AT_ALL, _("Not at all")),
         ]
 
 
@@ -93,13 +101,23 @@ class SendLinkForm(forms.Form):
     channel = forms.ChoiceField(label="Send it", choices=Channel.choices)
 
 
-class StaffContactForm(forms.Form):
+def contact_initial(choice: ContactChoice | None) -> dict[str, Any]:
+    """What stands in the form before anybody has changed it."""
+    if choice is None:
+        return {"quiet_from": services.QUIET_FROM, "quiet_until": services.QUIET_UNTIL}
+    return {
+        "channel": choice.channel or NOT_AT_ALL,
+        "quiet_from": choice.quiet_from,
+        "quiet_until": choice.quiet_until,
+    }
+
+
+class StaffContactForm(_ChannelForm):
     """As the patient said on the telephone or at the desk."""
 
     channel = forms.ChoiceField(
         label="The patient wants reminders",
-        required=False,
-        choices=[*Channel.choices, ("", "Not at all")],
+        choices=[*Channel.choices, (NOT_AT_ALL, "Not at all")],
         widget=forms.RadioSelect,
     )
     quiet_from = forms.TimeField(

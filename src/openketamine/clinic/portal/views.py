@@ -294,11 +294,7 @@ def reminders(request: HttpRequest, visit: Visit) -> HttpResponse:
     choice = getattr(visit.person, "contact_choice", None)
     form = forms.ContactForm(
         request.POST or None,
-        initial={
-            "channel": choice.channel if choice else None,
-            "quiet_from": choice.quiet_from if choice else services.QUIET_FROM,
-            "quiet_until": choice.quiet_until if choice else services.QUIET_UNTIL,
-        },
+        initial=forms.contact_initial(choice),
     )
     if (
         request.method == "POST"
@@ -433,13 +429,7 @@ def _show_patient_page(request: HttpRequest, person: Person, **given: Any) -> Ht
             "may_give": may_give,
             "link_form": forms.LinkForm(),
             "send_form": forms.SendLinkForm(),
-            "contact_form": forms.StaffContactForm(
-                initial={
-                    "channel": choice.channel if choice else None,
-                    "quiet_from": choice.quiet_from if choice else services.QUIET_FROM,
-                    "quiet_until": choice.quiet_until if choice else services.QUIET_UNTIL,
-                }
-            ),
+            "contact_form": forms.StaffContactForm(initial=forms.contact_initial(choice)),
             **given,
         },
         status=INVALID if given else 200,
