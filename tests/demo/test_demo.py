@@ -77,7 +77,7 @@ def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, setti
     settings.HOME = tmp_path
     with clock.at(moment):
         clinic.build(report=lambda line: None)
-        assert Person.objects.count() == 40
+        assert Person.objects.count() == clinic.NUMBER + clinic.EARLIER
         present = set(Course.objects.values_list("stage", flat=True))
         assert present >= {
             Stage.REFERRED,

@@ -28,6 +28,7 @@ STAFF = (
     StaffMember("nurse2", Role.NURSE, "Noah Placeholder", "RN"),
     StaffMember("therapist", Role.THERAPIST, "Theo Specimen", "LCSW"),
     StaffMember("coordinator", Role.COORDINATOR, "Cora Specimen"),
+    StaffMember("researcher", Role.RESEARCHER, "Rae Specimen", "PhD"),
 )
 PATIENT_USERNAME = "patient"
 

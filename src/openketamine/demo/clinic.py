@@ -22,6 +22,7 @@ from openketamine.clinic.devices.models import Device
 from openketamine.clinic.intake import queries as intake_queries
 from openketamine.clinic.intake import services as intake
 from openketamine.clinic.outcomes import services as outcomes
+from openketamine.clinic.outcomes import summaries
 from openketamine.clinic.outcomes.models import FormRequest
 from openketamine.clinic.people import services as people
 from openketamine.clinic.people.models import Course
@@ -53,8 +54,11 @@ from .cast import (
     Complication,
     characters,
 )
+from .earlier import Simulation
 
 NUMBER = 40
+# Courses that are over, so that the clinic's outcomes have something to show.
+EARLIER = 180
 STALE_AFTER = timedelta(hours=12)
 SNOMED = "http://snomed.info/sct"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -130,6 +134,9 @@ class _Builder:
                 self._care_for(who)
             if who.number % 10 == 0:
                 report(f"  {who.number} of {NUMBER}")
+        report(f"  and {EARLIER} courses of earlier years")
+        Simulation(SEED, until=self.now).run(EARLIER)
+        summaries.rebuild()
 
     def _open_the_clinic(self) -> None:
         for member in STAFF:

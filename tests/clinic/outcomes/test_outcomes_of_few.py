@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from django.db import transaction
 
+from openketamine.clinic.notices import signals
 from openketamine.clinic.outcomes import summaries
-from openketamine.clinic.outcomes.models import CourseSummary
+from openketamine.clinic.outcomes.models import CourseSummary, SummaryState
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions import services as sessions
@@ -64,3 +65,15 @@ def test_the_same_seed_simulates_the_same_courses(signed_policy):
         return made
 
     assert one() == one() != []
+
+
+def test_once_a_minute_the_runner_works_out_what_has_changed(course, monkeypatch):
+    monkeypatch.setattr(summaries, "_looked_at", None)
+    signals.tick.send(sender=None, now=NOW)
+    assert CourseSummary.objects.count() == 1
+    CourseSummary.objects.all().delete()
+    SummaryState.objects.all().delete()
+    signals.tick.send(sender=None, now=NOW + timedelta(seconds=59))
+    assert not CourseSummary.objects.exists()
+    signals.tick.send(sender=None, now=NOW + timedelta(seconds=61))
+    assert CourseSummary.objects.count() == 1

@@ -156,10 +156,10 @@ def test_a_large_cohort_is_fitted_in_the_background_when_asked(clinic, monkeypat
     asked = []
     monkeypatch.setattr(reports.fits, "ask", lambda *given: asked.append(given))
     clinic.post("/outcomes/scores-over-time/fit/", {"query": "condition=TRD&instrument=phq9"})
-    ((filters, instrument, seq),) = asked
+    ((filters, instrument),) = asked
     assert (filters, instrument.id) == (Filters(condition="TRD"), "phq9")
     monkeypatch.undo()
-    fits.ask(filters, instrument, seq, background=False)
+    fits.ask(filters, instrument, background=False)
     assert fits.kept(fits.key_of(filters, "phq9", library().outcomes)).fit
     monkeypatch.setattr(fits, "AT_ONCE", 10)
     assert "A linear mixed model of" in text_of(clinic.get("/outcomes/scores-over-time/"))

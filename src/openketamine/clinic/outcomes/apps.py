@@ -6,4 +6,4 @@ class OutcomesConfig(AppConfig):
     label = "outcomes"
 
     def ready(self) -> None:
-        from . import services  # noqa: F401 - connects to the discharge signal
+        from . import services, summaries  # noqa: F401 - connect to signals

@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -52,14 +52,32 @@ def as_fit(row: ModelFit) -> MixedFit:
     return MixedFit(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.fit.items()})
 
 
-def fit(cohort: Cohort, scores: Scores, rules: OutcomesFile) -> MixedFit:
-    """The model of a cohort at its landmarks. A landmark with few scores is left out.
+@dataclass(frozen=True)
+class Data:
+    """The scores that a model is fitted to: whose, at which visit, and what."""
 
-    Raises:
+    people: Any
+    visits: Any
+    scores: Any
+    names: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        found = hashlib.sha256("|".join(self.names).encode())
+        for column in (self.people, self.visits, self.scores):
+            found.update(np.ascontiguousarray(column).tobytes())
+        return found.hexdigest()
+
+    def fit(self) -> MixedFit:
+        """Raises:
         CannotFitError: too little to go on.
-    """
-    has_baseline = ~np.isnan(scores.baseline)
-    columns = [(BASELINE, np.where(has_baseline, scores.baseline, np.nan))]
+        """
+        return mixed_model(self.people, self.visits, self.scores, self.names)
+
+
+def data_of(cohort: Cohort, scores: Scores, rules: OutcomesFile) -> Data:
+    """Every score before treatment and at a landmark. One with few scores is left out."""
+    columns = [(BASELINE, scores.baseline)]
     for landmark in rules.landmarks:
         total = figures.at_landmark(cohort, scores, landmark).total
         if np.sum(~np.isnan(total)) >= max(rules.small_cells.fewer_than, 2):
@@ -70,30 +88,27 @@ def fit(cohort: Cohort, scores: Scores, rules: OutcomesFile) -> MixedFit:
         people.append(there)
         visits.append(np.full(there.size, visit))
         values.append(column[there])
-    return mixed_model(
+    return Data(
         np.concatenate(people),
         np.concatenate(visits),
         np.concatenate(values),
-        [name for name, _ in columns],
+        tuple(name for name, _ in columns),
     )
 
 
-def keep(
-    key: str, instrument: InstrumentFile, seq: int, cohort: Cohort, scores: Scores,
-    rules: OutcomesFile,
-) -> ModelFit:  # fmt: skip
+def keep(key: str, instrument: InstrumentFile, data: Data) -> ModelFit:
     """Fit a cohort and keep what came out, or why nothing did."""
     started, asked_at = time.perf_counter(), clock.now()
     values: dict[str, Any] = {"fit": None, "refused": ""}
     try:
-        values["fit"] = asdict(fit(cohort, scores, rules))
+        values["fit"] = asdict(data.fit())
     except CannotFitError as error:
         values["refused"] = str(error)[:300]
     row, _ = ModelFit.objects.update_or_create(
         key=key,
         defaults={
             "instrument": instrument.id,
-            "seq": seq,
+            "data": data.digest,
             "asked_at": asked_at,
             "done_at": clock.now(),
             "took_s": round(time.perf_counter() - started, 2),
@@ -103,7 +118,7 @@ def keep(
     return row
 
 
-def ask(filters: Filters, instrument: InstrumentFile, seq: int, *, background: bool = True) -> None:
+def ask(filters: Filters, instrument: InstrumentFile, *, background: bool = True) -> None:
     """Have a large cohort fitted; the page shows it when it is done."""
     rules = library().outcomes
     key = key_of(filters, instrument.id, rules)
@@ -112,14 +127,15 @@ def ask(filters: Filters, instrument: InstrumentFile, seq: int, *, background: b
     ModelFit.objects.update_or_create(
         key=key,
         defaults={
-            "instrument": instrument.id, "seq": seq, "asked_at": clock.now(), "done_at": None,
+            "instrument": instrument.id, "data": "", "asked_at": clock.now(), "done_at": None,
             "fit": None, "refused": "", "took_s": None,
         },
     )  # fmt: skip
 
     def work() -> None:
         cohort = load(filters, clock.now())
-        keep(key, instrument, seq, cohort, load_scores(filters, cohort, instrument.id), rules)
+        scores = load_scores(filters, cohort, instrument.id)
+        keep(key, instrument, data_of(cohort, scores, rules))
 
     def work_apart() -> None:
         try:

@@ -149,7 +149,7 @@ class ModelFit(models.Model):
 
     key = models.CharField(max_length=64, unique=True, help_text="SHA-256 of what was asked for")
     instrument = models.CharField(max_length=24)
-    seq = models.BigIntegerField(help_text="Up to which event the summaries stood")
+    data = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the scores")
     asked_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)
     took_s = models.FloatField(null=True)

@@ -474,10 +474,10 @@ def trajectory(request: HttpRequest) -> HttpResponse:
     key = fits.key_of(page.filters, page.instrument.id, page.rules)
     row = fits.kept(key)
     scores = page.scores
-    n_scores = scores.total.size + int(np.sum(~np.isnan(scores.baseline)))
-    current = row is not None and row.done_at is not None and row.seq >= page.fresh.seq
-    if not current and n_scores <= fits.AT_ONCE:
-        row = fits.keep(key, page.instrument, page.fresh.seq, page.cohort, scores, page.rules)
+    data = fits.data_of(page.cohort, scores, page.rules)
+    current = row is not None and row.done_at is not None and row.data == data.digest
+    if not current and data.scores.size <= fits.AT_ONCE:
+        row = fits.keep(key, page.instrument, data)
         current = True
     ats = [figures.at_landmark(page.cohort, scores, each) for each in page.rules.landmarks]
     names = [fits.BASELINE, *(at.landmark.label for at in ats)]
@@ -584,7 +584,7 @@ def ask_for_fit(request: HttpRequest) -> HttpResponse:
     if instrument is None:
         messages.error(request, "Choose a questionnaire first.")
     else:
-        fits.ask(filters, instrument, summaries.freshen().seq)
+        fits.ask(filters, instrument)
         messages.success(request, "The model is being fitted. Load the page again in a minute.")
     return redirect(f"{reverse('outcomes_trajectory')}?{query}")
 

@@ -10,13 +10,16 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q
+from django.dispatch import receiver
 
 from openketamine.clinic.intake.models import InstrumentResponse
+from openketamine.clinic.notices import signals
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.plans.models import Plan
 from openketamine.clinic.policy.queries import library
@@ -32,6 +35,8 @@ from .models import CourseSummary, FormRequest, ScoreSummary, SummaryState
 CHUNK = 250
 # How many a page brings up to date by itself before it is shown.
 AT_ONCE = 100
+_EVERY = timedelta(minutes=1)
+_looked_at: datetime | None = None
 DEGREES = ("mild", "moderate", "severe")
 _NOTED = (
     "session.side_effect_noted",
@@ -97,6 +102,16 @@ def _changed_since(seq: int):  # type: ignore[no-untyped-def]
     """The courses of people of whom the record has something newer."""
     people = Event.objects.filter(seq__gt=seq, person_id__isnull=False).values("person_id")
     return Course.objects.filter(person_id__in=people).values_list("pk", flat=True)
+
+
+@receiver(signals.tick)
+def look_at_the_clock(sender: Any, now: datetime, **kwargs: Any) -> None:
+    """Once a minute: work out what has changed, so that no page has to wait for it."""
+    global _looked_at
+    if _looked_at is not None and timedelta() <= now - _looked_at < _EVERY:
+        return
+    _looked_at = now
+    rebuild()
 
 
 @transaction.atomic

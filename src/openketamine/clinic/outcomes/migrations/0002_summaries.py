@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('key', models.CharField(help_text='SHA-256 of what was asked for', max_length=64, unique=True)),
                 ('instrument', models.CharField(max_length=24)),
-                ('seq', models.BigIntegerField(help_text='Up to which event the summaries stood')),
+                ('data', models.CharField(blank=True, help_text='SHA-256 of the scores', max_length=64)),
                 ('asked_at', models.DateTimeField()),
                 ('done_at', models.DateTimeField(null=True)),
                 ('took_s', models.FloatField(null=True)),
