@@ -150,8 +150,8 @@ def test_an_order_by_voice_is_read_back_and_signed_later(
         services.end_infusion(nurse, running, reason="enough")
         services.cosign_order(prescriber, waiting)
     assert queries.orders_to_cosign() == []
-    with unchanged, pytest.raises(Refused, match="signed already"):
-        services.cosign_order(prescriber, waiting)
+    with unchanged:
+        services.cosign_order(prescriber, waiting)  # pressed twice
     (order,) = queries.timeline_of(running).orders.values()
     assert (order.is_verbal, order.cosigned.actor_name) == (True, str(prescriber))
 

@@ -369,7 +369,7 @@ class EmergencyForm(SheetForm):
         return [(self["note"], "")]
 
 
-class SilenceForm(forms.Form):
+class SilenceForm(SheetForm):
     """This device is quiet for a while; who, why and for how long is kept."""
 
     minutes = forms.TypedChoiceField(label="For", coerce=float, widget=forms.RadioSelect)
@@ -378,7 +378,6 @@ class SilenceForm(forms.Form):
     alarms = forms.CharField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("use_required_attribute", False)
         super().__init__(*args, **kwargs)
         choices = library().alarms.quiet.choices_min
         self.fields["minutes"].choices = [(f"{n:g}", f"{n:g} min") for n in choices]
@@ -392,9 +391,6 @@ class AcknowledgeForm(SheetForm):
     """Quiets one alert; the reason is what makes it an answer."""
 
     reason = forms.CharField(label="What you did, or why it may wait", max_length=300)
-
-    def entry(self) -> dict[str, Any]:
-        return {"reason": self.cleaned_data["reason"]}
 
 
 class EmergencyOverForm(AcknowledgeForm):

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.db import transaction
 from django.utils import timezone
@@ -78,6 +79,41 @@ def stored(session: Session, client_id: uuid.UUID | None) -> Event | None:
     return Event.objects.filter(stream=session.stream, client_id=client_id).first()
 
 
+A = TypeVar("A", bound=User | str)
+E = TypeVar("E")
+P = ParamSpec("P")
+
+
+def act(
+    function: Callable[Concatenate[A, Session, P], Event | Refused],
+) -> Callable[Concatenate[A, Session, P], Event]:
+    """An act of a session: one transaction, after those before it, done once however often sent.
+
+    An entry that is sent again with its `client_id`, as its answer was lost, is answered with the
+    event that the first sending stored: also where by now the act itself would be refused. An act
+    that returns a refusal has written what was tried; the refusal follows once that is stored.
+    """
+
+    @wraps(function)
+    def done(actor: A, session: Session, *given: P.args, **entry: P.kwargs) -> Event:
+        client_id: Any = entry.get("client_id")
+        outcome = _once(session, client_id, lambda: function(actor, session, *given, **entry))
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
+
+    return done
+
+
+def _once(session: Session, client_id: uuid.UUID | None, do: Callable[[], E]) -> E | Event:
+    """Do it in one transaction, unless an earlier sending has done it."""
+    with transaction.atomic():
+        # The head before the session's row, as the monitors do: two that wait for each other would
+        # wait for ever.
+        record.lock()
+        return stored(session, client_id) or do()
+
+
 def _append(
     actor: User | str,
     session: Session,
@@ -95,8 +131,6 @@ def _append(
     that a monitor's thousandth reading costs no more than its first.
     """
     head = record.lock()
-    if earlier := stored(session, client_id):
-        return earlier
     now = clock.not_before(head.recorded_at)
     occurred_at = at or now
     if occurred_at < session.opened_at - LONGEST_BACKDATING:
@@ -143,15 +177,20 @@ def _require_way(session: Session, way: str) -> None:
         raise Refused(f"This course is {session.course.route}: it has no {way}.")
 
 
-def tried(actor: User, session: Session, what: str, act: Callable[[], Event]) -> Event:
-    """Do an act in one transaction; where a guarding rule bars it, write that it was tried.
+def tried(
+    actor: User,
+    session: Session,
+    what: str,
+    act: Callable[[], Event],
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """Do an act in one transaction, once; where a guarding rule bars it, write that it was tried.
 
     Raises:
         Refused: as the act does; `Barred` once the attempt is in the record.
     """
     try:
-        with transaction.atomic():
-            return act()
+        return _once(session, client_id, act)
     except Barred as refusal:
         with transaction.atomic():
             record.append(
@@ -296,7 +335,7 @@ def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session
     return session
 
 
-@transaction.atomic
+@act
 def complete_check(
     actor: User,
     session: Session,
@@ -324,8 +363,6 @@ def complete_check(
     """
     _require_role(actor, BEDSIDE, "do the pre-session check")
     session = _require_open(session)
-    if (sent := stored(session, client_id)) is not None:
-        return sent
     _require_treatable(session.course)
     _require_same_plan(session)
     protocol = queries.protocol_of(session)
@@ -426,7 +463,7 @@ def pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
     return rule.statement if holds else ""
 
 
-@transaction.atomic
+@act
 def decide_go(
     prescriber: User, session: Session, *, reason: str, client_id: uuid.UUID | None = None
 ) -> Event:
@@ -473,7 +510,7 @@ def undecided(session: Session, timeline: Timeline) -> str:
     return pressure_asks(session, latest)
 
 
-@transaction.atomic
+@act
 def start_infusion(
     actor: User,
     session: Session,
@@ -524,7 +561,7 @@ def _require_prepared(session: Session, timeline: Timeline) -> Syringe | None:
     return drawn_up
 
 
-@transaction.atomic
+@act
 def prepare_syringe(
     actor: User,
     session: Session,
@@ -577,6 +614,7 @@ def prepare_syringe(
     )
 
 
+@act
 def check_syringe(
     second: User,
     session: Session,
@@ -584,7 +622,7 @@ def check_syringe(
     volume_ml: float,
     concentration_mg_per_ml: float,
     client_id: uuid.UUID | None = None,
-) -> Event:
+) -> Event | Refused:
     """A second person reads the syringe alone; only the same figures let it be given.
 
     A mismatch is recorded and refused: somebody must find out who was wrong.
@@ -592,43 +630,43 @@ def check_syringe(
     Raises:
         Refused: nothing waits, the same person, or other figures.
     """
-    with transaction.atomic():
-        _require_role(second, BEDSIDE, "check doses")
-        session = _require_open(session)
-        if (sent := stored(session, client_id)) is not None:
-            return sent
-        drawn_up = queries.timeline_of(session).drawn_up
-        if drawn_up is None or drawn_up.checked is not None:
-            raise Refused("No syringe waits for a check.")
-        prepared = Event.objects.get(stream=session.stream, seq=drawn_up.seq)
-        if prepared.actor_id == second.pk:
-            raise Refused("You prepared this syringe. A second person must check it.")
-        agrees = (
-            round(volume_ml, 2) == round(drawn_up.volume_ml, 2)
-            and round(concentration_mg_per_ml, 2) == round(drawn_up.concentration_mg_per_ml, 2)
-        )  # fmt: skip
-        event = _append(
-            second,
-            session,
-            "session.syringe_checked" if agrees else "session.syringe_check_failed",
-            {
-                "syringe": drawn_up.seq,
-                "volume_ml": volume_ml,
-                "concentration_mg_per_ml": concentration_mg_per_ml,
-            },
-            client_id=client_id if agrees else None,
-        )
-    if not agrees:
-        # The failed check itself stays in the record, so the refusal comes after the transaction.
-        raise Refused(
-            f"You read {volume_ml:g} mL of {concentration_mg_per_ml:g} mg/mL; that is not what "
-            "was written down. Look at the syringe together, then prepare it anew.",
-            field="volume_ml",
-        )
-    return event
+    _require_role(second, BEDSIDE, "check doses")
+    session = _require_open(session)
+    drawn_up = queries.timeline_of(session).drawn_up
+    if drawn_up is None or drawn_up.checked is not None:
+        raise Refused("No syringe waits for a check.")
+    prepared = Event.objects.get(stream=session.stream, seq=drawn_up.seq)
+    if prepared.actor_id == second.pk:
+        raise Refused("You prepared this syringe. A second person must check it.")
+    agrees = (
+        round(volume_ml, 2) == round(drawn_up.volume_ml, 2)
+        and round(concentration_mg_per_ml, 2) == round(drawn_up.concentration_mg_per_ml, 2)
+    )  # fmt: skip
+    if not agrees and client_id:
+        # The sheet stays open under its id for what is read next: these figures have one of theirs.
+        read = f"{volume_ml:g} mL of {concentration_mg_per_ml:g} mg/mL, {drawn_up.seq}"
+        client_id = uuid.uuid5(client_id, read)
+    event = _append(
+        second,
+        session,
+        "session.syringe_checked" if agrees else "session.syringe_check_failed",
+        {
+            "syringe": drawn_up.seq,
+            "volume_ml": volume_ml,
+            "concentration_mg_per_ml": concentration_mg_per_ml,
+        },
+        client_id=client_id,
+    )
+    if agrees:
+        return event
+    return Refused(
+        f"You read {volume_ml:g} mL of {concentration_mg_per_ml:g} mg/mL; that is not what "
+        "was written down. Look at the syringe together, then prepare it anew.",
+        field="volume_ml",
+    )
 
 
-@transaction.atomic
+@act
 def change_syringe(
     actor: User,
     session: Session,
@@ -668,7 +706,7 @@ def change_syringe(
     )
 
 
-@transaction.atomic
+@act
 def pause_infusion(
     actor: User,
     session: Session,
@@ -696,7 +734,7 @@ def pause_infusion(
     )
 
 
-@transaction.atomic
+@act
 def resume_infusion(
     actor: User,
     session: Session,
@@ -724,7 +762,7 @@ def resume_infusion(
     )
 
 
-@transaction.atomic
+@act
 def change_rate(
     actor: User,
     session: Session,
@@ -750,8 +788,6 @@ def change_rate(
     """
     _require_role(actor, BEDSIDE, "change rates")
     session = _require_open(session)
-    if (sent := stored(session, client_id)) is not None:
-        return sent
     plan = session.planned.plan
     if not rate_mg_per_h > 0:
         raise Refused("A rate is above zero. To hold the pump, pause it.", field="rate_mg_per_h")
@@ -867,7 +903,7 @@ def _covering_order(
     ).seq
 
 
-@transaction.atomic
+@act
 def give_order(
     actor: User,
     session: Session,
@@ -893,8 +929,6 @@ def give_order(
     """
     _require_role(actor, BEDSIDE, "take orders")
     session = _require_open(session)
-    if (sent := stored(session, client_id)) is not None:
-        return sent
     if what not in _UNITS:
         raise Refused("Choose what is ordered.", field="what")
     if not reason.strip():
@@ -941,21 +975,24 @@ def cosign_order(prescriber: User, order: VerbalOrder) -> Event:
     """The prescriber signs an order that was given by voice. Also when the session is over.
 
     Raises:
-        Refused: another prescriber's, or signed already.
+        Refused: it is another prescriber's.
     """
     record.lock()
     order = VerbalOrder.objects.select_for_update().select_related("session").get(pk=order.pk)
     if order.prescriber_id != prescriber.pk:
         raise Refused(f"Only {order.prescriber} can sign this order.")
-    if order.cosigned_at:
-        raise Refused("This order is signed already.")
+    if order.cosigned_at:  # pressed twice, or the answer was lost
+        signed = Event.objects.filter(
+            stream=order.session.stream, kind="session.order_cosigned", seq__gt=order.event_seq
+        )
+        return next(event for event in signed if event.data["order"] == order.event_seq)
     event = _append(prescriber, order.session, "session.order_cosigned", {"order": order.event_seq})
     order.cosigned_at = event.recorded_at
     order.save(update_fields=["cosigned_at"])
     return event
 
 
-@transaction.atomic
+@act
 def give_bolus(
     actor: User,
     session: Session,
@@ -974,8 +1011,6 @@ def give_bolus(
     """
     _require_role(actor, BEDSIDE, "give boluses")
     session = _require_open(session)
-    if (sent := stored(session, client_id)) is not None:
-        return sent
     if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
         raise Refused("A bolus is given during an infusion.")
     if not reason.strip():
@@ -994,7 +1029,7 @@ def give_bolus(
     )
 
 
-@transaction.atomic
+@act
 def give_injection(
     actor: User,
     session: Session,
@@ -1017,8 +1052,6 @@ def give_injection(
     """
     _require_role(actor, BEDSIDE, "give injections")
     session = _require_open(session)
-    if (sent := stored(session, client_id)) is not None:
-        return sent
     _require_way(session, "injection")
     _require_treatable(session.course)
     _require_same_plan(session)
@@ -1075,7 +1108,7 @@ def _require_checked(timeline: Timeline) -> None:
         )
 
 
-@transaction.atomic
+@act
 def change_total(
     actor: User,
     session: Session,
@@ -1094,8 +1127,6 @@ def change_total(
     """
     _require_role(actor, BEDSIDE, "change totals")
     session = _require_open(session)
-    if (sent := stored(session, client_id)) is not None:
-        return sent
     if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
         raise Refused("The total is changed during an infusion.")
     if not reason.strip():
@@ -1127,7 +1158,7 @@ def change_total(
     )
 
 
-@transaction.atomic
+@act
 def end_infusion(
     actor: User,
     session: Session,
@@ -1167,7 +1198,7 @@ def end_infusion(
     )
 
 
-@transaction.atomic
+@act
 def record_vitals(
     actor: User | str,
     session: Session,
@@ -1314,7 +1345,7 @@ def _marks(protocol: MonitoringFile, reading: MonitorReading) -> dict[str, dict[
     return marks
 
 
-@transaction.atomic
+@act
 def record_observation(
     actor: User,
     session: Session,
@@ -1344,7 +1375,7 @@ def record_observation(
     )
 
 
-@transaction.atomic
+@act
 def record_side_effect(
     actor: User,
     session: Session,
@@ -1380,7 +1411,7 @@ def record_side_effect(
     )
 
 
-@transaction.atomic
+@act
 def give_medicine(
     actor: User,
     session: Session,
@@ -1433,7 +1464,7 @@ def give_medicine(
     )
 
 
-@transaction.atomic
+@act
 def write_note(
     actor: User,
     session: Session,
@@ -1456,7 +1487,7 @@ def write_note(
     )
 
 
-@transaction.atomic
+@act
 def acknowledge_alert(
     actor: User,
     session: Session,
@@ -1495,7 +1526,7 @@ def acknowledge_alert(
     )
 
 
-@transaction.atomic
+@act
 def call_emergency(
     actor: User,
     session: Session,
@@ -1525,7 +1556,7 @@ def call_emergency(
     )
 
 
-@transaction.atomic
+@act
 def end_emergency(
     actor: User,
     session: Session,
@@ -1561,7 +1592,13 @@ def end_emergency(
 
 @transaction.atomic
 def silence_sound(
-    actor: User, *, device: uuid.UUID, minutes: float, reason: str, alarms: Sequence[str]
+    actor: User,
+    *,
+    device: uuid.UUID,
+    minutes: float,
+    reason: str,
+    alarms: Sequence[str],
+    client_id: uuid.UUID | None = None,
 ) -> Event:
     """One device is quiet for a while about the alarms that sound on it now.
 
@@ -1594,10 +1631,11 @@ def silence_sound(
             "reason": reason.strip(),
             "alarms": sorted(alarms),
         },
+        client_id=client_id,
     )
 
 
-@transaction.atomic
+@act
 def correct_event(
     actor: User,
     session: Session,
@@ -1690,6 +1728,7 @@ def discharge(
             note=note,
             client_id=client_id,
         ),
+        client_id,
     )
 
 
@@ -1746,7 +1785,7 @@ def _discharge(
     return event
 
 
-@transaction.atomic
+@act
 def transfer_to_hospital(
     actor: User,
     session: Session,
@@ -1767,8 +1806,6 @@ def transfer_to_hospital(
     """
     _require_role(actor, BEDSIDE, "transfer patients")
     session = _require_open(session)
-    if (sent := stored(session, client_id)) is not None:
-        return sent
     if session.phase not in UNDER_THE_DRUG:
         raise Refused("Nothing has been given yet: cancel the session, and say why.")
     for name, text, missing in (
@@ -1811,7 +1848,7 @@ def _treated(actor: User, session: Session, now: datetime) -> None:
         move_to(actor, session.course, Stage.FOLLOW_UP)
 
 
-@transaction.atomic
+@act
 def cancel_session(
     actor: User, session: Session, *, reason: str, client_id: uuid.UUID | None = None
 ) -> Event:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from openketamine.clinic.accounts.models import Role, User
@@ -145,9 +144,7 @@ def take_device(
     number = queries.timeline_of(session).units_taken + 1
 
     def act() -> Event:
-        found, timeline, sent = _begin(actor, session, "take devices", client_id)
-        if sent:
-            return sent
+        found, timeline = _begin(actor, session, "take devices")
         device = regimen_of(found).device
         if device is None:
             raise Refused("This course is by a compounded bottle: it has no devices.")
@@ -189,7 +186,7 @@ def take_device(
             client_id,
         )
 
-    return services.tried(actor, session, f"device {number}", act)
+    return services.tried(actor, session, f"device {number}", act, client_id)
 
 
 def take_sprays(
@@ -215,9 +212,7 @@ def take_sprays(
     """
 
     def act() -> Event:
-        found, timeline, sent = _begin(actor, session, "take sprays", client_id)
-        if sent:
-            return sent
+        found, timeline = _begin(actor, session, "take sprays")
         plan = found.planned.plan
         if regimen_of(found).device is not None:
             raise Refused("This course is by devices: enter each of them.")
@@ -248,10 +243,10 @@ def take_sprays(
             client_id,
         )
 
-    return services.tried(actor, session, "sprays of the bottle", act)
+    return services.tried(actor, session, "sprays of the bottle", act, client_id)
 
 
-@transaction.atomic
+@services.act
 def end_spray(
     actor: User,
     session: Session,
@@ -267,8 +262,6 @@ def end_spray(
     """
     services._require_role(actor, BEDSIDE, "end the spray")
     session = services._require_open(session)
-    if (sent := services.stored(session, client_id)) is not None:
-        return sent
     if session.phase != Phase.SPRAYING:
         raise Refused("Nothing is left to take, or nothing has been taken yet.")
     if not reason.strip():
@@ -287,7 +280,7 @@ def end_spray(
     )
 
 
-@transaction.atomic
+@services.act
 def waive_wait(
     prescriber: User, session: Session, *, reason: str, client_id: uuid.UUID | None = None
 ) -> Event:
@@ -298,8 +291,6 @@ def waive_wait(
     """
     services._require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
     session = services._require_open(session)
-    if (sent := services.stored(session, client_id)) is not None:
-        return sent
     timeline = queries.timeline_of(session)
     until, what = first_not_before(session, timeline)
     if timeline.sprays or until is None or until <= clock.now():
@@ -315,20 +306,15 @@ def waive_wait(
     )
 
 
-def _begin(
-    actor: User, session: Session, what: str, client_id: uuid.UUID | None
-) -> tuple[Session, Timeline, Event | None]:
-    """The session, locked, with its timeline; and the event of an earlier sending, if any."""
+def _begin(actor: User, session: Session, what: str) -> tuple[Session, Timeline]:
+    """The session, locked, with its timeline, where a spray may be taken at all."""
     services._require_role(actor, BEDSIDE, what)
     session = services._require_open(session)
-    sent = services.stored(session, client_id)
-    timeline = queries.timeline_of(session)
-    if sent is None:
-        services._require_way(session, "spray")
-        services._require_treatable(session.course)
-        services._require_programme(session.course)
-        services._require_same_plan(session)
-    return session, timeline, sent
+    services._require_way(session, "spray")
+    services._require_treatable(session.course)
+    services._require_programme(session.course)
+    services._require_same_plan(session)
+    return session, queries.timeline_of(session)
 
 
 def _package(

@@ -363,12 +363,7 @@ def session_enter(request: HttpRequest, session_id: uuid.UUID, act: str) -> Http
 def session_sheets(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     """Several empty sheets at once, which a screen keeps for the time when the line is cut."""
     found = queries.session_for_screen(session_id)
-    timeline = queries.timeline_of(found)
-    shared = {
-        "session": found,
-        "timeline": timeline,
-        "pump": screen.pump(found, timeline, clock.now()),
-    }
+    shared = {"session": found, **_beside(found)}
     return JsonResponse(
         {
             act: render_to_string(
@@ -385,6 +380,17 @@ def session_sheets(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             if act in ACTS
         }
     )
+
+
+def _beside(found: Session) -> dict[str, Any]:
+    """What a sheet shows of the session beside its fields."""
+    timeline = queries.timeline_of(found)
+    return {
+        "timeline": timeline,
+        "pump": screen.pump(found, timeline, clock.now()),
+        "sequence": screen.sequence_of(found, timeline),
+        "undecided": services.undecided(found, timeline),
+    }
 
 
 def _face(act: str) -> dict[str, Any]:
@@ -491,7 +497,9 @@ def event_correct(request: HttpRequest, session_id: uuid.UUID, seq: int) -> Http
     found = queries.session_for_screen(session_id)
     lines = queries.timeline_of(found).lines
     line = next((line for line in lines if line.seq == seq), None)
-    if line is None or not (line.can_be_corrected or line.can_be_retimed):
+    if line is None or not (
+        line.can_be_corrected or line.can_be_retimed or _sent_before(request, found)
+    ):
         raise Http404("There is no such entry, or it cannot be corrected.")
     return _sheet(
         request,
@@ -528,15 +536,7 @@ def _sheet(
     context = {**context, "form": form, "action": request.path, "session": found}
     status = 422 if form.errors else 200
     if request.htmx:
-        timeline = queries.timeline_of(found)
-        now = clock.now()
-        context |= {
-            "timeline": timeline,
-            "pump": screen.pump(found, timeline, now),
-            "sequence": screen.sequence_of(found, timeline),
-            "undecided": services.undecided(found, timeline),
-        }
-        return render(request, "sessions/_sheet.html", context, status=status)
+        return render(request, "sessions/_sheet.html", {**context, **_beside(found)}, status=status)
     context["back"] = reverse("session", args=[found.pk])
     return _screen(request, found, "sessions/sheet_page.html", status=status, **context)
 
@@ -545,11 +545,17 @@ def _done(
     request: HttpRequest, found: Session, form: forms.SheetForm, act: Callable[[], Any]
 ) -> bool:
     """Whether the entry is in the record now, by this sending or by an earlier one of the same."""
-    if not form.is_valid():
-        return False
-    if services.stored(found, form.cleaned_data.get("client_id")):
+    if _sent_before(request, found):  # what it did may be what no longer lets its form be valid
         return True
-    return attempt(form, act) is not None
+    return form.is_valid() and attempt(form, act) is not None
+
+
+def _sent_before(request: HttpRequest, found: Session) -> bool:
+    try:
+        client_id = uuid.UUID(request.POST.get("client_id", ""))
+    except ValueError:
+        return False
+    return services.stored(found, client_id) is not None
 
 
 MAY_ANSWER = tuple(monitoring_form.MAY_ANSWER)
