@@ -36,6 +36,7 @@ def pages(library: protocols.Library) -> dict[str, str]:
     made["practice.md"] = _practice(library)
     made["measurements.md"] = _measurements(library)
     made["therapy.md"] = _therapy(library)
+    made["reviews.md"] = _reviews(library)
     for plan in library.monitoring.values():
         made[f"session-{plan.route.lower()}.md"] = _session(library, plan)
     made["alarms.md"] = _alarms(library)
@@ -485,6 +486,72 @@ Reviewed {file.reviewed_on:%d %B %Y}.
 ## What goals are about
 
 {named(file.goals)}"""
+
+
+def _where(condition: schema.Condition | None) -> str:
+    return words.condition({}, condition) if condition else ""
+
+
+def _reviews(library: protocols.Library) -> str:
+    file = library.reviews
+    due = [(r.id, r.label, r.statement, _origin(library, r)) for r in (*file.due,)]
+    checks = [
+        (
+            c.id,
+            c.label,
+            c.statement,
+            f"every {c.every_days} days",
+            _where(c.when),
+            _origin(library, c),
+        )
+        for c in file.checks
+    ]
+    misuse = [
+        (m.id, m.label, m.statement, m.counts, _where(m.when), _origin(library, m))
+        for m in file.misuse
+    ]
+    options = [
+        (
+            option.label,
+            says.side,
+            says.id,
+            says.statement,
+            _where(says.when),
+            _origin(library, says),
+        )
+        for option in file.options
+        for says in option.says
+    ]
+    continuity = [(c.id, c.kind, c.statement, _origin(library, c)) for c in file.continuity]
+
+    known = "".join(f"- `{name}`: {label}\n" for name, label in schema.REVIEW_FACTS.items())
+    overdue, within = file.overdue, file.misuse_within_days
+    return f"""# Course review and continuity
+
+Reviewed {file.reviewed_on:%d %B %Y}. The prescriber decides; nothing here stops a course.
+
+## When a review falls due
+
+{_table(("id", "review", "statement", "source"), due)}
+{overdue.statement}. ({overdue.id}, {_origin(library, overdue)})
+
+## What is looked at
+
+{_table(("id", "check", "statement", "how often", "only where", "source"), checks)}
+## Signs of misuse
+
+{_table(("id", "sign", "statement", "counts", "only where", "source"), misuse)}
+{within.statement}. ({within.id}, {_origin(library, within)})
+
+## What speaks for each decision
+
+{_table(("decision", "side", "id", "statement", "where", "source"), options)}
+The facts that these conditions read; one that is not known speaks for nothing:
+
+{known}
+## Nobody falls out of follow-up unseen
+
+{_table(("id", "kind", "statement", "source"), continuity)}"""
 
 
 def _session(library: protocols.Library, plan: schema.MonitoringFile) -> str:

@@ -83,6 +83,7 @@ _KINDS: dict[type[BaseModel], str] = {
     schema.DischargeCriterion: "discharge",
     schema.InstrumentFile: "instrument",
     schema.Occasion: "measurement",
+    schema.Says: "what speaks for a decision",
 }
 
 

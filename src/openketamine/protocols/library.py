@@ -67,6 +67,7 @@ class Library:
     practice: tuple[schema.Guidance, ...]
     measurements: schema.MeasurementPlan
     therapy: schema.TherapyFile
+    reviews: schema.ReviewsFile
     monitoring: Mapping[str, schema.MonitoringFile]
     alarms: schema.AlarmsFile
     calls: schema.CallsFile
@@ -333,7 +334,7 @@ def _assemble(
     (programmes,), (ingredients,) = every(schema.ProgrammesFile), every(schema.IngredientsFile)
     (staging,), (outcomes,) = every(schema.StagingFile), every(schema.OutcomesFile)
     (measurements,), education = every(schema.MeasurementPlan), every(schema.EducationFile)
-    (therapy,) = every(schema.TherapyFile)
+    (therapy,), (reviews,) = every(schema.TherapyFile), every(schema.ReviewsFile)
     courses = every(schema.RegimensFile)
     return Library(
         sources=sources.sources,
@@ -350,6 +351,7 @@ def _assemble(
         practice=tuple(g for file in courses for g in file.guidance),
         measurements=measurements,
         therapy=therapy,
+        reviews=reviews,
         monitoring=_resolved(every(schema.MonitoringFile)),
         alarms=alarms,
         calls=calls,
@@ -592,6 +594,11 @@ def _check_references(library: Library, files: Mapping[str, File]) -> None:
     for occasion in library.measurements.occasions:
         for instrument in occasion.every_instrument:
             known("instrument", instrument, library.instruments, "measurements.yaml", occasion.id)
+    for check in library.reviews.checks:
+        if check.instrument:
+            known("instrument", check.instrument, library.instruments, "reviews.yaml", check.id)
+        for fact in check.facts:
+            known("fact", fact, library.facts, "reviews.yaml", check.id)
     for regimen in library.regimens.values():
         for phase in regimen.phases:
             for rhythm in phase.rhythms:

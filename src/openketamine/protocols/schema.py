@@ -790,6 +790,164 @@ class TherapyFile(LibraryFile):
     goals: tuple[Named, ...]
 
 
+class ReviewDue(Entry):
+    """When a review of a course falls due: days after the induction, the first dose or a review."""
+
+    id: str
+    label: str
+    after: Literal["induction", "first dose", "review"]
+    days: int = Field(ge=1)
+    routes: tuple[Route, ...] = ()  # none: every route
+    statement: str
+
+
+class OverdueRule(Entry):
+    """How long a review may be overdue before somebody is called."""
+
+    may_lapse = False
+
+    id: str
+    after_days: int = Field(ge=0)
+    statement: str
+
+
+# What a review knows of a course: facts that its conditions may read, with how people call them.
+REVIEW_FACTS: dict[str, str] = {
+    "route": "the route",
+    "doses_given": "sessions given",
+    "doses_84_days": "sessions within 12 weeks",
+    "days_since_first_dose": "days since the first dose",
+    "days_since_last_dose": "days since the last dose",
+    "responded": "response on the leading questionnaire",
+    "remitted": "remission on the leading questionnaire",
+    "important_change": "important change on the leading questionnaire",
+    "worsened": "worse by an important change",
+    "response_lost": "a response that was lost again",
+    "tolerated": "tolerated",
+    "urinary_symptoms": "urinary symptoms",
+    "craving": "wanting ketamine between sessions, 0 to 3",
+    "liver_risk": "risk of liver disease",
+    "dose_rise_percent": "rise of the dose over the course, %",
+    "misuse_signs": "signs of misuse",
+    "suicidal_flag": "an alarming answer about suicide in the last 4 weeks",
+}
+
+
+def _reads_only_review_facts(condition: Condition | None) -> Condition | None:
+    if condition is not None:
+        check_condition(condition)
+        for fact in facts_of(condition):
+            if fact not in REVIEW_FACTS:
+                raise ValueError(f"a review knows no fact {fact!r}")
+    return condition
+
+
+class ReviewCheck(Entry):
+    """Something that a review looks at: a questionnaire, or a result that somebody writes down.
+
+    `facts`: measurements any of which counts as the result; none: only what is written down.
+    """
+
+    id: str
+    label: str
+    how: Literal["questionnaire", "result"]
+    instrument: str = ""
+    facts: tuple[str, ...] = ()
+    every_days: int = Field(ge=1)
+    when: Condition | None = None
+    statement: str
+
+    _form = field_validator("when")(_reads_only_review_facts)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ReviewCheck":
+        if (self.how == "questionnaire") != bool(self.instrument):
+            raise ValueError("a check by questionnaire names it, and only such a check")
+        return self
+
+
+class MisuseSign(Entry):
+    """A sign that a drug is wanted for itself: noted by somebody, or read from the record."""
+
+    id: str
+    label: str
+    counts: Literal["noted", "record"]
+    when: Condition | None = None
+    statement: str
+
+    _form = field_validator("when")(_reads_only_review_facts)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "MisuseSign":
+        if (self.counts == "record") != (self.when is not None):
+            raise ValueError("what the record shows has a condition, and only that")
+        return self
+
+
+class MisuseWindow(Entry):
+    may_lapse = False
+
+    id: str
+    value: int = Field(ge=1)  # days
+    statement: str
+
+
+class Says(Entry):
+    """One thing that speaks for a decision or against it, where its condition holds."""
+
+    id: str
+    side: Literal["for", "against"]
+    when: Condition
+    statement: str
+
+    _form = field_validator("when")(_reads_only_review_facts)
+
+
+class ReviewOption(Strict):
+    """One decision that a review may come to."""
+
+    id: Literal["continue", "space out", "change", "stop", "refer"]
+    label: str
+    says: tuple[Says, ...] = ()
+
+
+class ContinuityRule(Entry):
+    """After how many days somebody counts as about to fall out of follow-up."""
+
+    id: str
+    kind: Literal[
+        "no next step", "missed visit", "missed forms", "lost contact", "stalled before treatment"
+    ]
+    after_days: int = Field(ge=0)
+    at_least: int = 1
+    statement: str
+
+
+class ReviewsFile(LibraryFile):
+    """How a course is reviewed, and how nobody falls out of follow-up unseen."""
+
+    due: tuple[ReviewDue, ...]
+    overdue: OverdueRule
+    checks: tuple[ReviewCheck, ...]
+    misuse: tuple[MisuseSign, ...]
+    misuse_within_days: MisuseWindow
+    options: tuple[ReviewOption, ...]
+    continuity: tuple[ContinuityRule, ...]
+
+    @property
+    def longest_days(self) -> int:
+        """The longest that a review may wait for the next one."""
+        return min(rule.days for rule in self.due if rule.after == "review")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ReviewsFile":
+        if not any(rule.after == "review" for rule in self.due):
+            raise ValueError("some rule must say when the next review falls due")
+        if len({option.id for option in self.options}) != 5:
+            raise ValueError("every decision stands here once")
+        return self
+
+
 class RegimensFile(LibraryFile):
     rhythms: tuple[Rhythm, ...] = ()
     regimens: tuple[Regimen, ...] = ()
@@ -1789,6 +1947,7 @@ FILES: dict[str, type[BaseModel]] = {
     "regimens": RegimensFile,
     "measurements.yaml": MeasurementPlan,
     "therapy.yaml": TherapyFile,
+    "reviews.yaml": ReviewsFile,
     "monitoring": MonitoringFile,
     "discharge-scores.yaml": ScoresFile,
     "alarms.yaml": AlarmsFile,
