@@ -153,6 +153,7 @@ INSTALLED_APPS = [
     "openketamine.exchange.documents",
     "openketamine.clinic.privacy",
     "openketamine.clinic.portal",
+    "openketamine.clinic.reviews",
     "openketamine.clinic.outcomes",
     "openketamine.clinic.therapy",
     "openketamine.clinic.choices",

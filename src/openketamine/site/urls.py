@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include("openketamine.clinic.portal.urls")),
     path("", include("openketamine.exchange.smart.urls")),
     path("", include("openketamine.clinic.privacy.urls")),
+    path("", include("openketamine.clinic.reviews.urls")),
     path("", include("openketamine.exchange.fhir.urls")),
     path("", include("openketamine.exchange.cdshooks.urls")),
     path("", include("openketamine.exchange.documents.urls")),

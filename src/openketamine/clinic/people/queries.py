@@ -85,6 +85,10 @@ _TITLES = {
     "therapy.touch_agreed": "Touch agreement signed",
     "therapy.touch_withdrawn": "Touch agreement withdrawn",
     "therapy.life_event_recorded": "Life event recorded",
+    "reviews.held": "Course reviewed: {decision}",
+    "reviews.misuse_noted": "Sign of misuse noted",
+    "reviews.loose_end_taken_up": "Followed up: {step}",
+    "reviews.course_closed": "Course closed",
     "session.infusion_ended": "Session: {given_mg} mg given",
     "session.injection_given": "Session: {dose_mg} mg injected",
     "session.discharged": "Discharged",
@@ -98,7 +102,7 @@ _ALARMS = {
     "session.transferred",
 }
 _DOSES = {"session.infusion_ended", "session.injection_given"}
-_DETAILS = ("reason", "note", "statement", "about", "origin")
+_DETAILS = ("reason", "note", "statement", "about", "origin", "words", "refer_to")
 
 
 def story(person: Person) -> list[Moment]:

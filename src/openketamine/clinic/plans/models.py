@@ -82,6 +82,9 @@ class Plan(models.Model):
     units = models.JSONField(default=list, help_text="[[mg of one, how many], …] where counted out")
     arithmetic = models.JSONField(help_text="The sum, step by step, as it was ordered")
     sessions = models.PositiveSmallIntegerField(null=True)
+    begins_after = models.PositiveSmallIntegerField(
+        default=0, help_text="The last session of the series before; this one counts from there"
+    )
     rhythms = models.JSONField(default=dict, help_text="By phase, the rhythm that was chosen")
     worsened = models.BooleanField(null=True, help_text="Since a missed session; None: not asked")
     first_on = models.DateField()
@@ -211,6 +214,7 @@ class PlannedSession(models.Model):
     @property
     def place(self) -> str:
         """Which session of how many; a course that is counted in weeks has no number of them."""
-        of = f" of {self.plan.sessions}" if self.plan.sessions else ""
+        whole = self.plan.sessions
+        of = f" of {self.plan.begins_after + whole}" if whole else ""
         phase = f", {self.phase.lower()}" if self.phase and not of else ""
         return f"session {self.number}{of}{phase}"

@@ -199,9 +199,9 @@ def proposal(plan: Plan, *, today: date) -> Calendar:
     history = history_of(plan.course)
     counted = None
     if plan.sessions is not None:
-        # What has begun keeps its number and counts towards the course.
+        # What has begun keeps its number and counts towards the series.
         done = len([past for past in history if past.state == "done"])
-        counted = done + max(plan.sessions - _highest_begun(plan.course), 0)
+        counted = done + max(plan.begins_after + plan.sessions - highest_begun(plan.course), 0)
     return propose(
         library(),
         library().regimens[plan.regimen],
@@ -215,7 +215,7 @@ def proposal(plan: Plan, *, today: date) -> Calendar:
     )
 
 
-def _highest_begun(course: Course) -> int:
+def highest_begun(course: Course) -> int:
     begun = course.planned_sessions.filter(cancelled_at=None, started_at__isnull=False)
     return begun.aggregate(highest=Max("number"))["highest"] or 0
 

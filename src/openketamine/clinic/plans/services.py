@@ -233,6 +233,7 @@ def order_plan(
         units=[] if isinstance(worked, DoseArithmetic) else [list(unit) for unit in worked.units],
         arithmetic=list(worked.steps),
         sessions=sessions,
+        begins_after=_begins_after(course),
         rhythms=chosen,
         worsened=worsened,
         first_on=first_on,
@@ -267,6 +268,15 @@ _STRANGE = {
     "duration_min": "It is given at once: it has no duration.",
     "sessions": "This regimen is counted in weeks: it has no number of sessions.",
 }
+
+
+def _begins_after(course: Course) -> int:
+    """A course that comes back to planning begins a new series; a changed order goes on with its
+    own."""
+    if course.stage == Stage.PLANNING:
+        return queries.highest_begun(course)
+    earlier = course.plans.order_by("-version").first()
+    return earlier.begins_after if earlier else 0
 
 
 def _stated(definition: Regimen, **given: float | None) -> dict[str, float]:
@@ -511,7 +521,8 @@ def _put_on_calendar(actor: User, plan: Plan, *, today: date | None = None) -> N
 def _same_days(plan: Plan, waiting: list[PlannedSession]) -> bool:
     """Whether an order changes the dose alone of what waits on the calendar."""
     last = max((item.number for item in waiting), default=0)
-    return last == (plan.sessions or last) > 0 and all(
+    whole = plan.begins_after + plan.sessions if plan.sessions else last
+    return last == whole > 0 and all(
         item.plan.regimen == plan.regimen
         and item.plan.rhythms == plan.rhythms
         and item.plan.sessions == plan.sessions

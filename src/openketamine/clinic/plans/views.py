@@ -479,7 +479,8 @@ def _next(course: Course) -> dict[str, Any]:
             return step(
                 "All planned sessions are done. Watch the answers, then review the course.",
                 "Prescriber",
-                "follow_ups",
-                label="Follow-up",
+                "course_review",
+                course.pk,
+                label="Course review",
             )
     return step("This course is closed.", "Nobody")

@@ -13,4 +13,5 @@ urlpatterns = [
     ),
     path("consents/<int:consent_id>/consent.pdf", views.consent_document, name="consent_document"),
     path("courses/<uuid:course_id>/routes.pdf", views.routes_sheet, name="routes_pdf"),
+    path("courses/<uuid:course_id>/handover.pdf", views.handover, name="handover_pdf"),
 ]

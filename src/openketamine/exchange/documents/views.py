@@ -20,6 +20,7 @@ from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions import monitoring_form
+from openketamine.clinic.reviews.handover import handover_of
 from openketamine.clinic.sessions.models import Session
 from openketamine.clinic.sessions.queries import protocol_of, timeline_of
 from openketamine.clinic.sessions.wording import describe
@@ -233,3 +234,16 @@ def monitoring_data(request: HttpRequest, session_id: uuid.UUID, kind: str) -> H
 def _plain(text: str) -> str:
     """What no spreadsheet takes for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+@allow(Role.NURSE, Role.PRESCRIBER, Role.DIRECTOR, Role.COORDINATOR)
+@require_GET
+def handover(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """What whoever takes over has to know of a course, on paper."""
+    course = get_object_or_404(
+        Course.objects.select_related("person", "prescriber", "therapist"), pk=course_id
+    )
+    return _respond(
+        request,
+        "documents/handover.html",
+        {"handover": handover_of(course), "course": course, "person": course.person},
+        name=f"hand-over-{course.person.mrn}",
+    )

@@ -1,9 +1,10 @@
 from django.urls import path
 
-from . import bulk_rest, rest, views
+from . import bulk_rest, handover, rest, views
 
 urlpatterns = [
     path("referrals/import/", views.import_referrals, name="import_referrals"),
+    path("courses/<uuid:course_id>/handover.json", handover.document, name="handover_fhir"),
     path("fhir/metadata", rest.metadata, name="fhir_metadata"),
     path("fhir/$import-referral", rest.take_referral, name="fhir_import_referral"),
     path("fhir/$export", bulk_rest.export_system, name="fhir_export"),

@@ -1,0 +1,249 @@
+"""A patient's life with the programme on one line: scores above, what happened beneath.
+
+What can stand on it is open. A marker is a function of a course that gives marks; whoever has a
+further kind of thing writes one, names its lane in `LANES` and adds it to `MARKERS`, or hands it
+to `lifeline` as one of `also`. Shapes and lanes carry the meaning, never colour alone, and every
+mark has its row in the table.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from openketamine.clinic.people.models import Course
+from openketamine.clinic.record import clock
+from openketamine.clinic.sessions.kept import kept
+from openketamine.clinic.sessions.models import Phase, Session
+from openketamine.clinic.therapy import queries as therapy
+
+from .queries import Trajectory, trajectories
+
+WIDTH, LEFT, RIGHT = 1080, 128, 24
+TOP, SCORES, LANE, AXIS = 16, 170, 40, 34
+# The lanes beneath the scores, from above.
+LANES = {
+    "dose": "Doses",
+    "therapy": "Therapy visits",
+    "effect": "Side effects",
+    "life": "Life events",
+    "review": "Reviews",
+}
+SHAPES = {
+    "dose": "bar",
+    "therapy": "square",
+    "effect": "triangle",
+    "life": "dot",
+    "review": "rhomb",
+}
+DEGREES = {"mild": 0.4, "moderate": 0.7, "severe": 1.0}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One thing that happened.
+
+    Attributes:
+        lane: one of `LANES`.
+        title: what it was, in a few words; `detail` more of it, for the table.
+        size: from 0 to 1: the dose beside the largest one, the degree of a side effect.
+        letters: drawn beside the mark, at most a few.
+        url: where it can be looked at.
+    """
+
+    lane: str
+    at: datetime
+    title: str
+    detail: str = ""
+    size: float = 0.6
+    letters: str = ""
+    url: str = ""
+
+
+Marker = Callable[[Course], Iterable[Mark]]
+
+
+def doses_and_effects(course: Course) -> list[Mark]:
+    """Each session given with its dose and route, and the side effects noted in it. Two queries."""
+    sessions = list(
+        Session.objects.filter(course=course, phase__in=(Phase.DISCHARGED, Phase.TRANSFERRED))
+        .select_related("planned__plan")
+        .order_by("opened_at")
+    )
+    timelines = kept.timelines([session.stream for session in sessions])
+    now = clock.now()
+    given = []
+    for session in sessions:
+        timeline = timelines[session.stream]
+        given.append((session, timeline, timeline.given_mg(timeline.ended_at or now)))
+    largest = max((mg for *_, mg in given), default=0.0) or 1.0
+    marks = []
+    for session, timeline, mg in given:
+        plan = session.planned.plan
+        ending = " Transferred to hospital." if session.phase == Phase.TRANSFERRED else ""
+        marks.append(
+            Mark(
+                "dose",
+                timeline.started_at or session.opened_at,
+                f"{mg:.4g} mg {plan.route}",
+                f"Session {session.planned.number}, ordered {plan.dose_mg:g} mg.{ending}",
+                size=mg / largest,
+                letters=plan.route.split("_")[0],
+                url=f"/sessions/{session.pk}/",
+            )
+        )
+        marks += [
+            Mark(
+                "effect",
+                line.at,
+                f"{line.data['label']}, {line.data['severity']}",
+                line.data.get("note", ""),
+                size=DEGREES.get(line.data["severity"], 0.4),
+            )
+            for line in timeline.side_effects
+            if not line.retracted
+        ]
+    return marks
+
+
+_THERAPY = {"visit": "therapy", "goal": "therapy", "life": "life"}
+
+
+def therapy_and_life(course: Course) -> list[Mark]:
+    """Therapy visits, goals reached, and what happened in the patient's life."""
+    return [Mark(_THERAPY[mark.kind], mark.at, mark.label) for mark in therapy.marks(course)]
+
+
+MARKERS: tuple[Marker, ...] = (doses_and_effects, therapy_and_life)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A mark with its place in the drawing."""
+
+    mark: Mark
+    shape: str
+    x: float
+    y: float
+    path: str
+
+
+@dataclass(frozen=True)
+class Lifeline:
+    """The whole drawing, in its own units, and the marks in the order of time for the table.
+
+    Attributes:
+        scores: (x, y, words, off window) of the questionnaire; `line` joins those in window.
+        rules: (y, words): response, remission.
+        months: (x, words) of the axis.
+    """
+
+    trajectory: Trajectory | None
+    scores: list[tuple[float, float, str, bool]]
+    line: str
+    rules: list[tuple[float, str]]
+    grid: list[tuple[float, str]]
+    placed: list[Placed]
+    lanes: list[tuple[float, str]]
+    months: list[tuple[float, str]]
+    now: float
+    height: float
+    marks: list[Mark]
+    width: int = WIDTH
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    floor: int = TOP + SCORES
+
+
+def lifeline(course: Course, *, instrument: str = "", also: Iterable[Marker] = ()) -> Lifeline:
+    """Draw a course from its opening to today, or to its closing.
+
+    Args:
+        instrument: whose scores stand above; the first of the plan where left out.
+        also: further markers, of steps that come after this one.
+    """
+    marks = sorted(
+        (mark for marker in (*MARKERS, *also) for mark in marker(course)), key=lambda m: m.at
+    )
+    found = [each for each in trajectories(course) if each.instrument.total_range]
+    chosen = next((each for each in found if each.instrument.id == instrument), None)
+    chosen = chosen or next(iter(found), None)
+    points = [p for p in chosen.points if p.total is not None] if chosen else []
+    end = course.closed_at or clock.now()
+    moments = [course.opened_at, end, *(m.at for m in marks), *(p.at for p in points)]
+    first, last = min(moments), max(moments)
+    span_s = max((last - first).total_seconds(), 7 * 86_400.0)
+
+    def x(at: datetime) -> float:
+        share = (at - first).total_seconds() / span_s
+        return round(LEFT + 10 + share * (WIDTH - LEFT - RIGHT - 20), 1)
+
+    low, high = (chosen.instrument.total_range or (0, 1)) if chosen else (0, 1)
+
+    def y(value: float) -> float:
+        return round(TOP + (high - value) / (high - low) * SCORES, 1)
+
+    scores = [
+        (x(p.at), y(p.total or 0), f"{p.result}, {p.at:%d %b %Y}", p.off_window) for p in points
+    ]
+    tops = {lane: TOP + SCORES + 18 + n * LANE for n, lane in enumerate(LANES)}
+    bottom = TOP + SCORES + 18 + len(LANES) * LANE
+    step = max(int((high - low) / 3), 1)
+    return Lifeline(
+        trajectory=chosen,
+        scores=scores,
+        line=" ".join(f"{a},{b}" for a, b, _, off in scores if not off),
+        rules=[(y(line.at), line.label) for line in chosen.lines if low <= line.at <= high]
+        if chosen
+        else [],
+        grid=[(y(v), f"{v}") for v in range(int(low), int(high) + 1, step)] if chosen else [],
+        placed=[_place(mark, x(mark.at), tops[mark.lane]) for mark in marks],
+        lanes=[(tops[lane] + LANE / 2, words) for lane, words in LANES.items()],
+        months=_ticks(first, last, x),
+        now=x(end),
+        height=bottom + AXIS,
+        marks=marks,
+    )
+
+
+def _place(mark: Mark, x: float, top: float) -> Placed:
+    """Its shape at its place; size shows in the shape, and the lane says what it is."""
+    middle, r = top + LANE / 2, round(4 + 5 * max(min(mark.size, 1.0), 0.0), 1)
+    shape = SHAPES[mark.lane]
+    if shape == "bar":
+        tall = round(6 + 20 * max(min(mark.size, 1.0), 0.0), 1)
+        base = top + LANE - 6
+        path = f"M{x - 3:g} {base:g} V{base - tall:g} H{x + 3:g} V{base:g} Z"
+    elif shape == "square":
+        path = f"M{x - 6:g} {middle - 6:g} h12 v12 h-12 Z"
+    elif shape == "triangle":
+        path = f"M{x:g} {middle - r:g} L{x + r:g} {middle + r:g} H{x - r:g} Z"
+    elif shape == "rhomb":
+        path = f"M{x:g} {middle - 9:g} l8 9 l-8 9 l-8 -9 Z"
+    else:
+        path = f"M{x - 6:g} {middle:g} a6 6 0 1 0 12 0 a6 6 0 1 0 -12 0 Z"
+    return Placed(mark, shape, x, middle, path)
+
+
+def _ticks(
+    first: datetime, last: datetime, x: Callable[[datetime], float]
+) -> list[tuple[float, str]]:
+    """The first of each month, as many as have room; for a short course, each week."""
+    days = (last - first).days
+    found = []
+    if days < 62:
+        moment, step = first, timedelta(days=7)
+        while moment <= last:
+            found.append((x(moment), f"{moment.day} {moment:%b}"))
+            moment += step
+    else:
+        for day in range(days + 1):
+            moment = first + timedelta(days=day)
+            if moment.day == 1:
+                found.append((x(moment), f"{moment:%b %Y}"))
+    kept_ticks = found[:1]
+    for tick in found[1:]:
+        if tick[0] - kept_ticks[-1][0] >= 64:
+            kept_ticks.append(tick)
+    assert all(b[0] > a[0] for a, b in pairwise(kept_ticks))
+    return kept_ticks
