@@ -7,6 +7,7 @@ so the demonstration's record is as whole as a real one.
 import time as stopwatch
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from django.utils import timezone
 import openketamine
 from openketamine import protocols
 from openketamine.clinic.accounts.models import User
+from openketamine.clinic.choices import services as choices
 from openketamine.clinic.devices import services as devices
 from openketamine.clinic.devices.models import Device
 from openketamine.clinic.intake import queries as intake_queries
@@ -38,6 +40,7 @@ from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.policy import services as policy
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.clinic.reviews import services as reviews
 from openketamine.clinic.sessions import queries as session_queries
 from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import Chair, Phase, Session
@@ -117,6 +120,24 @@ def device_of(chair: Chair) -> str:
 _MORE_ANTIDEPRESSANTS = (("", "Trazodone", ""),)
 
 
+# Invented figures of an invented clinic. None: it does not offer the route.
+PRICES = (
+    ("IV", Decimal("450.00"), "infusion, monitoring, the day after"),
+    ("IM", Decimal("320.00"), "injection and monitoring"),
+    ("IN_ESKETAMINE", Decimal("890.00"), "two devices and two hours; the drug included"),
+    ("SC", None, ""),
+)
+# By number of the cast: decision, days from today to the next review, reason, where to. Of number
+# 13 the next one is due today; the review of number 18 is overdue.
+REVIEWED = {
+    13: ("continue", 0, "Better, not well. Wait for the next answers, then decide.", ""),
+    14: ("space out", 42, "Well for a week without a dose. Looked at again in six weeks.", ""),
+    15: ("continue", 35, "Half better and tolerated. Talk therapy goes on.", ""),
+    16: ("refer", 21, "No important change after six sessions.", "Example Hospital, ECT clinic"),
+    17: ("change", 14, "Some change, no response. Routes side by side at the next visit.", ""),
+}
+
+
 class _Builder:
     def __init__(self) -> None:
         self.now = clock.now().replace(second=0, microsecond=0)
@@ -149,6 +170,14 @@ class _Builder:
                 credentials=member.credentials,
             )
         policy.sign_policy(self.users["director"], digest=library().policy_digest)
+        for route, price, note in PRICES:
+            choices.set_price(
+                self.users["coordinator"],
+                route=route,
+                offered=price is not None,
+                price_per_visit=price,
+                note=note,
+            )
         for number in range(1, 6):
             chair = sessions.add_chair(self.nurse, name=f"Chair {number}")
             self.chairs.append(chair)
@@ -442,6 +471,8 @@ class _Builder:
         self._answer_forms(who, course)
         if today:
             self._today(who, planned[done])
+        elif done == len(planned):
+            self._review(who, course)
 
     def _first_day(self, who: Character, *, done: int, today: bool) -> date:
         """The first day that leaves exactly `done` sessions before today."""
@@ -592,6 +623,32 @@ class _Builder:
                 for item, value in _answers(who, request, rng).items():
                     outcomes.save_answer(request, item=item, value=value)
                 outcomes.submit(request)
+
+    def _review(self, who: Character, course: Course) -> None:
+        """A review a week after the last session, as its number says; one of them nobody held."""
+        if who.number not in REVIEWED:
+            return
+        decision, again_days, reason, refer_to = REVIEWED[who.number]
+        last = course.planned_sessions.order_by("-done_at").values_list("done_at", flat=True)[0]
+        today = timezone.localtime(self.now).date()
+        with clock.at(min(last + timedelta(days=7), self.now - timedelta(days=1))):
+            held_on = clock.today()
+            if who.number == 17:
+                reviews.note_misuse(
+                    self.nurse,
+                    course,
+                    sign="MU-EARLY",
+                    seen_on=held_on,
+                    note="Asked twice for the next session before its day",
+                )
+            reviews.hold_review(
+                self.prescriber,
+                course,
+                decision=decision,
+                reason=reason,
+                next_on=max(today + timedelta(days=again_days), held_on + timedelta(days=1)),
+                refer_to=refer_to,
+            )
 
     def _today(self, who: Character, planned: PlannedSession) -> None:
         """Where today's people are at this moment."""

@@ -802,13 +802,20 @@ class ReviewDue(Entry):
 
 
 class OverdueRule(Entry):
-    """How long a review may be overdue before somebody is called."""
+    """How long a review may be overdue before it is brought before somebody, and before whom."""
 
     may_lapse = False
 
     id: str
     after_days: int = Field(ge=0)
+    director_after_days: int = Field(ge=0)
     statement: str
+
+    @model_validator(mode="after")
+    def _upwards(self) -> "OverdueRule":
+        if self.director_after_days < self.after_days:
+            raise ValueError("the director is told after the prescriber")
+        return self
 
 
 # What a review knows of a course: facts that its conditions may read, with how people call them.

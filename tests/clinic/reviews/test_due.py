@@ -4,10 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from openketamine.clinic.notices import services as notices
 from openketamine.clinic.notices import signals
-from openketamine.clinic.notices.models import Call
+from openketamine.clinic.notices.models import Notice
 from openketamine.clinic.people import services as people
 from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+from openketamine.clinic.record.models import Event
 from openketamine.clinic.reviews import queries, services
 
 
@@ -20,7 +23,7 @@ def test_it_works(followed_up):
     with in_days(7):
         (row,) = queries.reviews_due()
     assert (row.course, row.due.rule.id, row.overdue_days) == (followed_up, "RV-INDUCTION", 0)
-    assert not row.escalated
+    assert row.level == 0
 
 
 def test_a_course_in_the_middle_of_its_induction_is_not_due(treated):
@@ -41,25 +44,48 @@ def test_the_days_list_shows_it_to_everybody_who_works_here(client, followed_up,
     assert "overdue" in page
 
 
-def test_overdue_past_the_limit_a_clinician_is_called_once_a_week(
-    followed_up, prescriber, coordinator
+def test_overdue_it_climbs_from_the_prescriber_to_the_director(
+    followed_up, prescriber, director, coordinator, settings
 ):
     people.assign_team(coordinator, followed_up, prescriber=prescriber, therapist=None)
+    for user in (prescriber, director):
+        notices.set_address(user, phone="", email=f"{user.username}@clinic.example")
     with in_days(7 + 7):
         assert services.escalate_overdue() == 0
     with in_days(7 + 8):
         assert services.escalate_overdue() == 1
+        assert services.escalate_overdue() == 0
+    (notice,) = Notice.objects.all()
+    assert (notice.to, notice.wording) == ("prescriber@clinic.example", "review_overdue")
+    with in_days(7 + 15):
         assert services.escalate_overdue() == 1
-        call = Call.objects.get()
-    assert call.responsible == prescriber
-    assert call.link == f"/courses/{followed_up.pk}/review/"
-    assert str(followed_up.person) not in call.headline
-    with in_days(7 + 13):
+        page = queries.reviews_due()
+    assert [row.level for row in page] == [2]
+    assert Notice.objects.filter(to="director@clinic.example").count() == 1
+    told = Event.objects.filter(kind=queries.TOLD).order_by("seq")
+    assert [event.data["names"] for event in told] == [[str(prescriber)], [str(director)]]
+    assert record.verify().intact
+
+
+def test_a_clinic_that_slept_takes_both_steps_at_once(followed_up, prescriber, director):
+    with in_days(60):
+        assert services.escalate_overdue() == 2
+    told = Event.objects.filter(kind=queries.TOLD).order_by("seq")
+    assert told[0].data["names"] == [str(prescriber)]  # nobody is assigned: every prescriber
+
+
+def test_a_review_that_is_held_ends_it(followed_up, prescriber):
+    with in_days(40):
         services.escalate_overdue()
-        assert Call.objects.count() == 1
-    with in_days(7 + 14):
-        services.escalate_overdue()
-        assert Call.objects.count() == 2
+        services.hold_review(
+            prescriber,
+            followed_up,
+            decision="continue",
+            reason="Well.",
+            next_on=clock.today() + timedelta(days=30),
+        )
+        assert services.escalate_overdue() == 0
+        assert queries.reviews_due() == []
 
 
 def test_the_clinics_clock_looks_every_few_minutes(followed_up, monkeypatch):

@@ -37,6 +37,10 @@ WORDINGS: dict[str, Wording] = {
         "A call is still unanswered",
         "OpenKetamine: a call is still unanswered. Open %(link)s",
     ),
+    "review_overdue": Wording(
+        "A course review is overdue",
+        "OpenKetamine: a course review is overdue. Open %(link)s",
+    ),
     "home_check_in": Wording(
         _("Your clinic asks how you are"),
         _("Please tell your clinic how you are: %(link)s"),

@@ -71,12 +71,16 @@ def _due(course: Any, current: Library) -> Due | None:
 
 @dataclass(frozen=True)
 class DueRow:
-    """A review that is due, with how late it is."""
+    """A review that is due, with how late it is.
+
+    Attributes:
+        level: 0 in its time, 1 late enough for the prescriber to be told, 2 for the director.
+    """
 
     course: Course
     due: Due
     overdue_days: int
-    escalated: bool
+    level: int
 
 
 def reviews_due(ahead_days: int = 0) -> list[DueRow]:
@@ -86,14 +90,25 @@ def reviews_due(ahead_days: int = 0) -> list[DueRow]:
         ahead_days: those of so many days to come as well.
     """
     today, current = clock.today(), library()
-    limit = current.reviews.overdue.after_days
+    rule = current.reviews.overdue
     rows = []
     for course in _with_reviews(Course.objects.filter(closed_at=None)):
         due = _due(course, current)
         if due and (due.on - today).days <= ahead_days:
             late = due.overdue_days(today)
-            rows.append(DueRow(course, due, late, late > limit))
+            level = (late > rule.after_days) + (late > rule.director_after_days)
+            rows.append(DueRow(course, due, late, level))
     return sorted(rows, key=lambda row: row.due.on)
+
+
+TOLD = "reviews.overdue_told"
+
+
+def steps_told(courses: Sequence[Course]) -> set[tuple[uuid.UUID, str]]:
+    """(Course, step) of each step of these courses' overdue reviews that has been taken."""
+    streams = {course.stream: course.pk for course in courses}
+    events = Event.objects.filter(kind=TOLD, stream__in=streams) if streams else ()
+    return {(streams[event.stream], event.data["key"]) for event in events}
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,20 @@ from typing import Any
 
 from django.db import transaction
 from django.dispatch import receiver
-from django.urls import reverse
 
 from openketamine.clinic.accounts.models import STAFF, Role, User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake.services import require_no_open_safety_review
 from openketamine.clinic.notices import services as notices
-from openketamine.clinic.notices import signals
+from openketamine.clinic.notices import signals, wordings
+from openketamine.clinic.notices.models import Address
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.people.services import move_to
 from openketamine.clinic.plans import services as plans
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
+from openketamine.clinic.record.models import Source
 
 from . import queries
 from .models import CheckResult, CourseReview, Decision, LooseEndStep, MisuseNote, Step
@@ -305,8 +306,8 @@ _looked: datetime | None = None
 
 
 @receiver(signals.tick)
-def call_out_overdue(sender: Any, now: datetime, **kwargs: Any) -> None:
-    """On the clinic's clock: call a clinician about every review that is long overdue."""
+def look_for_overdue(sender: Any, now: datetime, **kwargs: Any) -> None:
+    """On the clinic's clock: bring long overdue reviews before the prescriber and the director."""
     global _looked
     if _looked is not None and timedelta() <= now - _looked < LOOK_EVERY:
         return
@@ -315,25 +316,58 @@ def call_out_overdue(sender: Any, now: datetime, **kwargs: Any) -> None:
 
 
 def escalate_overdue() -> int:
-    """Call the prescriber about each review that is overdue past the clinic's limit; unanswered,
-    the call climbs to the medical director. Once for each week that it stays overdue.
+    """Tell the prescriber, and later the medical director, of each review that is long overdue.
+
+    By e-mail, once for each step of one review; every screen of the clinic shows it anyway. It is
+    no call: nobody is woken for it.
 
     Returns:
-        How many reviews are that late.
+        How many steps were taken.
     """
-    late = [row for row in queries.reviews_due() if row.escalated]
+    late = [row for row in queries.reviews_due() if row.level]
+    told = queries.steps_told([row.course for row in late])
+    taken = 0
     for row in late:
-        with transaction.atomic():
-            notices.raise_call(
-                ACTOR,
-                key=f"review:{row.course.pk}:{row.due.on}:{row.overdue_days // 7}",
-                priority="amber",
-                headline="A course review is overdue",
-                detail=f"{row.due.rule.label}, due {row.due.on:%d %B %Y}, "
-                f"{row.overdue_days} days ago.",
-                person_id=row.course.person_id,
-                subject=f"{row.course.person}, MRN {row.course.person.mrn}",
-                link=reverse("course_review", args=[row.course.pk]),
-                responsible=row.course.prescriber,
-            )
-    return len(late)
+        for level in range(1, row.level + 1):
+            key = f"{row.due.on.isoformat()}:{level}"
+            if (row.course.pk, key) not in told:
+                _tell(row, key, level)
+                taken += 1
+    return taken
+
+
+@transaction.atomic
+def _tell(row: queries.DueRow, key: str, level: int) -> None:
+    """One step: whom it reaches is kept, and who of them has an address is written to."""
+    working = User.objects.filter(is_active=True)
+    if level > 1:
+        users = list(working.filter(role=Role.DIRECTOR))
+    elif row.course.prescriber:
+        users = [row.course.prescriber]
+    else:
+        users = list(working.filter(role=Role.PRESCRIBER))
+    for address in Address.objects.filter(user__in=users).exclude(email=""):
+        notices.send(
+            ACTOR,
+            key=f"review:{row.course.pk}:{key}:{address.user_id}",
+            channel="email",
+            to=address.email,
+            to_name=str(address.user),
+            wording="review_overdue",
+            values={"link": wordings.link_to("continuity")},
+        )
+    record.append(
+        ACTOR,
+        row.course.stream,
+        queries.TOLD,
+        {
+            "key": key,
+            "rule": row.due.rule.id,
+            "due_on": row.due.on.isoformat(),
+            "overdue_days": row.overdue_days,
+            "users": [user.pk for user in users],
+            "names": [str(user) for user in users],
+        },
+        person_id=row.course.person_id,
+        source=Source.SYSTEM,
+    )
