@@ -8,7 +8,8 @@ from openketamine.clinic.people import services as people
 
 
 @pytest.fixture
-def weighed(course, nurse):
+def weighed(course, nurse, settings):
+    settings.FORECASTS = True
     people.record_measurements(nurse, course.person, {"weight_kg": 82.0, "systolic_mmhg": 128})
     return course
 
