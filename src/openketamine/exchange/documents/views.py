@@ -19,8 +19,8 @@ from openketamine.clinic.plans.models import Consent
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
-from openketamine.clinic.sessions import monitoring_form
 from openketamine.clinic.reviews.handover import handover_of
+from openketamine.clinic.sessions import monitoring_form
 from openketamine.clinic.sessions.models import Session
 from openketamine.clinic.sessions.queries import protocol_of, timeline_of
 from openketamine.clinic.sessions.wording import describe
@@ -234,6 +234,8 @@ def monitoring_data(request: HttpRequest, session_id: uuid.UUID, kind: str) -> H
 def _plain(text: str) -> str:
     """What no spreadsheet takes for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 @allow(Role.NURSE, Role.PRESCRIBER, Role.DIRECTOR, Role.COORDINATOR)
 @require_GET
 def handover(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
