@@ -263,13 +263,14 @@ def _figure_row(found: figures.Figure, fewer_than: int) -> FigureRow:
     gone = [(reason, word(may[reason])) for reason, n in found.missing.items() if n]
     if outside:
         gone.append((figures.ALREADY, word(may["outside"])))
-    whole = may["measured"] is not None and counted.count is not None
-    if whole and found.unmeasured and not any(may[reason] is None for reason in found.missing):
-        bounds = f"{percent(found.if_none)} to {percent(found.if_all)}"
-    elif not found.unmeasured:
+    # How many are missing in all can be told from what is shown, unless a part of it is hidden.
+    told = all(may[part] is not None for part in ("not yet", "measured", "outside"))
+    if not found.unmeasured:
         bounds = "nobody is missing"
+    elif told and counted.count is not None:
+        bounds = f"{percent(found.if_none)} to {percent(found.if_all)}"
     else:
-        bounds = "–"
+        bounds = "not shown: too few"
     if may["measured"] is None and found.measured:
         counted = Shown(None, None, None, None, None)
     return FigureRow(
