@@ -61,7 +61,7 @@ def test_a_researcher_begins_at_the_figures_and_finds_no_patient(visitor, signed
     seat = visitor("desktop")
     page = seat.sign_in("researcher")
     page.wait_for_url("**/outcomes/")
-    page.get_by_text("begins to count with its first session").wait_for()
+    page.get_by_text("begins to count with its first dose").wait_for()
     assert page.get_by_role("link", name="People").count() == 0
     assert page.get_by_role("link", name="Clinicians").count() == 0
     seat.look("outcomes-researcher")

@@ -22,7 +22,7 @@ def test_a_clinic_that_has_not_begun_is_told_what_to_do(client, director):
     for page in PAGES:
         response = client.get(page)
         assert response.status_code == 200
-        assert "begins to count with its first session" in text_of(response)
+        assert "begins to count with its first dose" in text_of(response)
 
 
 def test_a_course_that_has_not_begun_has_no_first_dose(course):

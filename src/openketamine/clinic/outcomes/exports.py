@@ -131,8 +131,10 @@ _COURSES = (
            lambda s, k: k("user", s.therapist_id)),
     Column("sessions_planned", "integer", "sessions", "Planned and not cancelled",
            _plain("sessions_planned")),
-    Column("sessions_given", "integer", "sessions", "Ended with the drug given",
+    Column("sessions_given", "integer", "sessions", "In the clinic, ended with the drug given",
            _plain("sessions_given")),
+    Column("home_doses", "integer", "doses", "Taken at home, ended with the last call",
+           _plain("home_doses")),
     Column("last_dose_day", "number", "days", "From the first dose to the last one so far",
            _last_day),
     Column("closed_day", "number", "days", "From the first dose to the end of the course; empty: "

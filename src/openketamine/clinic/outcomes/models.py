@@ -80,7 +80,8 @@ class CourseSummary(models.Model):
     last_dose_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     sessions_planned = models.PositiveSmallIntegerField(default=0)
-    sessions_given = models.PositiveSmallIntegerField(default=0)
+    sessions_given = models.PositiveSmallIntegerField(default=0, help_text="In the clinic")
+    home_doses = models.PositiveSmallIntegerField(default=0, help_text="Taken at home")
     # Sessions with at least one side effect noted, and with one of moderate or severe degree.
     sessions_with_effect = models.PositiveSmallIntegerField(default=0)
     sessions_with_moderate = models.PositiveSmallIntegerField(default=0)

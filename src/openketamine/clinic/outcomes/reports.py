@@ -135,7 +135,7 @@ def page_of(request: HttpRequest, tab: str) -> Page:
     wider = [cohorts.size(each) for each in page.filters.wider()]
     if not len(found):
         page.why = (
-            "No course of this kind has begun yet. A course begins to count with its first session."
+            "No course of this kind has begun yet. A course begins to count with its first dose."
         )
     elif not may_be_shown(len(found), wider, page.fewer_than):
         page.why = (
@@ -615,8 +615,12 @@ def adverse_events(request: HttpRequest) -> HttpResponse:
     page = page_of(request, "outcomes_events")
     if page.cohort is None:
         return _show(request, page)
-    cohort, fewer_than = page.cohort, page.fewer_than
+    # Side effects are noted in sessions in the clinic; whoever had none of those is not counted.
+    cohort, fewer_than = page.cohort.part(page.cohort.sessions > 0), page.fewer_than
     sessions, n = int(cohort.sessions.sum()), len(cohort)
+    if sessions == 0 or is_small(n, fewer_than):
+        page.why = "Too few of these courses had a session in the clinic."
+        return _show(request, page)
     labels = {
         item.id: item.label
         for route in ([page.filters.route] if page.filters.route else page.library.monitoring)

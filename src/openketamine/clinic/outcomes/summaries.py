@@ -18,6 +18,8 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.dispatch import receiver
 
+from openketamine.clinic.athome.models import HomeSession
+from openketamine.clinic.athome.models import Phase as HomePhase
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.notices import signals
 from openketamine.clinic.people.models import Course
@@ -46,6 +48,7 @@ _NOTED = (
 _COPIED = (
     "seq", "condition", "route", "regimen", "prescriber", "therapist", "sex", "age_years",
     "first_dose_at", "last_dose_at", "closed_at", "sessions_planned", "sessions_given",
+    "home_doses",
     "sessions_with_effect", "sessions_with_moderate", "transfers", "emergencies", "effects",
 )  # fmt: skip
 
@@ -140,7 +143,7 @@ def _make(ids: Sequence[uuid.UUID], seq: int) -> None:
 def _summaries(
     ids: Sequence[uuid.UUID], seq: int
 ) -> Iterator[tuple[CourseSummary, list[ScoreSummary]]]:
-    """Each course with its scores. Seven queries, however many courses there are."""
+    """Each course with its scores. Eight queries, however many courses there are."""
     courses = list(
         Course.objects.filter(pk__in=ids)
         .select_related("person")
@@ -156,6 +159,11 @@ def _summaries(
         .only("id", "course_id", "opened_at", "phase")
     ):
         sessions[session.course_id].append(session)
+    at_home = defaultdict(list)
+    for course_id, opened_at in HomeSession.objects.filter(
+        course__in=ids, phase=HomePhase.CLOSED
+    ).values_list("course", "opened_at"):
+        at_home[course_id].append(opened_at)
     noted = _noted([s for each in sessions.values() for s in each])
     answered = defaultdict(list)
     for row in (
@@ -174,7 +182,8 @@ def _summaries(
     off_window = _Windows()
     for course in courses:
         given = sessions[course.pk]
-        first = given[0].opened_at if given else None
+        doses = sorted([*(session.opened_at for session in given), *at_home[course.pk]])
+        first = doses[0] if doses else None
         summary = CourseSummary(
             course=course,
             seq=seq,
@@ -186,10 +195,11 @@ def _summaries(
             sex=course.person.sex,
             age_years=course.person.age_years(first.date()) if first else None,
             first_dose_at=first,
-            last_dose_at=given[-1].opened_at if given else None,
+            last_dose_at=doses[-1] if doses else None,
             closed_at=course.closed_at,
             sessions_planned=course.planned,
             sessions_given=len(given),
+            home_doses=len(at_home[course.pk]),
             transfers=sum(session.phase == Phase.TRANSFERRED for session in given),
         )
         _count_effects(summary, [noted[session.pk] for session in given])
