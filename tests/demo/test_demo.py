@@ -8,9 +8,11 @@ import pytest
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.intake.models import SafetyReview
 from openketamine.clinic.people.models import Course, Person, Stage
+from openketamine.clinic.portal import queries as portal
 from openketamine.clinic.record import clock, services
 from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions.models import Phase, Session
+from openketamine.clinic.therapy import queries as therapy
 from openketamine.demo import cast, clinic, feed, physiology
 from openketamine.exchange.hl7v2 import intake
 
@@ -94,6 +96,16 @@ def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, setti
         assert SafetyReview.objects.filter(closed_at=None).count() == 1
         assert {user.role for user in User.objects.all()} == set(Role)
         assert services.verify().intact
+
+        therapist = User.objects.get(username="therapist")
+        states = {row.state for row in therapy.due_visits(therapist=therapist)}
+        assert states & {"due", "overdue"}, "the therapist has something to do"
+        patient = Person.objects.get(user__username="patient")
+        page = portal.home(patient, patient.courses.get())
+        assert page.forms
+        assert page.homework_open == 1
+        assert len(page.moods) > 5
+        assert [row.person for row in portal.waiting_messages()] == [patient]
 
         before = Event.objects.count()
         clinic.build(report=lambda line: None)

@@ -48,6 +48,7 @@ from openketamine.clinic.staff import services as staff
 from openketamine.protocols import calendar, eligibility
 
 from . import physiology
+from .accompanied import accompany
 from .cast import (
     COMPLICATED,
     PATIENT_USERNAME,
@@ -307,7 +308,7 @@ class _Builder:
                 coordinator,
                 course,
                 prescriber=self.prescriber if who.number % 3 else self.users["prescriber2"],
-                therapist=self.users["therapist"] if who.number % 2 else None,
+                therapist=self.users["therapist"] if who.number % 2 or who.number == 6 else None,
             )
             case = COMPLICATED.get(who.number)
             if case:
@@ -468,6 +469,7 @@ class _Builder:
         for item in planned[:done]:
             start = item.planned_for + timedelta(minutes=25 + int(self.rng.integers(0, 30)))
             self._whole_session(who, item, start)
+        accompany(self.users, who, course)
         self._answer_forms(who, course)
         if today:
             self._today(who, planned[done])
@@ -619,6 +621,8 @@ class _Builder:
             )
             if answered_at > self.now or rng.random() < 0.12:
                 continue
+            if who.number == 6 and request.closes_at > self.now:
+                continue  # so that the patient who can sign in has something to answer
             with clock.at(answered_at):
                 for item, value in _answers(who, request, rng).items():
                     outcomes.save_answer(request, item=item, value=value)
