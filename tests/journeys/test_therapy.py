@@ -123,6 +123,9 @@ def test_from_the_preparation_to_the_integration(
     seat.look("integration")
     page.get_by_role("button", name=re.compile("^Record, signed")).click()
     says(page, "Integration is in the chart.")
+    page.get_by_text("Everything on the line, as a table").click()
+    says(page, "The mother died")
+    seat.look("therapy-after-session")
     visit.refresh_from_db()
     assert visit.held_at
 

@@ -115,3 +115,21 @@ def test_the_page_costs_the_same_however_long_the_therapy(
     fill(5)
     with django_assert_num_queries(12):
         client.get(f"/courses/{accompanied.pk}/therapy/")
+
+
+def test_the_line_shows_doses_visits_symptoms_and_life_events_together(
+    client, prepared, left, therapist, nurse, coordinator
+):
+    services.record_life_event(
+        nurse, left.course, happened_on=clock.today(), title="The mother died"
+    )
+    client.force_login(therapist)
+    page = client.get(f"/courses/{left.course_id}/therapy/").content.decode()
+    assert f"/courses/{left.course_id}/line/" in page
+    line = client.get(f"/courses/{left.course_id}/line/").content.decode()
+    for words in ("41 mg", "Preparation", "The mother died", "Life events"):
+        assert words in line
+    client.force_login(coordinator)
+    assert client.get(f"/courses/{left.course_id}/line/").status_code == 403
+    course = client.get(f"/courses/{left.course_id}/").content.decode()
+    assert "The mother died" not in course

@@ -6,7 +6,7 @@ to `lifeline` as one of `also`. Shapes and lanes carry the meaning, never colour
 mark has its row in the table.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -155,16 +155,22 @@ class Lifeline:
     floor: int = TOP + SCORES
 
 
-def lifeline(course: Course, *, instrument: str = "", also: Iterable[Marker] = ()) -> Lifeline:
+def lifeline(
+    course: Course,
+    *,
+    instrument: str = "",
+    also: Iterable[Marker] = (),
+    without: Collection[str] = (),
+) -> Lifeline:
     """Draw a course from its opening to today, or to its closing.
 
     Args:
         instrument: whose scores stand above; the first of the plan where left out.
         also: further markers, of steps that come after this one.
+        without: lanes whose marks the reader has no business with; the lanes stay empty.
     """
-    marks = sorted(
-        (mark for marker in (*MARKERS, *also) for mark in marker(course)), key=lambda m: m.at
-    )
+    every = (mark for marker in (*MARKERS, *also) for mark in marker(course))
+    marks = sorted((mark for mark in every if mark.lane not in without), key=lambda m: m.at)
     found = [each for each in trajectories(course) if each.instrument.total_range]
     chosen = next((each for each in found if each.instrument.id == instrument), None)
     chosen = chosen or next(iter(found), None)

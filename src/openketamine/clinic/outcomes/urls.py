@@ -5,6 +5,7 @@ from . import export_views, reports, views
 urlpatterns = [
     path("follow-up/", views.follow_ups, name="follow_ups"),
     path("follow-up/summary/", views.follow_up_summary, name="follow_up_summary"),
+    path("courses/<uuid:course_id>/line/", views.course_line, name="course_line"),
     path("courses/<uuid:course_id>/trajectory/", views.trajectory, name="trajectory"),
     path("forms/<uuid:form_id>/enter/", views.enter_form, name="enter_form"),
     path("outcomes/", reports.response, name="outcomes"),

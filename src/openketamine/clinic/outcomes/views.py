@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from openketamine import protocols
 from openketamine.clinic.accounts.access import allow, public, staff_only
+from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.intake.queries import all_open_safety_reviews
 from openketamine.clinic.intake.views import INTAKE, enter_questionnaire
@@ -27,6 +28,7 @@ from openketamine.protocols.instruments import asked, is_off_window
 from openketamine.protocols.schema import InstrumentFile
 
 from . import plot, queries, services
+from .lifeline import lifeline
 from .models import FormRequest
 
 WRONG_LINKS_PER_HOUR = 20
@@ -113,6 +115,14 @@ def trajectory(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "forms": _rows(request, list(course.form_requests.select_related("person"))),
         },
     )
+
+
+@allow(Role.THERAPIST, Role.PRESCRIBER, Role.NURSE, Role.DIRECTOR)
+@require_GET
+def course_line(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
+    """A fragment: doses, therapy visits, symptoms and life events of a course on one line."""
+    course = get_object_or_404(Course.objects.select_related("person"), pk=course_id)
+    return render(request, "outcomes/_lifeline.html", {"line": lifeline(course)})
 
 
 @allow(*INTAKE)

@@ -56,6 +56,8 @@ def course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
                 found,
                 instrument=request.GET.get("instrument", ""),
                 also=(queries.review_marks,),
+                # Who makes appointments need not know what happens in the patient's life.
+                without=("life",) if request.user.role == Role.COORDINATOR else (),
             ),
             "instruments": names,
             "problems": problems(found.person)[:8],

@@ -307,7 +307,7 @@ def marks(course: Course) -> list[Mark]:
         for event in LifeEvent.objects.filter(course=course)
     ]
     found += [
-        Mark(goal.ended_at, "goal", f"Goal reached: {goal.text}")
+        Mark(goal.ended_at, "goal", "Goal reached")
         for goal in course.goals.filter(state=Goal.State.REACHED)
         if goal.ended_at
     ]
