@@ -1,7 +1,8 @@
 """A server and a monitor feed are killed again and again, and the record loses nothing.
 
 Both are real processes on a home of their own, spoken to over real lines and ended by SIGKILL at
-random instants, while monitors send, tablets enter vital signs and a nurse works the pump.
+random instants, while monitors send, tablets enter vital signs and a nurse works the pump. Several
+monitors' readings share each transaction, so that kills hit in the middle of it.
 `OPENKETAMINE_KILLS=200` makes it a long run; `pytest -s` shows the figures.
 """
 
@@ -44,6 +45,10 @@ MONITORS = 6
 # Every so many kills nobody writes while the screen is looked at before and after.
 GLANCE_EVERY = 5
 ANSWER_LOST = 0.05
+ENTERED = {
+    f"session.{act}"
+    for act in ("vitals_recorded", "infusion_paused", "infusion_resumed", "rate_changed")
+}
 ORDERED_MG, ORDERED_MG_PER_H = 41.0, 61.5
 
 
@@ -60,7 +65,24 @@ class Clinic:
         seeded.check_returncode()
         self.session = seeded.stdout.split()[-1]
         self.ports = {"serve": _free_port(), "monitor-feed": _free_port()}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, int] = {}
+        self.nursery = subprocess.Popen(
+            [sys.executable, "-m", "tests.clinic.nursery"],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._told() == "ready"
+
+    def _told(self) -> str:
+        assert self.nursery.stdout
+        return self.nursery.stdout.readline().strip()
+
+    def close(self) -> None:
+        self.kill(*self.processes)
+        self.nursery.communicate("")
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -69,13 +91,9 @@ class Clinic:
 
     def start(self, *names: str) -> None:
         for name in names:
-            self.processes[name] = subprocess.Popen(
-                [COMMAND, name, "--port", str(self.ports[name])],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            assert self.nursery.stdin
+            print(name, "--port", self.ports[name], file=self.nursery.stdin, flush=True)
+            self.processes[name] = int(self._told())
         until = time.monotonic() + 60
         waiting = set(names)
         while waiting and time.monotonic() < until:
@@ -95,9 +113,13 @@ class Clinic:
 
     def kill(self, *names: str) -> None:
         for name in names:
-            self.processes[name].send_signal(signal.SIGKILL)
+            os.kill(self.processes[name], signal.SIGKILL)
         for name in names:
-            self.processes.pop(name).wait()
+            gone = self.processes.pop(name)
+            until = time.monotonic() + 30
+            while _lives(gone):
+                assert time.monotonic() < until
+                time.sleep(0.001)
 
     def request(
         self, method: str, path: str, data: dict[str, str] | None = None, cookies: str = ""
@@ -135,6 +157,14 @@ class Clinic:
         return set(re.findall(r'data-alert="([^"]+)"', page.body.decode()))
 
 
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -150,7 +180,7 @@ def _cookies(response: http.client.HTTPResponse) -> str:
 def clinic(tmp_path: Path) -> Iterator[Clinic]:
     clinic = Clinic(tmp_path)
     yield clinic
-    clinic.kill(*clinic.processes)
+    clinic.close()
 
 
 @dataclass(frozen=True)
@@ -361,7 +391,7 @@ class Record:
         for event in self.events:
             if event.source == "monitor" and event.kind == "session.vitals_recorded":
                 key = f"{event.data['device']} {event.occurred_at.isoformat()}"
-            elif event.client_id:
+            elif event.client_id and event.kind in ENTERED:
                 key = str(event.client_id)
             else:
                 continue
