@@ -200,3 +200,43 @@ def test_an_assignment_says_since_when(at_chair, running):
     """What was measured before the device came to the chair may be somebody else's."""
     at_chair.device.assignments.update(from_at=clock.now() - timedelta(seconds=5))
     assert at_chair.reads(ago_s=10, spo2_percent=98).held[0][0] == Why.EARLIER
+
+
+def test_a_place_that_monitors_name_is_a_chair(monitor, running, nurse, therapist, director):
+    at_bed = {"location": "ICU^ 2^Bed  3"}
+    assert monitor.reads(spo2_percent=97, more=at_bed).held[0][0] == Why.UNASSIGNED
+    place = services.name_place(nurse, running.chair, name="icu^2^bed 3")
+    assert last_event().kind == "device.place_named"
+    assert monitor.reads(spo2_percent=98, more=at_bed).stored == 1
+    other = Monitor(identity="00BB")
+    assert other.reads(spo2_percent=96, more={"location": "ICU^2^Bed 4"}).held
+    with pytest.raises(Refused, match="is Chair 1 already"):
+        services.name_place(director, running.chair, name="ICU^2^BED 3^^")
+    with pytest.raises(Refused, match="role"):
+        services.name_place(therapist, running.chair, name="ICU^2^Bed 4")
+    services.forget_place(director, place)
+    assert last_event().kind == "device.place_forgotten"
+    assert monitor.reads(spo2_percent=99, more=at_bed).held[0][0] == Why.UNASSIGNED
+
+
+def test_no_place_is_two_chairs_and_a_chair_s_own_name_is_its_own(
+    monitor, running, in_another_chair, nurse
+):
+    services.name_place(nurse, running.chair, name="Bed 3")
+    for name in ("bed 3", in_another_chair.chair.name.upper(), " ^ "):
+        with pytest.raises(Refused):
+            services.name_place(nurse, in_another_chair.chair, name=name)
+    # The whole of a place tells more than its part.
+    services.name_place(nurse, in_another_chair.chair, name="ICU^2^Bed 3")
+    monitor.reads(heart_rate_bpm=81, more={"location": "ICU^2^Bed 3"})
+    monitor.reads(heart_rate_bpm=82, more={"location": "ICU^1^Bed 3"})
+    assert queries.timeline_of(in_another_chair).vitals[-1].values["heart_rate_bpm"] == 81
+    assert queries.timeline_of(running).vitals[-1].values["heart_rate_bpm"] == 82
+
+
+def test_a_device_that_was_put_at_one_chair_and_names_the_place_of_another_is_held(
+    at_chair, in_another_chair, nurse
+):
+    services.name_place(nurse, in_another_chair.chair, name="Bed 7")
+    (held,) = at_chair.reads(spo2_percent=98, more={"location": "Bed 7"}).held
+    assert held[0] == Why.CONFLICT

@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from openketamine.clinic.devices import services
 from openketamine.clinic.devices.delivery import State
-from openketamine.clinic.devices.models import Assignment, DeviceToken, HeldReading
+from openketamine.clinic.devices.models import Assignment, DeviceToken, HeldReading, PlaceName
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 
@@ -141,6 +142,26 @@ def test_the_page_costs_the_same_queries_for_many_devices(
     for number in range(12):
         other = Monitor(f"00{number:02d}", f"M{number}")
         other.reads(spo2_percent=97)
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(13):
             page(as_nurse)
     assert services.Device.objects.count() == 13
+
+
+def test_a_place_is_named_where_a_monitor_has_said_it(client, monitor, running, nurse, therapist):
+    monitor.reads(spo2_percent=97, more={"location": "ICU^2^3"})
+    client.force_login(nurse)
+    page = client.get(reverse("devices")).content.decode()
+    assert "ICU^2^3 is" in page
+    client.post(reverse("place_name"), {"name": "ICU^2^3", "chair": running.chair.pk})
+    page = client.get(reverse("devices")).content.decode()
+    assert "as it says itself" in page
+    assert "<b>ICU^2^3</b> is <b>Chair 1</b>" in page
+    again = client.post(reverse("place_name"), {"name": "icu^2^3", "chair": running.chair.pk})
+    assert again.status_code == 422
+    assert "is Chair 1 already" in again.content.decode()
+    place = PlaceName.objects.get()
+    client.force_login(therapist)
+    assert client.post(reverse("place_forget", args=[place.pk])).status_code == 403
+    client.force_login(nurse)
+    client.post(reverse("place_forget", args=[place.pk]))
+    assert not PlaceName.objects.exists()

@@ -14,6 +14,17 @@ class AssignForm(forms.Form):
     chair = forms.ModelChoiceField(Chair.objects.all(), required=False)
 
 
+class PlaceForm(forms.Form):
+    """What monitors call the place of a chair."""
+
+    name = forms.CharField(
+        label="Place, as the monitor says it",
+        help_text="whole, as it stands above (ICU^2^3), or the part that tells it apart",
+        max_length=120,
+    )
+    chair = forms.ModelChoiceField(Chair.objects.all(), label="is", empty_label=None)
+
+
 class _SessionField(forms.ModelChoiceField):
     def label_from_instance(self, session: Session) -> str:
         opened = timezone.localtime(session.opened_at)

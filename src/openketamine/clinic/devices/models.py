@@ -59,6 +59,20 @@ class Assignment(models.Model):
         return f"{self.device} at {self.chair}"
 
 
+class PlaceName(models.Model):
+    """What monitors call the place of a chair, where that is not the chair's own name."""
+
+    chair = models.ForeignKey(Chair, on_delete=models.CASCADE, related_name="place_names")
+    name = models.CharField(max_length=120, help_text="As the monitor says it, e.g. ICU^2^3")
+    key = models.CharField(max_length=120, unique=True, help_text="The same, however written")
+
+    class Meta:
+        ordering = ["chair__position", "chair__name", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.chair}"
+
+
 class ConfirmedPatient(models.Model):
     """Somebody has said that the number on a monitor means the patient of this session."""
 

@@ -9,7 +9,7 @@ from django.db.models import Count, Max, Min, Prefetch
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.models import OPEN, Chair, Session
 
-from .models import Assignment, Device, DeviceToken, HeldReading, Why
+from .models import Assignment, Device, DeviceToken, HeldReading, PlaceName, Why
 from .skew import TOLERATED_S
 
 SILENT_AFTER = timedelta(minutes=3)
@@ -81,6 +81,12 @@ class DeviceRow:
         )
 
     @property
+    def unknown_place(self) -> str:
+        """The place that it names and that is no chair's, while nobody has put it at one."""
+        known = self.assignment or self.named
+        return "" if known else self.device.location
+
+    @property
     def unconfirmed_number(self) -> bool:
         """Whether the device names a patient in a way that keeps its readings from the chair."""
         return self.session is not None and any(group.why == Why.CONFLICT for group in self.held)
@@ -129,7 +135,7 @@ def held_groups(devices: Iterable[Device] | None = None) -> list[Held]:
 
 
 def devices() -> list[DeviceRow]:
-    """Every device, those that need somebody first. Six queries."""
+    """Every device, those that need somebody first. Seven queries."""
     held: dict[int, list[Held]] = {}
     for group in held_groups():
         held.setdefault(group.device.pk, []).append(group)
@@ -138,12 +144,12 @@ def devices() -> list[DeviceRow]:
         Prefetch("assignments", standing, to_attr="standing")
     )[:SHOWN]
     sessions = {s.chair_id: s for s in open_sessions()}
-    places = by_name(chairs())
+    known = places()
     now = clock.now()
     rows = []
     for device in found:
         assignment = next(iter(device.standing), None)
-        named = None if assignment else chair_named(device.location, places)
+        named = None if assignment else chair_named(device.location, known)
         session = sessions.get(assignment.chair_id) if assignment else None
         if named:
             session = sessions.get(named.pk)
@@ -154,14 +160,26 @@ def devices() -> list[DeviceRow]:
     )
 
 
-def by_name(chairs: Iterable[Chair]) -> dict[str, Chair]:
-    return {chair.name.casefold(): chair for chair in chairs}
+def place_key(location: str) -> str:
+    """One spelling of a place or a part of it: "Room 2^ bed  3^" is "room 2^bed 3"."""
+    parts = [" ".join(part.split()) for part in location.split("^")]
+    return "^".join(parts).strip("^").casefold()
+
+
+def places() -> dict[str, Chair]:
+    """The chairs by their own names, and by what monitors call their places. Two queries."""
+    named = {place.key: place.chair for place in place_names()}
+    return named | {place_key(chair.name): chair for chair in chairs()}
+
+
+def place_names() -> list[PlaceName]:
+    return list(PlaceName.objects.select_related("chair"))
 
 
 def chair_named(location: str, places: dict[str, Chair]) -> Chair | None:
-    """The chair that a location (point of care^room^bed) names, the bed first."""
-    for part in reversed(location.split("^")):
-        if chair := places.get(" ".join(part.split()).casefold()):
+    """The chair that a location (point of care^room^bed) names: as a whole, else the bed first."""
+    for part in (location, *reversed(location.split("^"))):
+        if chair := places.get(place_key(part)):
             return chair
     return None
 

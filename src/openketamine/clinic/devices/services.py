@@ -33,6 +33,7 @@ from .models import (
     Device,
     DeviceToken,
     HeldReading,
+    PlaceName,
     Why,
 )
 from .skew import Clock
@@ -101,7 +102,7 @@ class _House:
                 device__in=self.devices.values(), until_at=None
             ).select_related("chair")
         }
-        self.chairs = queries.by_name(Chair.objects.all())
+        self.places = queries.places()
         self.by_chair: dict[int, Session] = {}
         self.by_number: dict[str, Session] = {}
         for session in Session.objects.filter(phase__in=OPEN).select_related("person", "chair"):
@@ -123,7 +124,7 @@ class _House:
         the patient. What it says beyond that must not contradict.
         """
         assignment = self.assignments.get(device.pk)
-        named = queries.chair_named(delivery.location, self.chairs)
+        named = queries.chair_named(delivery.location, self.places)
         numbers = [n for n in delivery.patient_ids if n]
         if assignment and named and named.pk != assignment.chair_id:
             return Why.CONFLICT, (
@@ -524,6 +525,45 @@ def _end(actor: User, assignment: Assignment, now: datetime) -> None:
         STREAM,
         "device.unassigned",
         {"device": assignment.device.identity, "chair": assignment.chair.name},
+    )
+
+
+@transaction.atomic
+def name_place(actor: User, chair: Chair, *, name: str) -> PlaceName:
+    """Monitors that say they stand at this place stand at this chair.
+
+    Args:
+        name: the place as the monitor says it, whole (ICU^2^3) or the part that tells it apart.
+
+    Raises:
+        Refused: not a role that may say so, no name, a chair's own name, or another chair's place.
+    """
+    _require(actor, MAY_ASSIGN, "name places")
+    key = queries.place_key(name)
+    if not key:
+        raise Refused("Enter the place as the monitor says it.", field="name")
+    if len(name.strip()) > 120:
+        raise Refused("A place has at most 120 letters.", field="name")
+    record.lock()
+    if (known := queries.places().get(key)) is not None:
+        raise Refused(f"{name.strip()} is {known} already.", field="name")
+    place = PlaceName.objects.create(chair=chair, name=name.strip(), key=key)
+    record.append(actor, STREAM, "device.place_named", {"chair": chair.name, "place": name.strip()})
+    return place
+
+
+@transaction.atomic
+def forget_place(actor: User, place: PlaceName) -> None:
+    """This place is this chair no more; a monitor that names it is at no chair by that.
+
+    Raises:
+        Refused: not a role that may say so.
+    """
+    _require(actor, MAY_ASSIGN, "name places")
+    record.lock()
+    place.delete()
+    record.append(
+        actor, STREAM, "device.place_forgotten", {"chair": place.chair.name, "place": place.name}
     )
 
 

@@ -15,7 +15,7 @@ from openketamine.clinic.forms import attempt
 from openketamine.clinic.sessions.models import OPEN, Session
 
 from . import forms, queries, services
-from .models import Assignment, Device, DeviceToken, HeldReading, Why
+from .models import Assignment, Device, DeviceToken, HeldReading, PlaceName, Why
 
 BEDSIDE = (Role.NURSE, Role.PRESCRIBER)
 MAY_ASSIGN = (*BEDSIDE, Role.DIRECTOR)
@@ -36,6 +36,8 @@ def _screen(request: HttpRequest, *, status: int = 200, **more: object) -> HttpR
         {
             "rows": queries.devices(),
             "chairs": queries.chairs(),
+            "places": queries.place_names(),
+            "place_form": forms.PlaceForm(auto_id="place_%s"),
             "tokens": queries.tokens() if role == Role.DIRECTOR else [],
             "sender_form": forms.SenderForm(),
             "may_assign": role in services.MAY_ASSIGN,
@@ -65,6 +67,32 @@ def device_assign(request: HttpRequest, device_id: int) -> HttpResponse:
             messages.success(request, f"{device} stands at no chair.")
     except Refused as refusal:
         messages.error(request, refusal.message)
+    return redirect("devices")
+
+
+@allow(*MAY_ASSIGN)
+@never_cache
+@require_POST
+def place_name(request: HttpRequest) -> HttpResponse:
+    """A place that monitors name is a chair."""
+    form = forms.PlaceForm(request.POST, auto_id="place_%s")
+    if form.is_valid():
+        data = form.cleaned_data
+        place = attempt(
+            form, lambda: services.name_place(request.user, data["chair"], name=data["name"])
+        )
+        if place is not None:
+            messages.success(request, f"Monitors at {place.name} stand at {place.chair}.")
+            return redirect("devices")
+    return _screen(request, status=422, place_form=form)
+
+
+@allow(*MAY_ASSIGN)
+@require_POST
+def place_forget(request: HttpRequest, place_id: int) -> HttpResponse:
+    place = get_object_or_404(PlaceName.objects.select_related("chair"), pk=place_id)
+    services.forget_place(request.user, place)
+    messages.success(request, f"{place.name} is no chair's place any more.")
     return redirect("devices")
 
 
