@@ -28,6 +28,8 @@ from openketamine.clinic.sessions.wording import describe
 from .render import PdfUnavailable, pdf
 from .sketch import vitals_sketch
 
+SESSION_NOTE = "documents/session_note.html"
+
 
 def _respond(
     request: HttpRequest, template: str, context: dict[str, Any], *, name: str
@@ -47,7 +49,8 @@ def _respond(
     )
 
 
-def _session(session_id: uuid.UUID) -> Session:
+def session_for_documents(session_id: uuid.UUID) -> Session:
+    """A session with everything that its documents name."""
     return get_object_or_404(
         Session.objects.select_related("person", "planned__plan__ordered_by", "course", "chair"),
         pk=session_id,
@@ -57,7 +60,7 @@ def _session(session_id: uuid.UUID) -> Session:
 @staff_only
 @require_GET
 def aftercare(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
-    session = _session(session_id)
+    session = session_for_documents(session_id)
     return _respond(
         request,
         "documents/aftercare.html",
@@ -72,10 +75,8 @@ def aftercare(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     )
 
 
-@allow(Role.NURSE, Role.PRESCRIBER, Role.DIRECTOR)
-@require_GET
-def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
-    session = _session(session_id)
+def session_note_context(session: Session) -> dict[str, Any]:
+    """What the note of a session shows."""
     timeline = timeline_of(session)
     plan = session.planned.plan
     given_mg = timeline.given_mg(timeline.ended_at or clock.now())
@@ -85,39 +86,44 @@ def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     confirmed = timeline.check["confirmed"] if timeline.check else []
     events = list(Event.objects.filter(stream=session.stream).order_by("seq"))
     lines = {line.seq: line for line in timeline.lines}
+    return {
+        "session": session,
+        "person": session.person,
+        "course": session.course,
+        "plan": plan,
+        "steps": plan.arithmetic,
+        "timeline": timeline,
+        "given_mg": round(given_mg, 1),
+        "given_ml": round(given_ml, 2),
+        "wasted_mg": round(max(timeline.planned_mg - given_mg, 0.0), 1),
+        "route": next(r.name for r in library().programmes.routes if r.id == session.course.route),
+        "confirmed": [
+            item.question for item in protocol_of(session).presession if item.item in confirmed
+        ],
+        # Each event as it was first entered, beside what the corrections make of it.
+        "entries": [
+            (
+                event,
+                line := lines[event.seq],
+                describe(replace(line, data={**event.data, "corrects": event.corrects_id})),
+                describe(line),
+            )
+            for event in events
+        ],
+        "sketch": vitals_sketch(timeline),
+        "consent": session.course.consents.order_by("-signed_at").first(),
+        "approval": session.approval,
+    }
+
+
+@allow(Role.NURSE, Role.PRESCRIBER, Role.DIRECTOR)
+@require_GET
+def session_note(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    session = session_for_documents(session_id)
     return _respond(
         request,
-        "documents/session_note.html",
-        {
-            "session": session,
-            "person": session.person,
-            "course": session.course,
-            "plan": plan,
-            "steps": plan.arithmetic,
-            "timeline": timeline,
-            "given_mg": round(given_mg, 1),
-            "given_ml": round(given_ml, 2),
-            "wasted_mg": round(max(timeline.planned_mg - given_mg, 0.0), 1),
-            "route": next(
-                r.name for r in library().programmes.routes if r.id == session.course.route
-            ),
-            "confirmed": [
-                item.question for item in protocol_of(session).presession if item.item in confirmed
-            ],
-            # Each event as it was first entered, beside what the corrections make of it.
-            "entries": [
-                (
-                    event,
-                    line := lines[event.seq],
-                    describe(replace(line, data={**event.data, "corrects": event.corrects_id})),
-                    describe(line),
-                )
-                for event in events
-            ],
-            "sketch": vitals_sketch(timeline),
-            "consent": session.course.consents.order_by("-signed_at").first(),
-            "approval": session.approval,
-        },
+        SESSION_NOTE,
+        session_note_context(session),
         name=f"session-{session.person.mrn}-{session.planned.number}",
     )
 

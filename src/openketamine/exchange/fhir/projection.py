@@ -37,6 +37,8 @@ UNITS_AT_ONCE = 200
 KEYS_AT_ONCE = 900
 
 _SOURCES = {"person": people, "course": courses, "session": sessions}
+# What only adds rows to a chart, and changes nothing that stands: those rows alone are written.
+_ADDS = {"person.measured", "person.statements_taken"}
 # What of a session changes the course's calendar too.
 _MOVES_COURSE = {"session.opened", "session.discharged", "session.transferred", "session.cancelled"}
 
@@ -72,9 +74,12 @@ def _advance(cursor: Cursor) -> None:
         .values_list("seq", "stream", "kind", "recorded_at")[:EVENTS_AT_ONCE]
     )
     touched: dict[str, datetime] = {}
+    added: dict[int, tuple[str, datetime]] = {}
     moved: dict[UUID, datetime] = {}
-    for _, stream, kind, recorded_at in events:
-        if stream.partition(":")[0] in _SOURCES:
+    for seq, stream, kind, recorded_at in events:
+        if kind in _ADDS:
+            added[seq] = stream, recorded_at
+        elif stream.partition(":")[0] in _SOURCES:
             touched[stream] = recorded_at
         elif kind.startswith("staff."):
             touched[clinic.UNIT] = recorded_at
@@ -85,6 +90,8 @@ def _advance(cursor: Cursor) -> None:
         unit = courses.unit_of(course_id)
         touched[unit] = max(moved[session_id], touched.get(unit, moved[session_id]))
     project(touched)
+    for chunk in _chunks((n for n, (unit, _) in added.items() if unit not in touched), 100):
+        _write(people.added(chunk), None, dict(added[seq] for seq in chunk))
     cursor.seq = events[-1][0] if events else cursor.seq
     cursor.save()
 
@@ -133,11 +140,25 @@ def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _write(drafts: Iterable[Draft], units: Sequence[str], touched: dict[str, datetime]) -> None:
-    """Write what differs from what stands. A number of queries that does not grow with rows."""
-    standing = {
-        (row.kind, row.key): row for row in Resource.objects.filter(unit__in=units).defer("content")
-    }
+def _write(
+    drafts: Iterable[Draft], units: Sequence[str] | None, touched: dict[str, datetime]
+) -> None:
+    """Write what differs from what stands. A number of queries that does not grow with rows.
+
+    Args:
+        units: of which the drafts are the whole: what else stands of them is gone. None where the
+            drafts only add.
+    """
+    rows = Resource.objects.defer("content")
+    if units is None:
+        drafts = list(drafts)
+        keys: dict[str, list[str]] = {}
+        for draft in drafts:
+            keys.setdefault(draft.kind, []).append(draft.key)
+        found = [row for kind in keys for row in rows.filter(kind=kind, key__in=keys[kind])]
+    else:
+        found = list(rows.filter(unit__in=units))
+    standing = {(row.kind, row.key): row for row in found}
     fresh: list[tuple[Resource, Values]] = []
     altered: list[tuple[Resource, Values]] = []
     now = clock.now()

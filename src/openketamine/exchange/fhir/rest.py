@@ -1,7 +1,9 @@
 """FHIR over HTTP: read, search, create, update, operations. Every error is an OperationOutcome."""
 
+import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -11,7 +13,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
@@ -19,6 +21,12 @@ from openketamine.clinic.accounts.access import public
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
+from openketamine.exchange.documents.render import PdfUnavailable, pdf
+from openketamine.exchange.documents.views import (
+    SESSION_NOTE,
+    session_for_documents,
+    session_note_context,
+)
 from openketamine.exchange.smart.grants import PREFIX, Grant, grant_of
 from openketamine.exchange.smart.scopes import Reach
 
@@ -385,8 +393,6 @@ def _standing(grant: Grant, kind: Kind, condition: str) -> Resource | None:
     Raises:
         Problem: several; 412.
     """
-    from django.http import QueryDict
-
     reach = require(grant, kind.name, "s")
     query = search.read(kind, _pairs(QueryDict(condition.removeprefix("?"))), reach)
     query.count = 2
@@ -479,6 +485,34 @@ def take_referral(request: HttpRequest) -> HttpResponse:
     row = Resource.objects.get(kind="Patient", key=str(summary.person.pk))
     _note(request, grant, "operation", "Patient", 200, _about(row))
     return _written(request, row, 201 if summary.status == "created" else 200)
+
+
+@fhir
+def binary(request: HttpRequest, key: str) -> HttpResponse:
+    """The PDF that a DocumentReference names: as it is, or as a Binary where FHIR is asked for."""
+    only(request, "GET", "HEAD")
+    grant = authenticated(request)
+    reach = require(grant, "Binary", "r")
+    found = re.fullmatch(r"session-note-([0-9a-f-]{36})", key)
+    session = None
+    if found:
+        try:
+            session = session_for_documents(UUID(found[1]))
+        except (Http404, ValueError):
+            session = None
+    if session is None or reach.person_id not in (None, session.person_id):
+        raise Problem(404, "not-found", f"There is no Binary/{key[:64]}.")
+    shown = {"printed_at": clock.now(), "printed_by": grant.actor}
+    try:
+        body = pdf(SESSION_NOTE, {**session_note_context(session), **shown})
+    except PdfUnavailable as reason:
+        raise Problem(503, "not-supported", str(reason)) from reason
+    _note(request, grant, "read", "Binary", 200, {session.person_id})
+    if "fhir+json" in request.headers.get("Accept", ""):
+        data = base64.b64encode(body).decode()
+        content = {"resourceType": "Binary", "id": key, "contentType": "application/pdf"}
+        return answer({**content, "data": data})
+    return HttpResponse(body, content_type="application/pdf", headers={"Cache-Control": "no-store"})
 
 
 @fhir

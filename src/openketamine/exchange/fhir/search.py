@@ -275,11 +275,9 @@ def _by_param(query: Query, param: Param, modifier: str, value: str) -> None:
             query.conditions.append(Q(pk__in=links.filter(param=name).values("resource_id")))
         case "date":
             moments = Moment.objects.filter(
-                _any(by_span(part, "low", "high") for part in parts),
-                resource=OuterRef("pk"),
-                param=name,
+                _any(by_span(part, "low", "high") for part in parts), param=name
             )
-            query.conditions.append(Q(Exists(moments)))
+            query.conditions.append(Q(pk__in=moments.values("resource_id")))
         case "quantity":
             quantities = Quantity.objects.filter(
                 _any(_quantity_is(part) for part in parts), resource=OuterRef("pk"), param=name

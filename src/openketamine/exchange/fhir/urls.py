@@ -12,6 +12,7 @@ urlpatterns = [
     path("fhir/$export-file/<uuid:key>/<str:name>", bulk_rest.export_file, name="fhir_export_file"),
     path("fhir/Patient/$export", bulk_rest.export_patients, name="fhir_export_patients"),
     path("fhir/Patient/<str:key>/$everything", rest.everything, name="fhir_everything"),
+    path("fhir/Binary/<str:key>", rest.binary, name="fhir_binary"),
     path("fhir/<str:kind>/_search", rest.search_by_post, name="fhir_search"),
     path("fhir/<str:kind>/<str:key>", rest.instance, name="fhir_instance"),
     path("fhir/<str:kind>", rest.type_level, name="fhir_type"),

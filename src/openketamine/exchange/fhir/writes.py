@@ -98,7 +98,13 @@ def create(grant: Grant, reach: Reach, kind: str, document: dict[str, Any]) -> t
         raise Problem(
             405, "not-supported", f"Nothing done by this interface makes a {kind}; it is read only."
         )
-    return creator(grant, reach, validated(kind, document))
+    try:
+        return creator(grant, reach, validated(kind, document))
+    except (TypeError, AttributeError, KeyError, IndexError, ValueError, OverflowError) as error:
+        # FHIR's rules let pass what nobody writes, such as a number for a date.
+        raise Problem(
+            422, "invalid", f"It has a form that cannot be read: {error!r:.200}"
+        ) from error
 
 
 def _placed(kind: str, document: dict[str, Any], read: Callable[[Any], Any]) -> Any:
@@ -250,9 +256,9 @@ def _create_response(grant: Grant, reach: Reach, document: dict[str, Any]) -> tu
     return "QuestionnaireResponse", str(response.pk)
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: Any) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(str(text))
     except ValueError as error:
         raise Problem(422, "value", f"authored: {text!r:.40} is no date with a time.") from error
     if moment.tzinfo is None:

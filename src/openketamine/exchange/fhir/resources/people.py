@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from openketamine.clinic.people.models import (
     Allergy,
     Condition,
@@ -14,6 +16,7 @@ from openketamine.clinic.people.models import (
     Medication,
     Person,
 )
+from openketamine.clinic.record.models import Event
 
 from .common import (
     CLINIC,
@@ -83,22 +86,34 @@ _TOGETHER = timedelta(minutes=1)
 def drafts(keys: Sequence[UUID]) -> Iterator[Draft]:
     """Everything that stands in these people's own tables. Five queries, however many people."""
     rows_of_people = Person.objects.filter(pk__in=keys).order_by("created_at", "pk")
-    people = {person.pk: person for person in rows_of_people}
-    for person in people.values():
+    people = [person.pk for person in rows_of_people]
+    for person in rows_of_people:
         yield _patient(person)
-    for condition in Condition.objects.filter(person__in=people).order_by("pk"):
+    yield from _listed(Q(person__in=people))
+
+
+def added(seqs: Sequence[int]) -> Iterator[Draft]:
+    """What these events alone have added to charts. Four queries, however many events."""
+    people = set(Event.objects.filter(pk__in=seqs).values_list("person_id", flat=True))
+    made = Q(source_key__in=[f"event:{seq}" for seq in seqs])
+    for seq in seqs:
+        made |= Q(source_key__startswith=f"event:{seq}:")
+    yield from _listed(Q(person__in=people) & made)
+
+
+def _listed(which: Q) -> Iterator[Draft]:
+    for condition in Condition.objects.filter(which).order_by("pk"):
         yield (
             _history(condition)
             if condition.category == Condition.Category.PROCEDURE
             else _condition(condition)
         )
-    for allergy in Allergy.objects.filter(person__in=people).order_by("pk"):
+    for allergy in Allergy.objects.filter(which).order_by("pk"):
         yield _allergy(allergy)
-    for medication in Medication.objects.filter(person__in=people).order_by("pk"):
+    for medication in Medication.objects.filter(which).order_by("pk"):
         yield _medication(medication)
     measured: dict[UUID, list[Measurement]] = {}
-    rows = Measurement.objects.filter(person__in=people).order_by("person_id", "taken_at", "pk")
-    for row in rows:
+    for row in Measurement.objects.filter(which).order_by("person_id", "taken_at", "pk"):
         measured.setdefault(row.person_id, []).append(row)
     for person_id, taken in measured.items():
         yield from _measured(person_id, taken)
@@ -153,6 +168,7 @@ def _coded(item: Any) -> Content:
 
 # What the record's event made here bears its number: "event:7", or "event:7:0:system|value".
 _EVENT = re.compile(r"event:(\d+)(?::\d+:(.*))?", re.DOTALL)
+_BARE = re.compile(r"event:(\d+)")
 
 
 def _event_of(item: Any) -> int | None:
@@ -266,10 +282,12 @@ def _measured(person_id: UUID, taken: list[Measurement]) -> Iterator[Draft]:
 
 def _same(systolic: Measurement, diastolic: Measurement) -> bool:
     """Whether two pressures are of one reading."""
+    if systolic.source_key == diastolic.source_key:
+        return True
+    # Entered together on a screen, they are two events, one right after the other.
+    one, other = _BARE.fullmatch(systolic.source_key), _BARE.fullmatch(diastolic.source_key)
     apart = abs(systolic.taken_at - diastolic.taken_at)
-    return systolic.source_key == diastolic.source_key or (
-        apart < _TOGETHER and _event_of(systolic) is not None and _event_of(diastolic) is not None
-    )
+    return bool(one and other and abs(int(one[1]) - int(other[1])) == 1 and apart < _TOGETHER)
 
 
 def _observation(person_id: UUID, row: Measurement, **content: Any) -> Draft:
