@@ -73,11 +73,12 @@ const repo = new MemoryRepository();
       const query = {};
       for (const [name, value] of url.searchParams) query[name] = value;
       const raw = Buffer.concat(chunks).toString();
-      const [outcome, resource] = await router.handleRequest({ method: request.method,
-        url: request.url.replace('/fhir/', ''), pathname: url.pathname.replace('/fhir/', ''),
-        params: {}, query, headers: request.headers, body: raw ? JSON.parse(raw) : undefined },
-        repo);
-      const status = outcome.id === 'created' ? 201 : outcome.id === 'ok' ? 200 : 400;
+      const asked = { method: request.method, url: request.url.replace('/fhir/', ''),
+        pathname: '', params: {}, query, headers: request.headers,
+        body: raw ? JSON.parse(raw) : undefined };
+      const [outcome, resource] = await router.handleRequest(asked, repo);
+      const known = { created: 201, ok: 200 };
+      const status = known[outcome.id] ?? 400;
       response.writeHead(status, { 'Content-Type': 'application/fhir+json' });
       response.end(JSON.stringify(resource ?? outcome));
     });
@@ -249,7 +250,8 @@ async def beside(folder: str, patients: int, arguments: argparse.Namespace) -> d
         told = json.loads(await asyncio.wait_for(process.stdout.readline(), 300))
         return await asyncio.to_thread(measure, told["port"], told["people"], arguments, None)
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
 
 

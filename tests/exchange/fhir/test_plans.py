@@ -33,8 +33,6 @@ SEARCHES = [
 @pytest.fixture
 def filled(charted, treated):
     projection.catch_up()
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
 
 
 @pytest.mark.parametrize(("kind", "words"), SEARCHES, ids=lambda value: value or "all")

@@ -1,4 +1,4 @@
-"""`openketamine import-fhir FILE…`: referrals from the command line."""
+"""`openketamine import-fhir FILE…` and `fhir-rebuild`: FHIR from the command line."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--json", action="store_true", help="print a summary per file as JSON")
     parser.add_argument("--as", dest="username", help="the sign-in name of whoever imports")
     parser.set_defaults(run=run)
+    again = subparsers.add_parser(
+        "fhir-rebuild", help="work out every resource of the FHIR server anew"
+    )
+    again.set_defaults(run=run_rebuild)
+
+
+def run_rebuild(arguments: argparse.Namespace) -> int:
+    start_django()
+    prepare_database()
+    from .projection import rebuild
+
+    _say(f"{rebuild()} people, courses and sessions said anew.")
+    return 0
 
 
 def run(arguments: argparse.Namespace) -> int:
