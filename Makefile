@@ -29,6 +29,7 @@ docs: setup-dev ## Write the generated pages of the documentation anew
 	$(BIN)/python docs/generate_models.py
 	$(BIN)/python docs/generate_effects.py
 	$(BIN)/python docs/generate_protocols.py
+	$(BIN)/python docs/generate_assurance.py
 
 screenshots: setup-dev ## Picture the demonstration for the README and the documentation
 	$(BIN)/python docs/take_screenshots.py

@@ -9,5 +9,6 @@ if [ $# -gt 0 ]; then
   exec pytest "$@"
 fi
 tools/check.sh
+tools/audit.sh
 pytest -n auto --dist loadgroup -q
 tools/with_postgresql.sh pytest -n auto --dist loadgroup -q -m "not journey" tests/clinic tests/exchange tests/site

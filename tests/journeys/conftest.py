@@ -32,12 +32,17 @@ from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other te
     im_opened,
     im_planned,
     nurse,
+    patient_user,
     person,
     planned_course,
     prescriber,
+    ready,
+    running,
     screened,
     second_nurse,
+    session,
     signed_policy,
+    therapist,
 )
 
 # Playwright's own event loop runs in the test's thread, where Django would refuse database calls.
