@@ -20,6 +20,7 @@ CHARTS: dict[str, dict[str, str]] = {
     "session_id": {"treatment_sessions.Session": "person_id", "athome.HomeSession": "person_id"},
     "photo_id": {"athome.CuffPhoto": "session__person_id"},
     "order_id": {"treatment_sessions.VerbalOrder": "session__person_id"},
+    "enrolment_id": {"rems.Enrolment": "person_id"},
     "visit_id": {"therapy.TherapyVisit": "person_id"},
     "goal_id": {"therapy.Goal": "course__person_id"},
     "homework_id": {"therapy.Homework": "course__person_id"},
@@ -32,9 +33,9 @@ CHARTS: dict[str, dict[str, str]] = {
 # things, what allauth has, and tokens that are a patient's own key.
 NO_CHART = frozenset(
     {
-        "act", "call_id", "client_id", "device_id", "fact_id", "glass_id", "instrument_id",
-        "key", "kind", "notice_id", "number", "question_id", "rest", "route", "rule_id", "seq",
-        "shift_id", "token", "token_id", "uidb36", "user_id", "why",
+        "act", "call_id", "certification_id", "client_id", "device_id", "fact_id", "glass_id",
+        "instrument_id", "key", "kind", "notice_id", "number", "question_id", "rest", "route",
+        "rule_id", "seq", "shift_id", "token", "token_id", "uidb36", "user_id", "why",
     }
 )  # fmt: skip
 
