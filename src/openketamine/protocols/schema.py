@@ -836,6 +836,7 @@ REVIEW_FACTS: dict[str, str] = {
     "liver_risk": "risk of liver disease",
     "dose_rise_percent": "rise of the dose over the course, %",
     "misuse_signs": "signs of misuse",
+    "pieces_lost": "lozenges or tablets reported lost within 12 weeks",
     "suicidal_flag": "an alarming answer about suicide in the last 4 weeks",
 }
 

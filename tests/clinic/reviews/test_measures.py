@@ -13,6 +13,7 @@ from openketamine.clinic.people import services as people
 from openketamine.clinic.record import clock
 from openketamine.clinic.reviews import queries
 from openketamine.clinic.reviews.measures import known_of, last_checks, outcome_of
+from openketamine.protocols import reviews
 
 from .conftest import score
 
@@ -133,3 +134,10 @@ def test_the_page_costs_the_same_however_long_the_course(
         score(treated, nurse, 10, days=days)
     with clock.at(clock.now() + timedelta(days=70)), django_assert_max_num_queries(45):
         assert queries.review_page(treated).known.facts["responded"] is False
+
+
+def test_pieces_reported_lost_at_home_show_as_a_sign(treated):
+    facts = known_of(treated, noted_signs=0).facts
+    assert facts["pieces_lost"] == 0
+    shown = reviews.signs_shown(protocols.load(), {**facts, "pieces_lost": 2})
+    assert [sign.id for sign in shown] == ["MU-COUNT"]

@@ -13,10 +13,9 @@ from itertools import pairwise
 
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import clock
-from openketamine.clinic.sessions.kept import kept
-from openketamine.clinic.sessions.models import Phase, Session
 from openketamine.clinic.therapy import queries as therapy
 
+from .given import doses_given
 from .queries import Trajectory, trajectories
 
 WIDTH, LEFT, RIGHT = 1080, 128, 24
@@ -47,7 +46,6 @@ class Mark:
         lane: one of `LANES`.
         title: what it was, in a few words; `detail` more of it, for the table.
         size: from 0 to 1: the dose beside the largest one, the degree of a side effect.
-        letters: drawn beside the mark, at most a few.
         url: where it can be looked at.
     """
 
@@ -56,7 +54,6 @@ class Mark:
     title: str
     detail: str = ""
     size: float = 0.6
-    letters: str = ""
     url: str = ""
 
 
@@ -64,44 +61,27 @@ Marker = Callable[[Course], Iterable[Mark]]
 
 
 def doses_and_effects(course: Course) -> list[Mark]:
-    """Each session given with its dose and route, and the side effects noted in it. Two queries."""
-    sessions = list(
-        Session.objects.filter(course=course, phase__in=(Phase.DISCHARGED, Phase.TRANSFERRED))
-        .select_related("planned__plan")
-        .order_by("opened_at")
-    )
-    timelines = kept.timelines([session.stream for session in sessions])
-    now = clock.now()
-    given = []
-    for session in sessions:
-        timeline = timelines[session.stream]
-        given.append((session, timeline, timeline.given_mg(timeline.ended_at or now)))
-    largest = max((mg for *_, mg in given), default=0.0) or 1.0
+    """Each dose with its route, in the clinic and at home, and the side effects noted."""
+    given = doses_given(course)
+    largest = max((dose.dose_mg for dose in given), default=0.0) or 1.0
     marks = []
-    for session, timeline, mg in given:
-        plan = session.planned.plan
-        ending = " Transferred to hospital." if session.phase == Phase.TRANSFERRED else ""
-        marks.append(
-            Mark(
-                "dose",
-                timeline.started_at or session.opened_at,
-                f"{mg:.4g} mg {plan.route}",
-                f"Session {session.planned.number}, ordered {plan.dose_mg:g} mg.{ending}",
-                size=mg / largest,
-                letters=plan.route.split("_")[0],
-                url=f"/sessions/{session.pk}/",
-            )
-        )
+    for dose in given:
+        more = f"Session {dose.number}, ordered {dose.ordered_mg:g} mg."
+        if dose.at_home:
+            more += " At home."
+        if dose.transferred:
+            more += " Transferred to hospital."
+        title = f"{dose.dose_mg:.4g} mg {dose.route}"
+        marks.append(Mark("dose", dose.at, title, more, dose.dose_mg / largest, url=dose.url))
         marks += [
             Mark(
                 "effect",
                 line.at,
                 f"{line.data['label']}, {line.data['severity']}",
                 line.data.get("note", ""),
-                size=DEGREES.get(line.data["severity"], 0.4),
+                DEGREES.get(line.data["severity"], 0.4),
             )
-            for line in timeline.side_effects
-            if not line.retracted
+            for line in dose.effects
         ]
     return marks
 

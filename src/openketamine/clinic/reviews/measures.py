@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.db.models import Sum
 from django.utils import timezone
 
+from openketamine.clinic.athome.models import Movement
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.intake.queries import facts_for
+from openketamine.clinic.outcomes.given import Given, doses_given
 from openketamine.clinic.outcomes.queries import Point, Trajectory, trajectories
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
-from openketamine.clinic.sessions.kept import kept
-from openketamine.clinic.sessions.models import Phase, Session
 from openketamine.protocols.instruments import has_responded, is_important_change, is_remission
 from openketamine.protocols.schema import InstrumentFile
 
@@ -137,45 +138,33 @@ class Known:
     tolerated: Tolerated
     first_dose: datetime | None
     last_dose: datetime | None
-    doses_mg: list[tuple[datetime, float, str]]
     facts: dict[str, Any]
 
 
 def known_of(course: Course, *, noted_signs: int) -> Known:
     """Read a course. A number of queries that does not grow with it."""
-    sessions = list(
-        Session.objects.filter(course=course, phase__in=(Phase.DISCHARGED, Phase.TRANSFERRED))
-        .select_related("planned__plan")
-        .order_by("opened_at")
-    )
-    timelines = kept.timelines([session.stream for session in sessions])
+    given = doses_given(course)
     now = clock.now()
-    doses: list[tuple[datetime, float, str]] = []
     effects: dict[str, int] = {}
-    with_effect = with_moderate = emergencies = 0
-    for session in sessions:
-        timeline = timelines[session.stream]
-        given = timeline.given_mg(timeline.ended_at or now)
-        doses.append((timeline.started_at or session.opened_at, given, session.planned.plan.route))
-        noted = [line.data for line in timeline.side_effects if not line.retracted]
-        for name in {data["label"] for data in noted}:
+    for dose in given:
+        for name in {line.data["label"] for line in dose.effects}:
             effects[name] = effects.get(name, 0) + 1
-        with_effect += bool(noted)
-        with_moderate += any(data["severity"] in {"moderate", "severe"} for data in noted)
-        emergencies += bool(timeline.emergencies)
     tolerated = Tolerated(
-        sessions=len(sessions),
-        with_effect=with_effect,
-        with_moderate=with_moderate,
-        transfers=sum(session.phase == Phase.TRANSFERRED for session in sessions),
-        emergencies=emergencies,
+        sessions=len(given),
+        with_effect=sum(bool(dose.effects) for dose in given),
+        with_moderate=sum(
+            any(line.data["severity"] in {"moderate", "severe"} for line in dose.effects)
+            for dose in given
+        ),
+        transfers=sum(dose.transferred for dose in given),
+        emergencies=sum(dose.emergency for dose in given),
         effects=tuple(sorted(effects.items(), key=lambda pair: (-pair[1], pair[0]))),
     )
-    first, last = (doses[0][0], doses[-1][0]) if doses else (None, None)
+    first, last = (given[0].at, given[-1].at) if given else (None, None)
     outcomes = [outcome_of(each, first) for each in trajectories(course)]
-    facts = _facts(course, outcomes, tolerated, doses, now)
+    facts = _facts(course, outcomes, tolerated, given, now)
     facts["misuse_signs"] = noted_signs
-    return Known(outcomes, tolerated, first, last, doses, facts)
+    return Known(outcomes, tolerated, first, last, facts)
 
 
 def leading(outcomes: Sequence[Outcome]) -> Outcome | None:
@@ -188,7 +177,7 @@ def _facts(
     course: Course,
     outcomes: Sequence[Outcome],
     tolerated: Tolerated,
-    doses: Sequence[tuple[datetime, float, str]],
+    doses: Sequence[Given],
     now: datetime,
 ) -> dict[str, Any]:
     lead = leading(outcomes)
@@ -198,16 +187,16 @@ def _facts(
         ).order_by("taken_at")
     )
     newest = {each.instrument: each for each in answers}
-    same_route = [mg for _, mg, route in doses if route == doses[-1][2]] if doses else []
+    same_route = [dose.dose_mg for dose in doses if dose.route == doses[-1].route]
     flagged = course.safety_reviews.filter(
         opened_at__gte=now - RECENT, response__instrument__in=_about_suicide()
     ).exists()
     return {
         "route": course.route,
         "doses_given": len(doses),
-        "doses_84_days": sum(at >= now - OFTEN for at, *_ in doses),
-        "days_since_first_dose": (now - doses[0][0]).days if doses else None,
-        "days_since_last_dose": (now - doses[-1][0]).days if doses else None,
+        "doses_84_days": sum(dose.at >= now - OFTEN for dose in doses),
+        "days_since_first_dose": (now - doses[0].at).days if doses else None,
+        "days_since_last_dose": (now - doses[-1].at).days if doses else None,
         "responded": lead.responded if lead else None,
         "remitted": lead.remitted if lead else None,
         "important_change": lead.changed if lead else None,
@@ -222,6 +211,10 @@ def _facts(
         "dose_rise_percent": round(100 * (same_route[-1] / same_route[0] - 1), 1)
         if len(same_route) > 1 and same_route[0]
         else None,
+        "pieces_lost": Movement.objects.filter(
+            enrolment__course=course, kind=Movement.Kind.LOST, at__gte=now - OFTEN
+        ).aggregate(pieces=Sum("pieces"))["pieces"]
+        or 0,
         "suicidal_flag": flagged,
     }
 
