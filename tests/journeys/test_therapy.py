@@ -124,7 +124,7 @@ def test_from_the_preparation_to_the_integration(
     page.get_by_role("button", name=re.compile("^Record, signed")).click()
     says(page, "Integration is in the chart.")
     page.get_by_text("Everything on the line, as a table").click()
-    says(page, "The mother died")
+    expect(page.get_by_role("cell", name="The mother died")).to_be_visible()
     seat.look("therapy-after-session")
     visit.refresh_from_db()
     assert visit.held_at

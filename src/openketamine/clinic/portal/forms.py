@@ -90,7 +90,7 @@ class SettleForm(forms.Form):
 
 class LinkForm(forms.Form):
     days = forms.IntegerField(
-        label="Days",
+        label="How long it lasts",
         min_value=1,
         max_value=services.LONGEST_LINK_DAYS,
         initial=services.LINK_DAYS,
