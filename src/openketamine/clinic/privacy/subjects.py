@@ -24,6 +24,7 @@ CHARTS: dict[str, dict[str, str]] = {
     "visit_id": {"therapy.TherapyVisit": "person_id"},
     "goal_id": {"therapy.Goal": "course__person_id"},
     "homework_id": {"therapy.Homework": "course__person_id"},
+    "misuse_id": {"reviews.MisuseNote": "course__person_id"},
     "note_id": {"therapy.PsychotherapyNote": "person_id"},
     "grant_id": {"therapy.NoteGrant": "person_id"},
     "link_id": {"portal.PatientLink": "person_id"},

@@ -166,8 +166,8 @@ def note_misuse(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 
 @allow(Role.NURSE, Role.PRESCRIBER, Role.THERAPIST, Role.COORDINATOR)
 @require_http_methods(["GET", "POST"])
-def take_back_misuse(request: HttpRequest, note_id: int) -> HttpResponse:
-    note = get_object_or_404(MisuseNote.objects.select_related("course__person"), pk=note_id)
+def take_back_misuse(request: HttpRequest, misuse_id: int) -> HttpResponse:
+    note = get_object_or_404(MisuseNote.objects.select_related("course__person"), pk=misuse_id)
     form = forms.ReasonForm(request.POST or None)
     return _entered(
         request,
