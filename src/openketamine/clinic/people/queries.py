@@ -94,6 +94,7 @@ _TITLES = {
     "session.discharged": "Discharged",
     "session.transferred": "Transferred to {where}",
     "session.cancelled": "Session cancelled",
+    "sessions.transfer_decided": "After the transfer to hospital: {way}",
 }
 _ALARMS = {
     "intake.safety_review_opened",

@@ -12,7 +12,7 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.protocols.schema import DischargeFile, Medicine, MonitoringFile
 
-from .models import Chair, Phase, Session
+from .models import Chair, Phase, Session, TransferDecision
 from .monitoring_form import EVENTS, MEDICINES, OUTCOMES
 from .queries import library_of
 from .timeline import BASELINE, OBSERVATIONS, VITALS, Line, Timeline
@@ -414,6 +414,19 @@ class TransferForm(TimedForm):
         max_length=200,
     )
     field_order = ["where", "why", "accompanied_by", "at"]
+
+
+class TransferDecisionForm(forms.Form):
+    """Whether the course goes on after a transfer to hospital."""
+
+    way = forms.ChoiceField(
+        label="The course", choices=TransferDecision.Way.choices, widget=forms.RadioSelect
+    )
+    reason = forms.CharField(
+        label="Why, and what has to happen first",
+        max_length=1000,
+        widget=forms.Textarea({"rows": 3}),
+    )
 
 
 class CancelForm(AcknowledgeForm):

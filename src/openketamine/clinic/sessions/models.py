@@ -134,6 +134,39 @@ class VerbalOrder(models.Model):
         return self.statement
 
 
+class TransferDecision(models.Model):
+    """What a transfer to hospital leaves for a prescriber to decide about the course."""
+
+    class Way(models.TextChoices):
+        GO_ON = "go_on", "Goes on as planned"
+        PAUSE = "pause", "Pauses until decided anew"
+        STOP = "stop", "Stops"
+
+    session = models.OneToOneField(
+        Session, on_delete=models.PROTECT, related_name="transfer_decision"
+    )
+    course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="transfer_decisions")
+    raised_at = models.DateTimeField(default=clock.now)
+    way = models.CharField(max_length=5, choices=Way.choices, blank=True)
+    reason = models.TextField(blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(way="", decided_at=None)
+                | (models.Q(way__in=["go_on", "pause", "stop"]) & ~models.Q(decided_at=None)),
+                name="transfer_decided_when_it_says_how",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"after the transfer from {self.session}"
+
+
 class Learned(models.Model):
     """What one session has taught the forecast of this patient: worked out, never a fact."""
 

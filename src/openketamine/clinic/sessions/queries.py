@@ -22,7 +22,7 @@ from openketamine.protocols.schema import MonitoringFile
 
 from . import alerts
 from .kept import kept
-from .models import OPEN, Chair, Phase, Session, VerbalOrder
+from .models import OPEN, Chair, Phase, Session, TransferDecision, VerbalOrder
 from .timeline import Timeline
 
 
@@ -209,7 +209,8 @@ def todays_board() -> list[ChairRow]:
 def arrivals() -> list[PlannedSession]:
     """Today's sessions that have not been opened yet, and earlier ones that nobody has closed.
 
-    Each says by `has_consent` and `has_open_review` what still stands in its way. One query.
+    Each says by `has_consent`, `has_open_review` and `waits_after_transfer` what still stands in
+    its way. One query.
     """
     end_of_day = timezone.make_aware(datetime.combine(clock.today(), time.max))
     course = OuterRef("course_id")
@@ -222,6 +223,9 @@ def arrivals() -> list[PlannedSession]:
         .annotate(
             has_consent=Exists(Consent.objects.filter(course=course, withdrawn_at=None)),
             has_open_review=Exists(SafetyReview.objects.filter(course=course, closed_at=None)),
+            waits_after_transfer=Exists(
+                TransferDecision.objects.filter(course=course).exclude(way__in=["go_on", "stop"])
+            ),
             is_enrolled=Exists(
                 Enrolment.objects.filter(person=OuterRef("person_id"), ended_on=None)
             ),

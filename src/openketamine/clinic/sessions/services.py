@@ -33,8 +33,17 @@ from openketamine.protocols import monitoring
 from openketamine.protocols.eligibility import evaluate, rule_of
 from openketamine.protocols.schema import MonitoringFile
 
-from . import queries, signals
-from .models import OPEN, UNDER_THE_DRUG, Chair, MonitoringForm, Phase, Session, VerbalOrder
+from . import queries, signals, transfers
+from .models import (
+    OPEN,
+    UNDER_THE_DRUG,
+    Chair,
+    MonitoringForm,
+    Phase,
+    Session,
+    TransferDecision,
+    VerbalOrder,
+)
 from .timeline import (
     BASELINE,
     CORRECTABLE,
@@ -226,6 +235,7 @@ def _require_treatable(course: Course) -> Approval:
     """The signature under which this course may be treated now."""
     approval = require_signed_policy()
     require_no_open_safety_review(course)
+    transfers.require_decided(course)
     if plans.consent_in_force(course) is None:
         raise Refused("No consent is in force. Without it nothing can be given.")
     if plans.plan_in_force(course) is None:
@@ -1781,7 +1791,7 @@ def _discharge(
         },
         client_id=client_id,
     )
-    _treated(actor, session, now)
+    _treated(actor, session, now, home=True)
     return event
 
 
@@ -1829,12 +1839,15 @@ def transfer_to_hospital(
         at=at,
         client_id=client_id,
     )
-    _treated(actor, session, clock.now())
+    _treated(actor, session, clock.now(), home=False)
     return event
 
 
-def _treated(actor: User, session: Session, now: datetime) -> None:
-    """The session counts as given; what follows it is asked, and after the last the course."""
+def _treated(actor: User, session: Session, now: datetime, *, home: bool) -> None:
+    """The session counts as given; what follows it is asked, and after the last the course.
+
+    After a transfer to hospital a prescriber decides first whether it does (`transfers`).
+    """
     _close(session, now)
     session.planned.done_at = now
     session.planned.save(update_fields=["done_at"])
@@ -1842,6 +1855,9 @@ def _treated(actor: User, session: Session, now: datetime) -> None:
         MonitoringForm.objects.create(
             session=session, due_on=timezone.localdate(now) + MONITORING_FORM_WITHIN
         )
+    if not home:
+        TransferDecision.objects.create(session=session, course=session.course, raised_at=now)
+        return
     signals.discharged.send(sender=Session, session=session, actor=actor)
     remaining = session.course.planned_sessions.filter(done_at=None, cancelled_at=None)
     if not remaining.exists() and not plans.is_open_ended(session.planned.plan):

@@ -2,6 +2,6 @@
 
 from django.dispatch import Signal
 
-# Sent inside the transaction in which a patient who was treated leaves, home or to hospital, with
-# `session` and `actor`.
+# Sent inside the transaction in which a patient who was treated goes home; after a transfer to
+# hospital, in that in which a prescriber lets the course go on. With `session` and `actor`.
 discharged = Signal()

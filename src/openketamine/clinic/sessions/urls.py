@@ -20,6 +20,7 @@ urlpatterns = [
     path(f"{SESSION}stream/", views.session_stream, name="session_stream"),
     path(f"{SESSION}check/", views.session_check, name="session_check"),
     path(f"{SESSION}discharge/", views.session_discharge, name="session_discharge"),
+    path(f"{SESSION}transfer/decide/", views.transfer_decide, name="transfer_decide"),
     path(f"{SESSION}sheets/", views.session_sheets, name="session_sheets"),
     path(f"{SESSION}enter/<slug:act>/", views.session_enter, name="session_enter"),
     path("rems/forms/", views.rems_forms, name="rems_forms"),

@@ -28,8 +28,8 @@ from openketamine.clinic.policy.queries import current_approval
 from openketamine.clinic.record import clock
 from openketamine.clinic.rems import queries as rems
 
-from . import forms, live, monitoring_form, queries, screen, services, spray
-from .models import Chair, Session, VerbalOrder
+from . import forms, live, monitoring_form, queries, screen, services, spray, transfers
+from .models import Chair, Session, TransferDecision, VerbalOrder
 from .wording import describe
 
 BEDSIDE = (Role.NURSE, Role.PRESCRIBER)
@@ -53,6 +53,7 @@ def today(request: HttpRequest) -> HttpResponse:
             "finished": queries.finished_today(),
             "reviews": all_open_safety_reviews(),
             "orders": queries.orders_to_cosign(),
+            "transfers": transfers.waiting(),
             "forms_owed": monitoring_form.forms_to_send(),
             "rems_binds": rems.applies(),
             "rems_site": (site := rems.certification()),
@@ -252,6 +253,41 @@ def session_discharge(request: HttpRequest, session_id: uuid.UUID) -> HttpRespon
         found,
         "sessions/discharge.html",
         form=form,
+        status=422 if form.errors else 200,
+    )
+
+
+@allow(Role.PRESCRIBER)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def transfer_decide(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """After a transfer to hospital: whether the course goes on, pauses or stops."""
+    decision = get_object_or_404(
+        TransferDecision.objects.select_related("session__person", "course", "decided_by"),
+        session_id=session_id,
+    )
+    form = forms.TransferDecisionForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        decided = attempt(
+            form, lambda: transfers.decide(request.user, decision, **form.cleaned_data)
+        )
+        if decided is not None:
+            messages.success(
+                request,
+                f"{decision.session.person}: the course {decided.get_way_display().lower()}.",
+            )
+            return redirect("today")
+    return render(
+        request,
+        "sessions/transfer_decision.html",
+        {
+            "decision": decision,
+            "session": decision.session,
+            "person": decision.session.person,
+            "transfer": queries.timeline_of(decision.session).transfer,
+            "left": decision.course.planned_sessions.filter(done_at=None, cancelled_at=None),
+            "form": form,
+        },
         status=422 if form.errors else 200,
     )
 
