@@ -11,8 +11,8 @@ from openketamine.clinic.people.models import Course, Person, Stage
 from openketamine.clinic.portal import queries as portal
 from openketamine.clinic.record import clock, services
 from openketamine.clinic.record.models import Event, Source
-from openketamine.clinic.sessions.models import Phase, Session
 from openketamine.clinic.therapy import queries as therapy
+from openketamine.clinic.sessions.models import MonitoringForm, Phase, Session
 from openketamine.demo import cast, clinic, feed, physiology
 from openketamine.exchange.hl7v2 import intake
 
@@ -93,6 +93,9 @@ def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, setti
         running = Session.objects.get(phase=Phase.INFUSION)
         assert Session.objects.filter(phase=Phase.RECOVERY).count() == 1
         assert Session.objects.filter(phase=Phase.CHECK).count() == 1
+        assert Session.objects.filter(phase=Phase.SPRAYING).count() == 1
+        owed = MonitoringForm.objects.order_by("due_on")
+        assert [form.sent_on is not None for form in owed] == [True, True, False]
         assert SafetyReview.objects.filter(closed_at=None).count() == 1
         assert {user.role for user in User.objects.all()} == set(Role)
         assert services.verify().intact
@@ -114,6 +117,6 @@ def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, setti
     with clock.at(moment + timedelta(seconds=20)):
         monitors = feed.Monitors(np.random.default_rng(1))
         hear = lambda raw: intake.take([(raw, clock.now())])[0].reply  # noqa: E731
-        assert feed.read_all(monitors, hear) == 2
+        assert feed.read_all(monitors, hear) == 3
     reading = Event.objects.filter(stream=running.stream).last()
     assert (reading.kind, reading.source) == ("session.vitals_recorded", Source.MONITOR)

@@ -41,6 +41,8 @@ from openketamine.clinic.policy import services as policy
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.reviews import services as reviews
+from openketamine.clinic.rems import services as rems
+from openketamine.clinic.sessions import monitoring_form, spray
 from openketamine.clinic.sessions import queries as session_queries
 from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import Chair, Phase, Session
@@ -63,6 +65,7 @@ from .earlier import Simulation
 NUMBER = 40
 # Courses that are over, so that the clinic's outcomes have something to show.
 EARLIER = 180
+ON_THE_SPRAY = 40
 STALE_AFTER = timedelta(hours=12)
 SNOMED = "http://snomed.info/sct"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -179,7 +182,16 @@ class _Builder:
                 price_per_visit=price,
                 note=note,
             )
-        for number in range(1, 6):
+        rems.record_certification(
+            self.users["director"],
+            kind="outpatient",
+            reference="DEMO-SITE-0001",
+            setting_name="OpenKetamine demonstration clinic",
+            address="1 Example Street, Exampleton",
+            representative=self.users["director"].display_name,
+            certified_on=clock.today(),
+        )
+        for number in range(1, 7):
             chair = sessions.add_chair(self.nurse, name=f"Chair {number}")
             self.chairs.append(chair)
             monitor = Device.objects.create(identity=device_of(chair), name=device_of(chair))
@@ -222,6 +234,8 @@ class _Builder:
                 safety_concern=alarms,
                 history=number != 29,
             )
+        elif number == ON_THE_SPRAY:  # in a chair now, between two devices
+            self._spray(who, done=3)
         else:
             self._refer(who, days_ago=number % 5)
 
@@ -310,6 +324,8 @@ class _Builder:
                 prescriber=self.prescriber if who.number % 3 else self.users["prescriber2"],
                 therapist=self.users["therapist"] if who.number % 2 or who.number == 6 else None,
             )
+            if who.number == ON_THE_SPRAY:
+                self._enrol(course)
             case = COMPLICATED.get(who.number)
             if case:
                 intake.choose_programme(
@@ -328,6 +344,22 @@ class _Builder:
                     coordinator, course, instrument=instrument, answers=answers, occasion="intake"
                 )
         return course
+
+    def _enrol(self, course: Course) -> None:
+        """Choose the esketamine spray, and enrol the patient in its safety programme."""
+        prescriber = course.prescriber or self.prescriber
+        intake.choose_programme(
+            prescriber, course, condition="TRD", route="IN_ESKETAMINE", setting="clinic"
+        )
+        rems.enrol_patient(
+            self.nurse,
+            course.person,
+            prescriber=prescriber,
+            enrolled_on=clock.today(),
+            reference="DEMO-0040",
+            counselled=True,
+        )
+        course.refresh_from_db()
 
     def _history(self, course: Course, facts: dict[str, object]) -> dict[str, object]:
         """What the referral says, No to everything else, and the facts given; None stays open."""
@@ -476,16 +508,112 @@ class _Builder:
         elif done == len(planned):
             self._review(who, course)
 
-    def _first_day(self, who: Character, *, done: int, today: bool) -> date:
+    def _spray(self, who: Character, *, done: int) -> None:
+        """A course by the spray with some sessions behind it; the next has begun three min ago."""
+        first_on = self._first_day(who, done=done, today=True, regimen="esketamine-trd-us")
+        before = (timezone.localtime(self.now).date() - first_on).days + 2
+        course = self._consent(who, days_ago=before)
+        moment = datetime.combine(first_on - timedelta(days=2), time(15, 0))
+        with clock.at(timezone.make_aware(moment)):
+            plan = plans.order_plan(
+                course.prescriber or self.prescriber,
+                course,
+                regimen="esketamine-trd-us",
+                dose_mg=56,
+                first_on=first_on,
+            )
+            plans.verify_plan(self.nurse, plan, dose_mg=56, count=2)
+        course.refresh_from_db()
+        planned = list(course.planned_sessions.order_by("number"))
+        for item in planned[:done]:
+            start = item.planned_for + timedelta(minutes=30)
+            session = self._begin_spray(who, item, start)
+            with clock.at(start + timedelta(minutes=5)):
+                self._device(session, 2)
+            for minute in (20, 40, 60, 80, 100, 120):
+                with clock.at(start + timedelta(minutes=5 + minute)):
+                    self._watch_spray(who, session)
+            with clock.at(start + timedelta(minutes=127)):
+                self._watch_spray(who, session, over=True)
+                self._answer_alerts(session)
+                home = library().discharge["IN_ESKETAMINE"].criteria
+                sessions.discharge(
+                    self.nurse,
+                    session,
+                    answers={c.fact: True for c in home if c.question},
+                    escort_name=_escort(who),
+                )
+                if item.number < done:  # the last one's form is still owed
+                    self._send_form(session)
+        self._answer_forms(who, course)
+        start = self.now - timedelta(minutes=3)
+        self._move(planned[done], start - timedelta(minutes=25))
+        self._begin_spray(who, planned[done], start)
+
+    def _begin_spray(self, who: Character, planned: PlannedSession, start: datetime) -> Session:
+        with clock.at(start - timedelta(minutes=20)):
+            session = sessions.open_session(self.nurse, planned, self.chairs[5])
+        with clock.at(start - timedelta(minutes=8)):
+            self._check(
+                who,
+                session,
+                food=clock.now() - timedelta(hours=3),
+                drink=clock.now() - timedelta(hours=2),
+                nasal=None,
+            )
+            sessions.record_observation(
+                self.nurse, session, sedation_moaas=5, dissociation_0_10=0, nausea_0_10=0
+            )
+        with clock.at(start):
+            self._device(session, 1)
+        return session
+
+    def _device(self, session: Session, number: int) -> None:
+        serial = f"{session.planned.number}{number}"
+        # The device's own drug code; lot and serial number are invented.
+        code = f"(01)00350458028003(17)290131(10)DEMO{session.planned.number:02d}(21){serial}"
+        spray.take_device(self.nurse, session, left="full", right="full", scan=code)
+
+    def _watch_spray(self, who: Character, session: Session, *, over: bool = False) -> None:
+        level, read = vitals_now(who, session, self.rng)
+        sessions.record_vitals(self.nurse, session, **vars(read), respiratory_rate_bpm=14)
+        sessions.record_observation(
+            self.nurse,
+            session,
+            sedation_moaas=4 if level > 0.7 else 5,
+            dissociation_0_10=0 if over else physiology.dissociation_0_10(who, level, self.rng),
+            nausea_0_10=0,
+        )
+
+    def _send_form(self, session: Session) -> None:
+        """The nurse answers the safety programme's sheet and sends it."""
+        told = monitoring_form.initial(session, session_queries.timeline_of(session), self.nurse)
+        told |= {
+            "ready_after_min": 95,
+            "vitals_ok_before": True,
+            "vitals_ok_after": True,
+            "provider_telephone": "555-0100",
+            "provider_email": "nurse@clinic.example",
+            "serious": False,
+        }
+        unknown = {key: False for key in monitoring_form.MEDICINES if told.get(key) is None}
+        monitoring_form.answer_form(self.nurse, session, answers={**told, **unknown})
+        monitoring_form.mark_sent(
+            self.nurse, session, sent_on=clock.today(), how="online (demonstration)"
+        )
+
+    def _first_day(
+        self, who: Character, *, done: int, today: bool, regimen: str = "iv-depression"
+    ) -> date:
         """The first day that leaves exactly `done` sessions before today."""
         now = timezone.localtime(self.now).date()
-        regimen = library().regimens["iv-depression"]
         if done == 6:
             return now - timedelta(days=30 + 3 * (who.number % 6))
         found: list[date] = []
         for back in range(28):
             first = now - timedelta(days=back)
-            days = [s.on for s in calendar.propose(library(), regimen, start=first).sessions]
+            proposed = calendar.propose(library(), library().regimens[regimen], start=first)
+            days = [s.on for s in proposed.sessions]
             if sum(day < now for day in days) == done:
                 found.append(first)
                 # On some weekdays every such course has a session today: then one more arrives.
@@ -530,9 +658,9 @@ class _Builder:
             sessions.start_infusion(self.nurse, session)
         return session
 
-    def _check(self, who: Character, session: Session) -> None:
+    def _check(self, who: Character, session: Session, **waits: datetime | None) -> None:
         read = physiology.vitals(who, 0.0, self.rng)
-        protocol = library().monitoring["IV"]
+        protocol = library().monitoring[session.course.route]
         sessions.complete_check(
             self.nurse,
             session,
@@ -543,6 +671,7 @@ class _Builder:
             escort_relation="sister" if who.number % 2 else "husband",
             escort_phone=f"555-02{who.number:02d}",
             medicines_today=f"{who.antidepressants[-1][1]} as usual, nothing else",
+            waits=waits,
         )
         session.refresh_from_db()
         if session.phase == Phase.CHECK:
@@ -693,6 +822,13 @@ def vitals_now(
     timeline = session_queries.timeline_of(session)
     now = clock.now()
     zero = timeline.started_at or now
+    elapsed_min = (now - zero).total_seconds() / 60
+    if session.is_sprayed:
+        # Each device works as a stretch of a standard infusion would.
+        lasts = physiology.STANDARD_MIN / (timeline.units_planned or 1)
+        taken = [(dose.at - zero).total_seconds() / 60 for dose in timeline.sprays]
+        level = physiology.effect([(at, at + lasts, 1.0) for at in taken], elapsed_min, 1.0)
+        return level, physiology.vitals(who, level, rng)
     minutes = [
         (
             (segment.start - zero).total_seconds() / 60,
@@ -703,7 +839,7 @@ def vitals_now(
     ]
     level = physiology.effect(
         _until_empty(minutes, timeline.programmed_mg),
-        (now - zero).total_seconds() / 60,
+        elapsed_min,
         session.planned.plan.rate_mg_per_h,
     )
     return level, physiology.vitals(who, level, rng)

@@ -18,7 +18,7 @@ import numpy as np
 from django.db import close_old_connections
 
 from openketamine.clinic.record import clock
-from openketamine.clinic.sessions.models import Phase, Session
+from openketamine.clinic.sessions.models import UNDER_THE_DRUG, Session
 from openketamine.exchange.hl7v2.listener import Listener
 from openketamine.exchange.hl7v2.replay import Sender, code_of, oru
 
@@ -95,9 +95,9 @@ def _send_for_ever(port: int) -> None:
 def read_all(monitors: Monitors, send: Callable[[bytes], bytes]) -> int:
     """Send one message for every chair; returns how many were taken."""
     taken = 0
-    running = Session.objects.filter(
-        phase__in=[Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY]
-    ).select_related("person", "chair", "planned__plan", "course")
+    running = Session.objects.filter(phase__in=UNDER_THE_DRUG).select_related(
+        "person", "chair", "planned__plan", "course"
+    )
     for session in running:
         key = str(session.pk)
         if key not in monitors.known:

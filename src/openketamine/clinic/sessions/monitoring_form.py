@@ -190,7 +190,7 @@ def _provider(answers: Mapping[str, Any]) -> list[Entry]:
 
 def _treatment(session: Session, timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
     name = "Treatment"
-    given = timeline.given_mg(timeline.closed_at or clock.now())
+    given = sum(dose.dose_mg for dose in timeline.sprays)
     lots = dict.fromkeys(dose.line.data["lot"] for dose in timeline.sprays)
     serials = [s for dose in timeline.sprays if (s := dose.line.data["serial"])]
     first = timeline.started_at

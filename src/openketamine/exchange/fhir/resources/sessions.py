@@ -160,9 +160,13 @@ def _doses(w: _Writer) -> Iterator[Draft]:
                     rateQuantity=quantity(segment.rate_mg_per_h, "mg/h"),
                 ),
             )  # fmt: skip
-    elif timeline.injections:
-        yield _procedure(w, timeline.injections[0].at, timeline.injections[-1].at)
-    for name, doses in (("bolus", timeline.boluses), ("injection", timeline.injections)):
+    elif at_once := (*timeline.injections, *timeline.sprays):
+        yield _procedure(w, at_once[0].at, at_once[-1].at)
+    for name, doses in (
+        ("bolus", timeline.boluses),
+        ("injection", timeline.injections),
+        ("spray", timeline.sprays),
+    ):
         for given in doses:
             known = lines.get(given.line.seq)
             yield _administration(
@@ -175,13 +179,19 @@ def _doses(w: _Writer) -> Iterator[Draft]:
                 ),
             )  # fmt: skip
     for line in timeline.lines:
-        if line.retracted and line.kind in {"session.bolus_given", "session.injection_given"}:
-            name = "bolus" if line.kind == "session.bolus_given" else "injection"
+        if line.retracted and (name := _AT_ONCE.get(line.kind)):
             yield _administration(
                 w, f"{w.key}-{name}-{line.seq}", line,
                 status="entered-in-error",
                 effectiveDateTime=instant(line.at),
             )  # fmt: skip
+
+
+_AT_ONCE = {
+    "session.bolus_given": "bolus",
+    "session.injection_given": "injection",
+    "session.spray_taken": "spray",
+}
 
 
 def _line_at(timeline: Timeline, moment: datetime) -> Line | None:
