@@ -11,8 +11,8 @@ from openketamine.clinic.people.models import Course, Person, Stage
 from openketamine.clinic.portal import queries as portal
 from openketamine.clinic.record import clock, services
 from openketamine.clinic.record.models import Event, Source
-from openketamine.clinic.therapy import queries as therapy
 from openketamine.clinic.sessions.models import MonitoringForm, Phase, Session
+from openketamine.clinic.therapy import queries as therapy
 from openketamine.demo import cast, clinic, feed, physiology
 from openketamine.exchange.hl7v2 import intake
 

@@ -22,6 +22,7 @@ from openketamine.clinic.record import clock
 from openketamine.site.asgi import Handler
 
 from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other tests)
+    certified,
     chair,
     coordinator,
     course,
@@ -43,6 +44,8 @@ from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other te
     session,
     signed_policy,
     therapist,
+    spray_consented,
+    spray_planned,
 )
 
 # Playwright's own event loop runs in the test's thread, where Django would refuse database calls.

@@ -40,8 +40,8 @@ from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.policy import services as policy
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
-from openketamine.clinic.reviews import services as reviews
 from openketamine.clinic.rems import services as rems
+from openketamine.clinic.reviews import services as reviews
 from openketamine.clinic.sessions import monitoring_form, spray
 from openketamine.clinic.sessions import queries as session_queries
 from openketamine.clinic.sessions import services as sessions

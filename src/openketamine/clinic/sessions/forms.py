@@ -301,7 +301,8 @@ class DeviceForm(SprayForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # What the code says need not be typed; the service asks where both are missing.
-        self.fields["lot"].required = self.fields["expires_on"].required = False
+        for name in ("lot", "expires_on"):
+            self.fields[name].required, self.fields[name].is_answer = False, True
 
 
 class BottleForm(SprayForm):
@@ -515,6 +516,7 @@ class CheckForm(SheetForm):
                 required=False,
                 widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
             )
+            self.fields[f"wait_{wait.fact}"].is_answer = True  # one of the two is asked for
             self.fields[f"none_{wait.fact}"] = forms.BooleanField(
                 label=f"{wait.label}: none since yesterday", required=False
             )
@@ -685,6 +687,8 @@ class MonitoringAnswersForm(forms.Form):
             ("provider_email", "E-mail"),
         ):
             self.fields[name] = forms.CharField(label=label, max_length=160, required=False)
+            self.fields[name].is_answer = True
+        self.fields["ready_after_min"].is_answer = True
 
     def groups(self) -> list[tuple[str, list[tuple[forms.BoundField, str]]]]:
         """The fields under their headings, each with its unit."""
