@@ -284,6 +284,8 @@ def test_what_is_due_runs_from_the_last_device(spray_taken, nurse):
     )
     assert [row.at_min for row in rows] == [20, 40, 60, 80, 100, 120]
     assert rows[1].at == last + minutes(40)
+    # What was read before the dose is no answer to what is to come.
+    assert {cell for row in rows for cell in row.cells} == {("", "next")}
     with clock.at(last + minutes(41)):
         calm(spray_taken, nurse)
         timeline = queries.timeline_of(spray_taken)

@@ -254,7 +254,7 @@ def schedule(
         for item in monitoring.due(protocol, phase, now_min=now_min, done=done)
         for quantity in item.quantities
     }
-    rows = []
+    grace, rows = protocol.late_after_min.value, []
     for at_min in sorted(asked):
         cells = []
         for quantity in shown:
@@ -262,17 +262,18 @@ def schedule(
                 cells.append(("", "-"))
             elif state := wanting.get((at_min, quantity)):
                 cells.append(("", state))
-            elif value := _nearest(timeline, quantity, zero + timedelta(minutes=at_min)):
-                cells.append((value, "done"))
-            else:
+            elif at_min - now_min > grace:
                 cells.append(("", "next"))
+            else:
+                at = zero + timedelta(minutes=at_min)
+                cells.append((_nearest(timeline, quantity, at, since=zero), "done"))
         rows.append(Due(at_min, zero + timedelta(minutes=at_min), tuple(cells)))
     return tuple(labels[q] for q in shown), rows
 
 
-def _nearest(timeline: Timeline, quantity: str, at: datetime) -> str:
+def _nearest(timeline: Timeline, quantity: str, at: datetime, *, since: datetime) -> str:
     """The reading nearest to a moment, the pressure as a pair; how far off, where it is far."""
-    series = timeline.series(quantity)
+    series = [reading for reading in timeline.series(quantity) if reading.at >= since]
     if not series:
         return ""
     reading = min(series, key=lambda r: abs(r.at - at))

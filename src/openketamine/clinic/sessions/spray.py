@@ -385,7 +385,8 @@ def _require_rest(session: Session, timeline: Timeline, moment: datetime, deviat
         raise Barred(
             f"Too early: {max(since_min, 0):.0f} min since the device before, and "
             f"{device.rest_min:g} min of rest lie between two. Not before "
-            f"{timezone.localtime(earliest):%H:%M:%S}."
+            f"{timezone.localtime(earliest):%H:%M:%S}.",
+            field="scan",  # the first of the sheet: where it is read at once
         )
 
 
