@@ -43,9 +43,9 @@ from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other te
     second_nurse,
     session,
     signed_policy,
-    therapist,
     spray_consented,
     spray_planned,
+    therapist,
 )
 
 # Playwright's own event loop runs in the test's thread, where Django would refuse database calls.
