@@ -6,13 +6,15 @@ from datetime import timedelta
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from openketamine.clinic.outcomes import summaries
+from openketamine.clinic.outcomes import cohort, summaries
 from openketamine.clinic.outcomes.models import CourseSummary, ScoreSummary, SummaryState
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions.models import Session
 from openketamine.clinic.sessions.timeline import fold
+
+from .conftest import NOW
 
 
 def folded(course: Course) -> dict:
@@ -120,3 +122,17 @@ def test_working_out_costs_the_same_queries_for_ten_courses_as_for_a_hundred(yea
         # Writing goes in as many statements as the database's limit of parameters asks for.
         counts.append(sum(q["sql"].startswith("SELECT") for q in queries))
     assert counts[0] == counts[1] <= 9
+
+
+def test_a_cohort_is_read_as_its_summaries_say(years):
+    courses = cohort.load(cohort.Filters(), NOW)
+    found = cohort.load_scores(cohort.Filters(), courses, "phq9")
+    rows = list(zip(found.owner.tolist(), found.day.tolist(), found.total.tolist(), strict=True))
+    forms = list(zip(found.asked_owner, found.due_day, found.closing_day, strict=True))
+    for place, pk in enumerate(courses.ids):
+        score = ScoreSummary.objects.filter(summary=pk, instrument="phq9").first()
+        points = json.loads(score.points) if score else []
+        asked = json.loads(score.asked) if score else []
+        assert [[day, total] for owner, day, total in rows if owner == place] == points
+        assert [[d, c] for owner, d, c in forms if owner == place] == [f[:2] for f in asked]
+    assert len(rows) > 300
