@@ -11,12 +11,7 @@ export OPENKETAMINE_HOME="$tree/home" PYTHONPATH="$tree/src:$tree"
 unset OPENKETAMINE_DATABASE_URL OPENKETAMINE_DEMO
 here=$PWD
 cd "$tree"
-"$here/.venv/bin/python" -c '
-from openketamine.clinic.boot import start_django
-start_django()
-from tests.clinic.sessions.test_kill import SEED
-exec(SEED)
-'
+"$here/.venv/bin/python" -m tests.clinic.seed 1
 "$here/.venv/bin/python" - "$here/tests/operations/releases/$name.sql.gz" <<'PY'
 import gzip, os, sqlite3, sys
 with sqlite3.connect(os.environ["OPENKETAMINE_HOME"] + "/openketamine.sqlite3") as raw:

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.clinic.sessions.test_kill import SEED
-
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).parent / "openketamine"
+# A small clinic with a session in progress, made in the process that runs this.
+SEED = """
+import runpy, sys
+sys.argv = ["seed", "1"]
+runpy.run_module("tests.clinic.seed", run_name="__main__")
+"""
 
 
 class Home:

@@ -9,7 +9,7 @@ import pytest
 
 from openketamine.operations import backup, pages, sealed
 
-from .conftest import Home, rows_of
+from .conftest import SEED, Home, rows_of
 
 
 @pytest.fixture
@@ -229,8 +229,6 @@ def test_postgresql_is_backed_up_in_one_snapshot_and_restored_row_for_row(cluste
     server.sql("CREATE DATABASE target")
     (tmp_path / "home").mkdir()
     home = Home(tmp_path / "home", server.url("origin"))
-    from tests.clinic.sessions.test_kill import SEED
-
     home.python(SEED)
     made = back_up(home, tmp_path / "backups", key)
     before = server.rows("origin")

@@ -6,9 +6,7 @@ The settings and steps are those of docs/operations.md.
 import shutil
 import time
 
-from tests.clinic.sessions.test_kill import SEED
-
-from .conftest import Home
+from .conftest import SEED, Home
 
 
 def test_a_clinic_goes_back_to_the_moment_before_a_mistake(cluster, tmp_path):

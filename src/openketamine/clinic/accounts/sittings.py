@@ -61,7 +61,9 @@ class SittingMiddleware:
         if not user.is_authenticated:
             return None
         now = int(time.time())
-        started = request.session.get(STARTED, 0)
+        if STARTED not in request.session:  # from before sittings were counted: it begins now
+            request.session[STARTED] = now
+        started = request.session[STARTED]
         seen = max(_seen(request), started)
         if now - started > settings.SESSION_COOKIE_AGE or now - seen > settings.IDLE_S:
             return _over(request)
