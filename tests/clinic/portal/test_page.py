@@ -99,6 +99,16 @@ def test_while_an_alarm_is_open_help_stays_in_sight(at_home, client, nurse):
     assert 'class="call" href="tel:988"' in page
 
 
+def test_a_medical_alarm_does_not_speak_of_suicide(at_home, client, nurse):
+    from openketamine.clinic.outcomes import services as outcomes
+
+    form = FormRequest.objects.get(occasion="3d")
+    with clock.at(form.due_at + timedelta(hours=1)):
+        outcomes.save_answer(form, item="urine", value=3)
+        client.post(address(services.make_link(nurse, at_home)), BORN)
+        assert "hurt yourself, or cannot wait" not in client.get("/me/").content.decode()
+
+
 def test_what_the_therapist_shared_and_nothing_else(phone, accompanied, prepared, therapist):
     therapy.set_goal(
         therapist, accompanied, kind="craving", text="Walk when it comes.", shared=True

@@ -195,3 +195,13 @@ def test_nothing_is_chosen_before_the_patient_chooses(phone, person):
     phone.post("/me/reminders/", {"channel": "none", "quiet_from": "21:00", "quiet_until": "08:00"})
     assert ContactChoice.objects.get().channel == ""
     assert "checked" in phone.get("/me/reminders/").content.decode()
+
+
+def test_the_staff_do_not_change_the_language_that_the_patient_chose(reachable, nurse):
+    person = reachable.person
+    services.choose_contact(None, person, channel="email", language="es")
+    services.choose_contact(nurse, person, channel="email")
+    assert ContactChoice.objects.get().language == "es"
+    ContactChoice.objects.all().delete()
+    person.language = "Spanish"
+    assert services.choose_contact(nurse, person, channel="email").language == "es"

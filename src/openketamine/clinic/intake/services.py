@@ -184,7 +184,7 @@ def _open_safety_review(
     return review
 
 
-_CALL_KEY = "safety-review:"
+CALL_KEY = "safety-review:"  # and the review's own key
 
 
 def _call(actor: User | str, review: SafetyReview, *, urgent: bool) -> None:
@@ -196,7 +196,7 @@ def _call(actor: User | str, review: SafetyReview, *, urgent: bool) -> None:
     person = review.course.person
     call = notices.raise_call(
         actor,
-        key=f"{_CALL_KEY}{review.pk}",
+        key=f"{CALL_KEY}{review.pk}",
         priority="red" if urgent else "amber",
         headline=review.statement,
         detail=review.demands,
@@ -218,9 +218,9 @@ def refuse_to_close_without_a_review(
     Raises:
         Refused: the review that it calls for is open.
     """
-    if not call.key.startswith(_CALL_KEY):
+    if not call.key.startswith(CALL_KEY):
         return
-    key = call.key.removeprefix(_CALL_KEY)
+    key = call.key.removeprefix(CALL_KEY)
     if SafetyReview.objects.filter(pk=key, closed_at=None).exists():
         raise Refused("Record the safety review: that closes this call.", field="words")
 
@@ -262,7 +262,7 @@ def close_safety_review(
             {"review": each.pk, "outcome": outcome, "note": each.note},
             person_id=each.course.person_id,
         )
-        call = Call.objects.filter(key=f"{_CALL_KEY}{each.pk}", closed_at=None).first()
+        call = Call.objects.filter(key=f"{CALL_KEY}{each.pk}", closed_at=None).first()
         if call:
             if not call.answered_at:
                 notices.answer_call(actor, call)

@@ -1,5 +1,6 @@
 """What is filled in on the patient's page, and by the staff for it."""
 
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -30,8 +31,6 @@ class BirthDateForm(forms.Form):
             }
 
     def clean(self) -> dict[str, Any]:
-        from datetime import date
-
         data = super().clean() or {}
         if {"day", "month", "year"} <= data.keys():
             try:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max, Min, Q
 from django.utils.translation import gettext_lazy as _
 
-from openketamine.clinic.intake.models import SafetyReview
+from openketamine.clinic.intake.services import CALL_KEY
+from openketamine.clinic.notices.models import Call
 from openketamine.clinic.outcomes.models import FormRequest
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.plans.models import PlannedSession
@@ -111,8 +112,8 @@ def home(person: Person, course: Course | None) -> Home:
         new_answers=person.messages.filter(from_patient=False, seen_at=None).count(),
         homework_open=course.homework.filter(shared=True, done_at=None).count() if course else 0,
         # Not only on the form that alarmed: help stays in sight until somebody has spoken to them.
-        worried=SafetyReview.objects.filter(
-            course__person=person, closed_at=None, demands__gt=""
+        worried=Call.objects.filter(
+            person_id=person.pk, closed_at=None, priority="red", key__startswith=CALL_KEY
         ).exists(),
     )
 

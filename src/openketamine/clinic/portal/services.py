@@ -6,6 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -16,6 +17,7 @@ from openketamine.clinic.notices import senders, wordings
 from openketamine.clinic.notices import services as notices
 from openketamine.clinic.notices.models import Channel
 from openketamine.clinic.outcomes.models import FormRequest
+from openketamine.clinic.people import language as people_language
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
@@ -191,7 +193,6 @@ def send_link(actor: User, person: Person, *, channel: str) -> PatientLink:
     if not can_send(channel):
         raise Refused("This clinic cannot send that way yet; see Deployment.", field="channel")
     link = make_link(actor, person)
-    choice = ContactChoice.objects.filter(person=person).first()
     notices.send(
         actor,
         key=f"patient-link:{link.pk}",
@@ -200,7 +201,7 @@ def send_link(actor: User, person: Person, *, channel: str) -> PatientLink:
         to_name=str(person),
         wording="patient_page",
         values={"link": wordings.link_to("patient_link", token_for(link))},
-        language=choice.language if choice else "en",
+        language=language_of(person),
         person_id=person.pk,
         expires_at=link.expires_at,
     )
@@ -210,6 +211,12 @@ def send_link(actor: User, person: Person, *, channel: str) -> PatientLink:
 def can_send(channel: str) -> bool:
     """Whether a message of this channel leaves the house, and its link leads back to it."""
     return bool(channel and settings.ORIGIN and senders.is_set_up(channel))
+
+
+def language_of(person: Person) -> str:
+    """In which language a patient is written to: as last chosen, as the chart says, or English."""
+    choice = ContactChoice.objects.filter(person=person).first()
+    return choice.language if choice else people_language.language_of(person)
 
 
 def address_of(person: Person, channel: str) -> str:
@@ -227,13 +234,14 @@ def choose_contact(
     channel: str,
     quiet_from: time = QUIET_FROM,
     quiet_until: time = QUIET_UNTIL,
-    language: str = "en",
+    language: str = "",
 ) -> ContactChoice:
     """How the patient wants to be reminded, and when the phone stays silent.
 
     Args:
         actor: who of the staff wrote it down; None where the patient did.
         channel: "text", "email", or nothing for no reminders.
+        language: in which to write; where left out, as before, or as the chart says.
 
     Raises:
         Refused: the chart has no such address, or no such channel.
@@ -250,7 +258,7 @@ def choose_contact(
             "channel": channel,
             "quiet_from": quiet_from,
             "quiet_until": quiet_until,
-            "language": language if language in dict(settings.LANGUAGES) else "en",
+            "language": language or language_of(person),
             "chosen_at": clock.now(),
             "chosen_by": actor,
         },
@@ -469,8 +477,6 @@ def see_answers(person: Person) -> None:
 
 def end_of_quiet(choice: ContactChoice, moment: datetime) -> datetime:
     """The moment itself, or where it falls into the patient's quiet hours, their end."""
-    from django.utils import timezone
-
     local = timezone.localtime(moment)
     start, end, hour = choice.quiet_from, choice.quiet_until, local.time()
     if start == end:

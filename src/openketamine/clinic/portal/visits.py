@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 
 from openketamine.clinic.accounts.access import LINK_SESSION_KEY, patients_own
 from openketamine.clinic.errors import Refused
+from openketamine.clinic.outcomes.views import patient_context
 from openketamine.clinic.people.language import language_for
 from openketamine.clinic.people.models import Course, Person
 
@@ -94,8 +95,6 @@ def own_page(view: View) -> View:
 
 
 def closed(request: HttpRequest, message: str, *, status: int = 403) -> HttpResponse:
-    from openketamine.clinic.outcomes.views import patient_context
-
     return render(
         request, "portal/closed.html", {**patient_context(), "message": message}, status=status
     )

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.people.models import Course, Stage
@@ -316,8 +317,4 @@ def marks(course: Course) -> list[Mark]:
 
 def _noon(day: date) -> datetime:
     """A day as a moment, so that no time zone moves it to another."""
-    from datetime import time
-
-    from django.utils import timezone
-
     return timezone.make_aware(datetime.combine(day, time(12)))
