@@ -250,7 +250,7 @@ def shares_by_row(
     """One row for each name, the share along it: for side effects."""
     highest = max((s.high or s.percent or 0 for s in (*own, *published)), default=10)
     top = next(step for step in (10, 20, 40, 60, 80, 100) if step >= min(highest, 100))
-    frame = _Frame((0, top), (0, 1), height=44 + 34 * max(len(names), 1), left=226, bottom=30)
+    frame = _Frame((0, top), (0, 1), height=44 + 34 * max(len(names), 1), left=244, bottom=30)
     spacing = (frame.bottom - frame.top) / max(len(names), 1)
 
     def row(place: float, shift: float) -> float:

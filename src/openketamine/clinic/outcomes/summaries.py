@@ -101,7 +101,7 @@ def rebuild(*, everything: bool = False) -> int:
     return done
 
 
-def _changed_since(seq: int):  # type: ignore[no-untyped-def]
+def _changed_since(seq: int) -> Any:
     """The courses of people of whom the record has something newer."""
     people = Event.objects.filter(seq__gt=seq, person_id__isnull=False).values("person_id")
     return Course.objects.filter(person_id__in=people).values_list("pk", flat=True)
