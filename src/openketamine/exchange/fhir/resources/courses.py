@@ -146,11 +146,7 @@ def _order(course: Course, plan: Plan) -> Draft:
         if course.stage in {Stage.FOLLOW_UP, Stage.CLOSED}
         else "active"
     )
-    over = f" over {plan.duration_min:g} min" if plan.duration_min else ""
-    words = (
-        f"{plan.dose_mg:g} mg {plan.route}{over} ({plan.dose_mg_per_kg:g} mg/kg at "
-        f"{plan.weight_kg:g} kg), {plan.sessions} sessions from {plan.first_on:%d %b %Y}"
-    )
+    words = _order_in_words(plan)
     rate = {"rateQuantity": quantity(plan.rate_mg_per_h, "mg/h")} if plan.rate_mg_per_h else {}
     repeat = without_nothing(
         {"count": plan.sessions, "duration": plan.duration_min}
@@ -173,12 +169,24 @@ def _order(course: Course, plan: Plan) -> Draft:
         dosageInstruction=[
             {
                 "text": words,
-                "timing": {"repeat": repeat},
+                **({"timing": {"repeat": repeat}} if repeat else {}),
                 "route": route(plan.route),
                 "doseAndRate": [{"doseQuantity": quantity(plan.dose_mg, "mg"), **rate}],
             }
         ],
     )  # fmt: skip
+
+
+def _order_in_words(plan: Plan) -> str:
+    """The order as a person reads it; what this way of giving does not have is left out."""
+    how = "" if plan.how == plan.route else f" {plan.how}"
+    by_weight = (
+        f" ({plan.dose_mg_per_kg:g} mg/kg at {plan.weight_kg:g} kg)"
+        if plan.dose_mg_per_kg is not None and plan.weight_kg is not None
+        else ""
+    )
+    count = f"{plan.sessions} sessions from" if plan.sessions else "from"
+    return f"{plan.dose_mg:g} mg {plan.route}{how}{by_weight}, {count} {plan.first_on:%d %b %Y}"
 
 
 def _consent(course: Course, consent: Consent) -> Draft:
