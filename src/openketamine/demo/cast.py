@@ -111,6 +111,9 @@ class Complication:
     trials: int = 2
 
 
+# The one of the cast who is treated at home.
+AT_HOME = 32
+
 # By number of the cast. They wait at the screening, each for another reason.
 COMPLICATED = {
     # Hypertension out of control, an MAO inhibitor, a psychosis years ago.
@@ -205,6 +208,30 @@ COMPLICATED = {
         },
         age_years=71,
         trials=1,
+    ),
+    # Takes lozenges at home: nothing stands in the way, and everything was asked.
+    AT_HOME: Complication(
+        programme={"condition": "TRD", "route": "SL", "setting": "home"},
+        facts={
+            "evaluation_by": "in person",
+            "home_adult_present": True,
+            "home_contact_known": True,
+            "home_cuff": True,
+            "home_duties": False,
+            "home_first_dose_supervised": True,
+            "home_lockable_storage": True,
+            "pdmp_checked": True,
+            "state_rules_checked": True,
+            "contraception_planned": True,
+        },
+        tests={"pregnancy_test": ("negative", 1), "urine_drug_screen": ("negative", 1)},
+        changes={
+            "systolic_mmhg": 124,
+            "diastolic_mmhg": 76,
+            "other_medicines": (),
+            "comorbidities": (),
+        },
+        age_years=44,
     ),
 }
 

@@ -49,9 +49,10 @@ from openketamine.clinic.sessions.models import Chair, Phase, Session
 from openketamine.clinic.staff import services as staff
 from openketamine.protocols import calendar, eligibility
 
-from . import physiology
+from . import athome, physiology
 from .accompanied import accompany
 from .cast import (
+    AT_HOME,
     COMPLICATED,
     PATIENT_USERNAME,
     SEED,
@@ -153,6 +154,8 @@ class _Builder:
     def build(self, report: Callable[[str], None]) -> None:
         with clock.at(self.now - timedelta(days=90)), transaction.atomic():
             self._open_the_clinic()
+        with clock.at(self.now), transaction.atomic():
+            athome.put_on_call(self.users["director"], self.nurse, self.prescriber)
         cast = characters(NUMBER, today=timezone.localtime(self.now).date())
         for who in cast:
             with transaction.atomic():
@@ -173,7 +176,9 @@ class _Builder:
                 display_name=member.name,
                 credentials=member.credentials,
             )
-        policy.sign_policy(self.users["director"], digest=library().policy_digest)
+        version, digest = athome.own_policy(self.users["director"])
+        policy.sign_policy(self.users["director"], digest=digest, version=version)
+        athome.switch_on(self.users["director"])
         for route, price, note in PRICES:
             choices.set_price(
                 self.users["coordinator"],
@@ -236,6 +241,10 @@ class _Builder:
             )
         elif number == ON_THE_SPRAY:  # in a chair now, between two devices
             self._spray(who, done=3)
+        elif number == AT_HOME:  # under the tongue, at home, half an hour ago
+            course = self._consent(who, days_ago=10)
+            with clock.at(self.now):
+                athome.session_now(course, self.nurse, course.prescriber or self.prescriber)
         else:
             self._refer(who, days_ago=number % 5)
 

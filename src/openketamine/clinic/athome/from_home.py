@@ -218,6 +218,16 @@ def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if value not in (None, "")}
 
 
+# The question at which the page opens again.
+_ASKED_AGAIN = {
+    "pressure": "systolic_mmhg",
+    "pulse": "heart_rate_bpm",
+    "adult": "adult_present",
+    "promise": "no_plans",
+    "depressant": "depressant",
+}
+
+
 class _Stopped(Turned):
     """There is no dose today, for these reasons."""
 
@@ -242,7 +252,9 @@ class _Stopped(Turned):
             ),
         }
         super().__init__(
-            " ".join(words[stop.code] for stop in stops), "; ".join(stop.words for stop in stops)
+            " ".join(words[stop.code] for stop in stops),
+            "; ".join(stop.words for stop in stops),
+            field=_ASKED_AGAIN[stops[0].code],
         )
         self.alarming = any(stop.alarming for stop in stops)
 
@@ -650,10 +662,13 @@ def _alarms(
 
 
 def _withdraw_reminders(session: HomeSession) -> None:
-    line = queries.timeline_of(session)
-    wanting = {each.at_min for each in queries.wanting(session, line, clock.now())}
-    for at_min in times_after_dose(queries.protocol_of(session)):
-        if at_min not in wanting:
+    """Take back the texts of the check-ins that have come; those still to come stay."""
+    line, protocol = queries.timeline_of(session), queries.protocol_of(session)
+    now = clock.now()
+    wanting = {each.at_min for each in queries.wanting(session, line, now)}
+    come_min = line.minutes(now) + protocol.late_after_min.value
+    for at_min in times_after_dose(protocol):
+        if at_min <= come_min and at_min not in wanting:
             for who in ("patient", "adult"):
                 notices.withdraw(_reminder(session, who, at_min))
 

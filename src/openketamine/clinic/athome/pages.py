@@ -158,6 +158,7 @@ def _page(who: links.Who) -> Callable[[HttpRequest, HomeSession, str], HttpRespo
             {
                 **_frame(),
                 "session": session,
+                "who": who,
                 "given_name": session.person.given_name,
                 "state": json.dumps(state_of(session)),
                 "state_url": f"/{'h' if who == 'patient' else 'a'}/{token}/state/",

@@ -352,7 +352,7 @@ def _row(session: HomeSession, line: Timeline, now: datetime) -> Row:
     if phase in AFTER_DOSE:
         found = wanting(session, line, now)
         late = [each for each in found if each.state in {"late", "missed"}]
-        following = next((each for each in found if each.state in {"next", "due", "late"}), None)
+        following = next((each for each in found if each.state in {"next", "due"}), None)
         next_at = (
             line.dose_at + timedelta(minutes=following.at_min)
             if following and line.dose_at

@@ -147,9 +147,14 @@ def home_session(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
 
     protocol = queries.protocol_of(session)
     criteria = queries.library_of(session).discharge[queries.PROTOCOL].criteria
-    decide = own.DecideForm(bound("decide"), items=asked_of_clinician(protocol))
-    told, close = own.ToldForm(bound("told")), own.CloseForm(bound("close"), criteria=criteria)
-    cancel = own.ReasonForm(bound("cancel"))
+    decide = own.DecideForm(
+        bound("decide"), auto_id="decide_%s", items=asked_of_clinician(protocol)
+    )
+    told, close = (
+        own.ToldForm(bound("told"), auto_id="told_%s"),
+        own.CloseForm(bound("close"), auto_id="close_%s", criteria=criteria),
+    )
+    cancel = own.ReasonForm(bound("cancel"), auto_id="cancel_%s")
     user = request.user
     acts: dict[str, tuple[forms.Form, Callable[[], object], str]] = {
         "decide": (
@@ -254,9 +259,10 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     def bound(name: str) -> Any:
         return request.POST if act == name else None
 
-    screening = own.ScreeningForm(bound("screening"))
+    screening = own.ScreeningForm(bound("screening"), auto_id="screening_%s")
     enrol = own.EnrolForm(
         bound("enrol"),
+        auto_id="enrol_%s",
         initial={
             "doctor": enrolment.doctor_id if enrolment else course.prescriber_id,
             "hold_min": enrolment.hold_min if enrolment else None,
@@ -264,11 +270,15 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         },
     )
     supervised = own.SupervisedForm(
-        bound("supervised"), initial={"dose_mg": plan.dose_mg if plan else None}
+        bound("supervised"),
+        auto_id="supervised_%s",
+        initial={"dose_mg": plan.dose_mg if plan else None},
     )
-    dispense = own.DispenseForm(bound("dispense"), strengths=strengths)
-    take_back = own.TakeBackForm(bound("take_back"), strengths=sorted(sums.dispensed, reverse=True))
-    opening = own.OpenForm(bound("open"))
+    dispense = own.DispenseForm(bound("dispense"), auto_id="dispense_%s", strengths=strengths)
+    take_back = own.TakeBackForm(
+        bound("take_back"), auto_id="take_back_%s", strengths=sorted(sums.dispensed, reverse=True)
+    )
+    opening = own.OpenForm(bound("open"), auto_id="open_%s")
     acts: dict[str, tuple[forms.Form, Callable[[], Any], str]] = {
         "screening": (
             screening,

@@ -283,6 +283,8 @@ function showTimer(state) {
   const over = left === 0;
   find("[data-over]").hidden = !over;
   find("[data-while]").hidden = over;
+  const planned = find(`form[data-choice] [value="${state.after_hold}"]`);
+  planned.classList.toggle("primary", over);
   const minutes = Math.ceil(seconds / 60);
   if (minutes !== lastSaid) {
     lastSaid = minutes;
@@ -336,7 +338,7 @@ function go(to, { focus = true } = {}) {
   find("[data-back]").hidden = at === 0;
   find("[data-next]").hidden = at === screens.length - 1;
   find("[data-send]").hidden = at !== screens.length - 1;
-  if (focus) screens[at].querySelector("input, textarea, p")?.focus();
+  if (focus) (screens[at].querySelector("input, textarea") ?? screens[at].querySelector("p"))?.focus();
 }
 
 function screenOf(field) {
@@ -454,6 +456,18 @@ try {
   // See `learn`.
 }
 show();
-if ("serviceWorker" in navigator) {
-  navigator.serviceWorker.register(root.dataset.worker, { scope: root.dataset.scope }).catch(() => {});
+
+// The page that is open now was loaded before its worker watched: it is kept by itself.
+async function keepThisPage() {
+  try {
+    await navigator.serviceWorker.register(root.dataset.worker, { scope: root.dataset.scope });
+    await navigator.serviceWorker.ready;
+    const files = performance.getEntriesByType("resource").map((entry) => entry.name);
+    const kept = await caches.open("openketamine-home-1");
+    await kept.addAll([location.href, ...new Set(files.filter((name) => name.includes("/static/")))]);
+    root.dataset.kept = "yes";
+  } catch {
+    // Without a worker the page goes on all the same, for as long as it stays open.
+  }
 }
+if ("serviceWorker" in navigator) keepThisPage();
