@@ -241,7 +241,9 @@ def test_a_session_at_home_with_the_line_cut_in_the_middle(
     desk.look("home-session-close")
     for box in desk.page.locator("form:has([value=close]) input[type=checkbox]").all():
         box.check()
-    desk.page.get_by_label("How it went", exact=True).fill("Spoke with her: well, calm, the adult stays.")
+    desk.page.get_by_label("How it went", exact=True).fill(
+        "Spoke with her: well, calm, the adult stays."
+    )
     desk.page.get_by_role("button", name="Close", exact=True).click()
     expect(desk.page.get_by_text("The session is closed.")).to_be_visible()
     session.refresh_from_db()

@@ -222,10 +222,10 @@ COMPLICATED = {
             "home_lockable_storage": True,
             "pdmp_checked": True,
             "state_rules_checked": True,
-            "contraception_planned": True,
         },
         tests={"pregnancy_test": ("negative", 1), "urine_drug_screen": ("negative", 1)},
         changes={
+            "sex": "female",
             "systolic_mmhg": 124,
             "diastolic_mmhg": 76,
             "other_medicines": (),
