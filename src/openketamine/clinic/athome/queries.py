@@ -103,8 +103,7 @@ def last_dose_at(course: Course) -> datetime | None:
             kind__in=(
                 "session.infusion_started",
                 "session.injection_given",
-                "session.device_given",
-                "session.sprays_given",
+                "session.spray_taken",
                 "athome.first_dose_supervised",
             ),
         )
