@@ -87,3 +87,10 @@ def test_the_course_page_costs_the_same_however_long_the_course(
         score(followed_up, nurse, 10, days=days)
     with clock.at(clock.now() + timedelta(days=70)), django_assert_max_num_queries(75):
         client.get(f"/courses/{followed_up.pk}/")
+
+
+def test_a_day_to_come_is_told_as_such(client, followed_up, prescriber):
+    client.force_login(prescriber)
+    page = client.get(f"/courses/{followed_up.pk}/review/").content.decode()
+    assert "in 7 days" in page
+    assert "-7 days" not in page

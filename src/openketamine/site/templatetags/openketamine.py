@@ -25,6 +25,8 @@ def age(moment: datetime | date | None) -> str:
         return ""
     if not isinstance(moment, datetime):
         days = (clock.today() - moment).days
+        if days < 0:
+            return f"in {_days(-days)}"
         return "today" if days == 0 else f"{_days(days)} ago"
     minutes = int((clock.now() - moment).total_seconds() // 60)
     if minutes < 0:
