@@ -63,6 +63,7 @@ def test_the_paper_says_the_same(client, treated, prescriber):  # noqa: F811
     client.force_login(prescriber)
     page = client.get(f"/courses/{treated.pk}/handover.pdf?format=html").content.decode()
     assert "41 mg IV" in page
+    assert "Sertraline: no response" in page
     assert "Psychotherapy notes are kept apart" in page
     assert client.get(f"/courses/{treated.pk}/handover.pdf").content.startswith(b"%PDF")
 

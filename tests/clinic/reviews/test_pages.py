@@ -16,6 +16,7 @@ def test_it_works(client, followed_up, prescriber, nurse):
     with clock.at(clock.now() + timedelta(days=8)):
         page = client.get(f"/courses/{followed_up.pk}/").content.decode()
         assert "41 mg IM" in page
+        assert "no response" in page  # of what was tried before, in words
         assert "Review and decide" in page
         page = client.get(f"/courses/{followed_up.pk}/review/").content.decode()
     assert "None is preferred" in page

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from openketamine.clinic.intake import queries as intake
-from openketamine.clinic.intake.models import SafetyReview
+from openketamine.clinic.intake.models import AntidepressantTrial, SafetyReview
 from openketamine.clinic.outcomes.lifeline import Mark, doses_and_effects
 from openketamine.clinic.people.models import Allergy, Condition, Course, Medication
 from openketamine.clinic.people.queries import problems
@@ -14,7 +14,6 @@ from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
 from openketamine.protocols import Finding
 from openketamine.protocols.schema import Contact
-from openketamine.protocols.staging import Trial
 
 from . import queries
 from .queries import ReviewPage
@@ -34,7 +33,7 @@ class Handover:
     problems: list[Condition]
     medications: list[Medication]
     allergies: list[Allergy]
-    trials: list[Trial]
+    trials: list[tuple[AntidepressantTrial, str]]
     findings: list[Finding]
     page: ReviewPage
     doses: list[Mark]
@@ -44,6 +43,15 @@ class Handover:
     consent: Consent | None
     open_safety: list[SafetyReview]
     contacts: tuple[Contact, ...]
+
+
+def tried_before(course: Course) -> list[tuple[AntidepressantTrial, str]]:
+    """What was tried before this course, the earliest first, with what came of it in words."""
+    outcomes = library().staging.outcomes
+    return [
+        (trial, outcomes.get(trial.outcome, trial.outcome).lower())
+        for trial in course.trials.filter(withdrawn_at=None).order_by("started", "pk")
+    ]
 
 
 def handover_of(course: Course) -> Handover:
@@ -61,7 +69,7 @@ def handover_of(course: Course) -> Handover:
         problems=problems(person),
         medications=[m for m in person.medications.all() if m.status == "active"],
         allergies=list(person.allergys.all()),
-        trials=intake.trials_of(course),
+        trials=tried_before(course),
         findings=[
             finding
             for finding in intake.findings_for(course)

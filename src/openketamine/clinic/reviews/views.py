@@ -19,6 +19,7 @@ from openketamine.clinic.policy.queries import current_approval, library
 from openketamine.protocols import schema
 
 from . import forms, measures, queries, services
+from .handover import tried_before
 from .models import Decision, MisuseNote
 
 INVALID = 422
@@ -61,7 +62,7 @@ def course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             ),
             "instruments": names,
             "problems": problems(found.person)[:8],
-            "trials": intake.trials_of(found),
+            "trials": tried_before(found),
             "findings": findings[:12],
             "may_review": request.user.role == Role.PRESCRIBER and not found.closed_at,
             "may_close": request.user.role == Role.PRESCRIBER
