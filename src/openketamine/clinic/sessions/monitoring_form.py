@@ -79,7 +79,7 @@ class Entry:
     @property
     def shown(self) -> str:
         if self.value is None or self.value == "":
-            return "not known"
+            return "not known" if self.required else "–"
         if isinstance(self.value, bool):
             return "yes" if self.value else "no"
         if isinstance(self.value, float):
@@ -213,10 +213,11 @@ def _treatment(session: Session, timeline: Timeline, answers: Mapping[str, Any])
                 f"device {d.line.data['number']}: left {d.line.data['left']}, right "
                 f"{d.line.data['right']}"
                 for d in odd
-            ),
+            )
+            or "none",
             required=False,
         ),
-        Entry(name, "deviations", "Deviations", "; ".join(deviations), required=False),
+        Entry(name, "deviations", "Deviations", "; ".join(deviations) or "none", required=False),
         Entry(
             name,
             "total_min",
@@ -323,7 +324,7 @@ def _serious(timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
             name,
             "serious_signs",
             "Signs in the record",
-            "; ".join(flags) if flags else None,
+            "; ".join(flags) or "none",
             required=False,
         ),
     ]
