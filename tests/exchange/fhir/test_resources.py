@@ -1,18 +1,21 @@
 """Each kind of resource: valid by FHIR's rules, and with what its profile must have."""
 
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from openketamine.clinic.people import services as people
+from openketamine.clinic.people.referral import Coded, ReferredCondition
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.clinic.record.models import Source
 from openketamine.clinic.sessions import services as sessions
 from openketamine.exchange.fhir import projection
 from openketamine.exchange.fhir.kinds import KINDS
 from openketamine.exchange.fhir.models import Resource
+from openketamine.exchange.fhir.resources import people as said
 from tests.clinic.conftest import referral
 
 from .server import Fhir, valid
@@ -166,3 +169,24 @@ def test_projecting_costs_the_same_queries_however_many_people(coordinator):
 
     cost([0])
     assert cost([1]) == cost(range(2, 12))
+
+
+def test_one_chart_that_cannot_be_said_keeps_no_other_back(fhir, person, coordinator, monkeypatch):
+    """What one row holds must never take the whole interface down."""
+    patient = said._patient
+
+    def broken(one):
+        if one.pk == person.pk:
+            raise ValueError("no such thing in FHIR")
+        return patient(one)
+
+    monkeypatch.setattr(said, "_patient", broken)
+    other = people.receive_referral(coordinator, referral(2), origin="a test").person
+    assert [row["id"] for row in fhir.found("Patient")] == [str(other.pk)]
+
+
+def test_a_date_at_the_end_of_the_calendar_is_kept_and_found(fhir, person, nurse):
+    problem = ReferredCondition("c", Coded("", "", "Odd"), "active", "disorder", date(9999, 12, 31))
+    people.take_statements(nurse, person, conditions=[problem], origin="a test", source=Source.HAND)
+    (row,) = fhir.found("Condition?onset-date=ge9999")
+    assert row["onsetDateTime"] == "9999-12-31"

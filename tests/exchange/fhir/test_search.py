@@ -287,3 +287,22 @@ def test_a_reading_taken_twice_is_two_readings(fhir, person, nurse):
             nurse, person, measurements=taken, origin="a test", source=Source.HAND
         )
     assert len(fhir.found(f"Observation?patient={person.pk}&code=29463-7&date=2026-01-01")) == 2
+
+
+@given(
+    st.one_of(
+        st.sampled_from(
+            ["9999", "9999-12", "9999-12-31", "0001", "0001-01-01T00:00:00+14:00",
+             "9999-12-31T23:59:59-12:00"]
+        ),
+        st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat()[:33]),
+        st.text("0123456789-T:Z+.", max_size=30),
+    )
+)  # fmt: skip
+def test_any_date_has_a_span_or_is_refused(text):
+    try:
+        first, last = index.span_of(text)
+    except ValueError:
+        return
+    assert index.FAR_PAST <= first <= last or last == index.FAR_PAST
+    assert last <= index.FAR_FUTURE

@@ -140,19 +140,32 @@ def span_of(text: str) -> tuple[datetime, datetime]:
         int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0),
         int(second or 0), micro, tzinfo=offset,
     )  # fmt: skip
+    return _in_utc(start), _in_utc(_end_of(start, month, day, hour, second, fraction), last=True)
+
+
+def _end_of(start: datetime, *written: str | None) -> datetime | None:
+    """The first moment that a date no longer covers; None where the calendar ends before it."""
+    month, day, hour, second, fraction = written
     try:
         if not month:
-            end = start.replace(month=12, day=31) + timedelta(days=1)
-        elif not day:
-            end = (start + timedelta(days=32)).replace(day=1)
-        elif hour is None:
-            end = start + timedelta(days=1)
-        elif second is None:
-            end = start + timedelta(minutes=1)
-        elif fraction is None:
-            end = start + timedelta(seconds=1)
-        else:
-            end = start + timedelta(milliseconds=1)
-        return start.astimezone(UTC), end.astimezone(UTC) - timedelta(microseconds=1)
-    except OverflowError as error:
-        raise ValueError(f"{text!r} lies outside the calendar") from error
+            return start.replace(month=12, day=31) + timedelta(days=1)
+        if not day:
+            return (start + timedelta(days=32)).replace(day=1)
+        if hour is None:
+            return start + timedelta(days=1)
+        if second is None:
+            return start + timedelta(minutes=1)
+        return start + (timedelta(seconds=1) if fraction is None else timedelta(milliseconds=1))
+    except OverflowError:
+        return None
+
+
+def _in_utc(moment: datetime | None, *, last: bool = False) -> datetime:
+    """A moment in UTC; at the edges of the calendar, the edge. `last` is the moment before it."""
+    if moment is None:
+        return FAR_FUTURE
+    try:
+        there = moment.astimezone(UTC) - timedelta(microseconds=last)
+    except OverflowError:
+        return FAR_PAST if moment.year < 1000 else FAR_FUTURE
+    return min(max(there, FAR_PAST), FAR_FUTURE)

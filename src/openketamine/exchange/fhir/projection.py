@@ -103,8 +103,21 @@ def project(touched: dict[str, datetime]) -> None:
     for name, source in _SOURCES.items():
         units = [unit for unit in touched if unit.startswith(f"{name}:")]
         for chunk in _chunks(units, UNITS_AT_ONCE):
-            keys = [UUID(unit.partition(":")[2]) for unit in chunk]
-            _write(source.drafts(keys), chunk, touched)
+            _write_units(source, chunk, touched)
+
+
+def _write_units(source: Any, units: list[str], touched: dict[str, datetime]) -> None:
+    """Write some units. One that cannot be said in FHIR's words keeps none of the others back."""
+    try:
+        drafts = list(source.drafts([UUID(unit.partition(":")[2]) for unit in units]))
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, StopIteration):
+        if len(units) == 1:
+            logger.exception("%s cannot be said as FHIR; it stays as it was", units[0])
+            return
+        for unit in units:
+            _write_units(source, [unit], touched)
+        return
+    _write(drafts, units, touched)
 
 
 def rebuild() -> int:
