@@ -310,6 +310,7 @@ def growth(sizes: list[int]) -> dict[str, Any]:
                 figures[f"{name}: reads a whole table"] = whole
         figures["resources"] = Resource.objects.count()
         found[str(size)] = figures
+        print(json.dumps({str(size): figures}), flush=True)  # a long run shows how far it is
     return found
 
 

@@ -17,6 +17,7 @@ import os
 import random
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -242,6 +243,8 @@ def fuzz(count: int, seed: int, token: str, person: str) -> dict[str, Any]:
                 half_written += 1
         else:
             before_rows, before_seq = rows(), seq()
+        if number % 1000 == 999:
+            print(number + 1, dict(statuses), f"{len(faults)} faults", file=sys.stderr, flush=True)
         if number == count // 10:
             memory_at_tenth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if rows() != before_rows:

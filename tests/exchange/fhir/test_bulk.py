@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 
 from openketamine.clinic.record import clock
-from openketamine.exchange.fhir import bulk
+from openketamine.clinic.sessions.queries import timeline_of
+from openketamine.clinic.sessions.timeline import fold
+from openketamine.exchange.fhir import bulk, live
 from openketamine.exchange.fhir.kinds import IN_CHART, KINDS
+from openketamine.exchange.fhir.live import event_of
 from openketamine.exchange.fhir.models import Export
 
 from .server import Fhir, valid
@@ -181,3 +184,15 @@ def test_a_thread_writes_it_beside_the_server(director, coordinator, person, set
     assert answer.status_code == 200, answer.content
     kinds = {entry["type"] for entry in answer.json()["output"]}
     assert {"Patient", "Practitioner", "Questionnaire"} <= kinds <= set(KINDS)
+
+
+def test_a_session_read_from_an_export_alone_is_the_same_session(service, at_once, treated):
+    """What left the clinic tells the whole course, and proves that nobody has altered it."""
+    told = manifest(service, begin(service, "$export?_type=Provenance"))
+    events = [event_of(row) for entry in told["output"] for row in lines(service, entry)]
+    assert [event.digest() for event in events] == [event.hash for event in events]
+    assert [e.hash for e in events] == list(
+        live.events().order_by("seq").values_list("hash", flat=True)
+    )
+    mine = [event for event in events if event.stream == treated.stream]
+    assert fold(mine) == timeline_of(treated)

@@ -4,6 +4,7 @@ import pytest
 
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.people.models import Allergy, Condition, Measurement, Person
+from openketamine.clinic.privacy import services as privacy
 from openketamine.clinic.record.models import Event
 from tests.clinic.conftest import PHQ9
 
@@ -305,3 +306,17 @@ def test_a_token_for_one_patient_writes_about_nobody_else(director, nurse, cours
     made(narrow.post("Observation", weight(course.person)))
     body = weight(course.person, subject={"reference": f"Patient/{other['id']}"})
     refused(narrow.post("Observation", body), 403)
+
+
+def test_a_chart_of_its_own_team_stays_shut_to_the_others_programs(director, nurse, course):
+    theirs = Fhir(director, scope="user/*.cruds", user=nurse, name="App")
+    assert theirs.found(f"Patient?_id={course.person_id}")
+    privacy.restrict_chart(director, course.person, reason="a colleague of ours")
+    assert not theirs.found("Patient")
+    assert not theirs.found(f"Observation?patient={course.person_id}")
+    assert not theirs.found(f"Provenance?patient={course.person_id}")
+    theirs.read(f"Patient/{course.person_id}", status=403)
+    theirs.read(f"Patient/{course.person_id}/$everything", status=403)
+    refused(theirs.post("Observation", weight(course.person)), 403)
+    privacy.break_glass(nurse, course.person, purpose="emergency", reason="collapsed in the hall")
+    assert theirs.read(f"Patient/{course.person_id}")

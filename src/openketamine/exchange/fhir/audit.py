@@ -33,6 +33,11 @@ def note(
     if grant.user and people and privacy.shut_to(grant.user, people):
         raise Problem(403, "forbidden", "A chart among these is restricted. Open it in the clinic.")
     reads.note(grant.user or grant.client.name, f"FHIR {interaction} {kind}", people=people)
+    shown = sorted(set(people))
+    if shown and status < 400:
+        # The patient's own log of who has looked, chained with the record.
+        reader = grant.user or f"{grant.client.name} (program)"
+        reads.note(reader, f"FHIR {kind}", people=shown)
     address = request.META.get("REMOTE_ADDR") or ""
     path = request.get_full_path()
     with transaction.atomic():
@@ -49,5 +54,5 @@ def note(
             address=address[:45],
         )
         Accessed.objects.bulk_create(
-            Accessed(access=access, person_id=person_id) for person_id in sorted(set(people))
+            Accessed(access=access, person_id=person_id) for person_id in shown
         )

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,12 +65,18 @@ class FoundLive:
 
 
 def run(
-    kind: Kind, pairs: Sequence[tuple[str, str]], reach: Reach, *, whole: bool = False
+    kind: Kind,
+    pairs: Sequence[tuple[str, str]],
+    reach: Reach,
+    *,
+    whole: bool = False,
+    shut: Sequence[UUID] = (),
 ) -> FoundLive:
     """One page of a live kind. Three queries at most.
 
     Args:
         whole: with each event's own text, for those who may read everything.
+        shut: whose charts are closed to the asker.
 
     Raises:
         Problem: a parameter is unknown or cannot be read.
@@ -79,6 +85,8 @@ def run(
     rows: QuerySet[Any] = Event.objects.all() if kind.name == "Provenance" else Access.objects.all()
     if reach.person_id:
         rows = rows.filter(_of_person(kind, reach.person_id))
+    if shut and kind.name == "Provenance":
+        rows = rows.filter(Q(person_id=None) | ~Q(person_id__in=shut))
     for name, value in pairs:
         try:
             match name:
@@ -114,9 +122,11 @@ def events() -> QuerySet[Event]:
     return Event.objects.exclude(_APART)
 
 
-def one(kind: Kind, key: str, reach: Reach, *, whole: bool = False) -> Live | None:
+def one(
+    kind: Kind, key: str, reach: Reach, *, whole: bool = False, shut: Sequence[UUID] = ()
+) -> Live | None:
     """One live resource by its id; None where there is none within reach."""
-    found = run(kind, [("_id", key), ("_count", "1")], reach, whole=whole).rows
+    found = run(kind, [("_id", key), ("_count", "1")], reach, whole=whole, shut=shut).rows
     return found[0] if found else None
 
 
@@ -196,7 +206,13 @@ def _provenance(event: Event, targets: list[Content], whole: bool) -> Live:
         extension += [
             {"url": "stream", "valueString": event.stream},
             {"url": "body", "valueString": event.body},
+            {"url": "previous-hash", "valueString": event.previous_hash},
+            {"url": "actor-name", "valueString": event.actor_name or "-"},
         ]
+        if event.person_id:
+            extension.append({"url": "person", "valueString": str(event.person_id)})
+        if event.actor_id:
+            extension.append({"url": "actor", "valueString": str(event.actor_id)})
         if event.client_id:
             extension.append({"url": "client-id", "valueString": str(event.client_id)})
     content = {
@@ -204,8 +220,9 @@ def _provenance(event: Event, targets: list[Content], whole: bool) -> Live:
         | meta("us-core-provenance"),
         "extension": [{"url": EVENT, "extension": extension}],
         "target": targets,
-        "occurredDateTime": instant(event.occurred_at),
-        "recorded": instant(event.recorded_at),
+        # To the microsecond, as the hash has it.
+        "occurredDateTime": exactly(event.occurred_at),
+        "recorded": exactly(event.recorded_at),
         "activity": concept("", (f"{OWN}:event", event.kind)),
         "agent": [
             {
@@ -221,6 +238,43 @@ def _provenance(event: Event, targets: list[Content], whole: bool) -> Live:
         else None,
     }
     return _live("Provenance", f"event-{event.seq}", event.person_id, event.recorded_at, content)
+
+
+def exactly(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def event_of(provenance: Content) -> Event:
+    """The event that a whole Provenance tells, as it stood in the record. Not saved.
+
+    Whoever holds an export can check by it that nothing in it was altered: `Event.digest`.
+
+    Raises:
+        KeyError: it was told without its text.
+    """
+    told = {
+        part["url"]: part.get("valueString", part.get("valueCode"))
+        for extension in provenance["extension"]
+        if extension["url"] == EVENT
+        for part in extension["extension"]
+    }
+    corrected = [entity["what"]["reference"] for entity in provenance.get("entity", ())]
+    return Event(
+        seq=int(provenance["id"].removeprefix("event-")),
+        stream=told["stream"],
+        person_id=UUID(told["person"]) if "person" in told else None,
+        kind=told["kind"],
+        body=told["body"],
+        occurred_at=datetime.fromisoformat(provenance["occurredDateTime"]),
+        recorded_at=datetime.fromisoformat(provenance["recorded"]),
+        actor_id=int(told["actor"]) if "actor" in told else None,
+        actor_name=told["actor-name"],
+        source=told["source"],
+        corrects_id=int(corrected[0].rpartition("-")[2]) if corrected else None,
+        client_id=UUID(told["client-id"]) if "client-id" in told else None,
+        previous_hash=told["previous-hash"],
+        hash=told["hash"],
+    )
 
 
 def _live(kind: str, key: str, person_id: UUID | None, at: datetime, content: Content) -> Live:

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Subquery
 
+from openketamine.clinic.athome.models import HomeSession
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
@@ -25,7 +26,7 @@ from openketamine.clinic.sessions.models import Session
 from .index import Values, values_of
 from .kinds import KINDS
 from .models import Cursor, Link, Moment, Quantity, Resource, Text, Token
-from .resources import clinic, courses, people, sessions
+from .resources import clinic, courses, home, people, sessions
 from .resources.common import Content, Draft, instant
 
 logger = logging.getLogger(__name__)
@@ -36,11 +37,19 @@ UNITS_AT_ONCE = 200
 # SQLite takes no condition of more than a thousand parts.
 KEYS_AT_ONCE = 900
 
-_SOURCES = {"person": people, "course": courses, "session": sessions}
+_SOURCES = {"person": people, "course": courses, "session": sessions, "home": home}
 # What only adds rows to a chart, and changes nothing that stands: those rows alone are written.
 _ADDS = {"person.measured", "person.statements_taken"}
 # What of a session changes the course's calendar too.
-_MOVES_COURSE = {"session.opened", "session.discharged", "session.transferred", "session.cancelled"}
+_MOVES_COURSE = {
+    "session.opened",
+    "session.discharged",
+    "session.transferred",
+    "session.cancelled",
+    "athome.session_opened",
+    "athome.closed",
+    "athome.cancelled",
+}
 
 
 def catch_up() -> None:
@@ -84,8 +93,13 @@ def _advance(cursor: Cursor) -> None:
         elif kind.startswith("staff."):
             touched[clinic.UNIT] = recorded_at
         if kind in _MOVES_COURSE:
-            moved[UUID(stream.removeprefix("session:"))] = recorded_at
-    rows = Session.objects.filter(pk__in=moved).values_list("pk", "course_id")
+            moved[UUID(stream.partition(":")[2])] = recorded_at
+    rows = [
+        row
+        for model in (Session, HomeSession)
+        for row in model._default_manager.filter(pk__in=moved).values_list("pk", "course_id")
+        if moved
+    ]
     for session_id, course_id in rows:
         unit = courses.unit_of(course_id)
         touched[unit] = max(moved[session_id], touched.get(unit, moved[session_id]))
@@ -127,7 +141,12 @@ def rebuild() -> int:
     """
     catch_up()
     count = 0
-    for name, model in (("person", Person), ("course", Course), ("session", Session)):
+    for name, model in (
+        ("person", Person),
+        ("course", Course),
+        ("session", Session),
+        ("home", HomeSession),
+    ):
         for chunk in _chunks(
             (f"{name}:{key}" for key in model.objects.values_list("pk", flat=True).iterator()),
             UNITS_AT_ONCE,

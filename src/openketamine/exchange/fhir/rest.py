@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
@@ -20,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from openketamine.clinic.accounts.access import public
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Person
+from openketamine.clinic.privacy.queries import shut_charts, shut_to
 from openketamine.clinic.record import clock
 from openketamine.exchange.documents.render import PdfUnavailable, pdf
 from openketamine.exchange.documents.views import (
@@ -181,26 +183,53 @@ def _search(request: HttpRequest, kind: Kind, pairs: list[tuple[str, str]]) -> H
     reach = require(grant, kind.name, "s")
     address = f"{base_of(request)}/{kind.name}"
     if kind.live:
-        found_live = live.run(kind, pairs, reach, whole=sees_whole(grant))
+        shut = list(shut_of(grant) or ())
+        found_live = live.run(kind, pairs, reach, whole=sees_whole(grant), shut=shut)
         text = _bundle(request, address, pairs, found_live.rows, [], found_live)
         people = {row.person_id for row in found_live.rows if row.person_id}
         _note(request, grant, "search-type", kind.name, 200, people)
         return answer(text)
     lenient = "handling=lenient" in request.headers.get("Prefer", "")
     query = search.read(kind, pairs, reach, lenient=lenient)
+    query.shut = shut_of(grant)
     if kind.name == "Patient" and reach.person_id:
         query.person_id = reach.person_id
     for include in [(name, "s") for name, _ in query.revincludes]:
         require(grant, *include)
     catch_up()
     found = search.run(query)
-    included: list[Row] = [row for row in found.included if _may_see(grant, row)]
+    brought = {row.person_id for row in found.included if row.person_id}
+    closed = set(shut_to(grant.user, brought)) if grant.user and brought else set()
+    included: list[Row] = [
+        row for row in found.included if row.person_id not in closed and _may_see(grant, row)
+    ]
     if any(name == "Provenance" for name, _ in query.revincludes):
         included += live.provenances_of(found.rows)
     text = _bundle(request, address, pairs, found.rows, included, found, query.elements)
     people = {row.person_id for row in (*found.rows, *included) if row.person_id}
     _note(request, grant, "search-type", kind.name, 200, people)
     return answer(text)
+
+
+def shut_of(grant: Grant) -> QuerySet[Any, Any] | None:
+    """Whose charts are closed to whoever the program acts for. None for a program of its own."""
+    if grant.user is None or not grant.user.is_clinic_staff:
+        return None
+    return shut_charts(grant.user).values_list("person", flat=True)
+
+
+def require_open(grant: Grant, person_id: UUID | None) -> None:
+    """Refuse a chart that only its own team opens.
+
+    Raises:
+        Problem: it is closed to whoever the program acts for.
+    """
+    staff = grant.user is not None and grant.user.is_clinic_staff
+    if staff and grant.user and person_id and shut_to(grant.user, [person_id]):
+        raise Problem(
+            403, "forbidden", "This chart is open to its own team. Open it in OpenKetamine first, "
+            "with the reason.",
+        )  # fmt: skip
 
 
 def sees_whole(grant: Grant) -> bool:
@@ -312,7 +341,8 @@ def _row(kind: Kind, key: str, reach: Reach, grant: Grant) -> Row:
         raise missing
     row: Row | None
     if kind.live:
-        row = live.one(kind, key, reach, whole=sees_whole(grant))
+        shut = list(shut_of(grant) or ())
+        row = live.one(kind, key, reach, whole=sees_whole(grant), shut=shut)
     else:
         catch_up()
         row = Resource.objects.filter(kind=kind.name, key=key).first()
@@ -320,6 +350,8 @@ def _row(kind: Kind, key: str, reach: Reach, grant: Grant) -> Row:
         raise missing
     if kind.in_chart and not reach.everyone and row.person_id != reach.person_id:
         raise missing  # whether there is one is nobody's business
+    if kind.in_chart:
+        require_open(grant, row.person_id)
     if isinstance(row, Resource) and row.deleted_at:
         raise Problem(410, "deleted", f"{kind.name}/{key} is no longer so.")
     return row
@@ -370,6 +402,7 @@ def _create(request: HttpRequest, kind: Kind) -> HttpResponse:
         )  # fmt: skip
     reach = require(grant, kind.name, "c")
     document = writes.parse(_body(request))
+    require_open(grant, writes.person_in(document))
     with transaction.atomic():
         condition = request.headers.get("If-None-Exist")
         standing = _standing(grant, kind, condition) if condition else None
@@ -395,7 +428,7 @@ def _standing(grant: Grant, kind: Kind, condition: str) -> Resource | None:
     """
     reach = require(grant, kind.name, "s")
     query = search.read(kind, _pairs(QueryDict(condition.removeprefix("?"))), reach)
-    query.count = 2
+    query.count, query.shut = 2, shut_of(grant)
     catch_up()
     found = search.run(query).rows
     if len(found) > 1:
@@ -502,6 +535,7 @@ def binary(request: HttpRequest, key: str) -> HttpResponse:
             session = None
     if session is None or reach.person_id not in (None, session.person_id):
         raise Problem(404, "not-found", f"There is no Binary/{key[:64]}.")
+    require_open(grant, session.person_id)
     shown = {"printed_at": clock.now(), "printed_by": grant.actor}
     try:
         body = pdf(SESSION_NOTE, {**session_note_context(session), **shown})

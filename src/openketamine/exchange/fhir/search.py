@@ -69,6 +69,7 @@ class Query:
     with_total: bool = False
     person_id: UUID | None = None
     nobody: bool = False  # the search can find nothing
+    shut: QuerySet[Any, Any] | None = None  # whose charts are closed to the asker
 
 
 @dataclass(frozen=True)
@@ -403,6 +404,8 @@ def rows_of(query: Query) -> QuerySet[Resource]:
     rows = Resource.objects.filter(*query.conditions, kind=query.kind.name, deleted_at=None)
     if query.person_id is not None:
         rows = rows.filter(person_id=query.person_id)
+    if query.shut is not None and query.kind.in_chart:
+        rows = rows.exclude(person_id__in=query.shut)
     if query.driver:
         param, code, system = query.driver
         tokens = Token.objects.filter(param=param, code=code)

@@ -125,6 +125,18 @@ def _identifier(document: dict[str, Any]) -> str:
     return ""
 
 
+def person_in(document: dict[str, Any]) -> UUID | None:
+    """Whom a document says it is about, if it says so at all."""
+    for element in ("subject", "patient"):
+        about = document.get(element)
+        reference = about.get("reference") if isinstance(about, dict) else None
+        try:
+            return UUID(str(reference).rpartition("/")[2])
+        except ValueError:
+            continue
+    return None
+
+
 def _person(reach: Reach, document: dict[str, Any], element: str = "subject") -> Person:
     """Whom it is about, within reach."""
     reference = str((document.get(element) or {}).get("reference") or "")

@@ -166,7 +166,8 @@ def in_words(text: str) -> list[str]:
             "system": "of every patient, without anybody signed in",
         }[scope.level]
         what = "everything" if scope.kind == "*" else scope.kind
-        lines.append(f"{' and '.join(acts).capitalize()} {what} {whose}")
+        may = " and ".join(filter(None, (", ".join(acts[:-1]), acts[-1])))
+        lines.append(f"{may.capitalize()} {what} {whose}")
     words = text.split()
     if "openid" in words or "fhirUser" in words:
         lines.append("Know who you are")
