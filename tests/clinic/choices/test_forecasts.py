@@ -15,7 +15,8 @@ def weighed(course, nurse, settings):
 
 
 def told(course, route):
-    return multiples.told(course, route, queries.regimen_for(course, route))
+    patient = multiples.patient_of(course)
+    return multiples.told(patient, route, queries.regimen_for(course, route))
 
 
 def test_it_works(weighed):

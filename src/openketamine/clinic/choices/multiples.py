@@ -4,15 +4,17 @@ The strength of every route is shown in the same unit: S-ketamine at the site of
 every model works out whatever the drug. Nothing here orders a dose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.plans import queries as plans
+from openketamine.clinic.plans.models import Plan
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.forecasts import SIGNALS, carried_before, person_of
-from openketamine.pharmacology import Dose, Forecast, RateSegment, model_for
+from openketamine.pharmacology import Dose, Forecast, Person, RateSegment, model_for
 from openketamine.protocols.schema import Device, Regimen
 
 # A route of the protocols as the models know it, with the drug that is given by it.
@@ -94,13 +96,14 @@ class Scale:
     bottom: float = HEIGHT - BOTTOM
 
 
-def basis_of(course: Course, route: str, regimen: Regimen | None, weight_kg: float) -> Basis | None:
+def basis_of(
+    plan: Plan | None, route: str, regimen: Regimen | None, weight_kg: float
+) -> Basis | None:
     """The dose to draw: what is ordered for this patient, else where the regimen begins.
 
     None where no dose is ordered and the library states none.
     """
     name = MODELS[route][1]
-    plan = plans.current_plan(course)
     if plan is not None and plan.route == route:
         words = whole = f"{plan.dose_mg:g} mg"
         given: tuple[Dose | RateSegment, ...] = (Dose(0.0, plan.dose_mg, name),)
@@ -138,29 +141,56 @@ def _devices(dose_mg: float, device: Device, route: str) -> tuple[Dose, ...]:
     return tuple(Dose(n * device.rest_min, device.content_mg, route) for n in range(count))
 
 
-def told(course: Course, route: str, regimen: Regimen | None) -> Told | str:
-    """The forecast of a route for the patient of a course, or why there is none."""
+@dataclass(frozen=True)
+class Patient:
+    """The patient of a course as the forecasts of all routes need them, read once."""
+
+    course: Course
+    weight_kg: float | None
+    plan: Plan | None
+    person: Person | None
+    signals: dict[str, float | None]
+    carried: Mapping[str, Any] | None
+    learned_from: int
+    why_not: str = ""
+
+
+def patient_of(course: Course) -> Patient:
+    """Read what is known of a patient; `why_not` where the models do not cover such a person."""
     weight = plans.latest_weight(course)
     if weight is None:
-        return "The weight is unknown."
-    basis = basis_of(course, route, regimen, weight.value)
-    if basis is None:
-        return "No dose is published for this route and condition, and none is ordered."
-    model = model_for(*MODELS[route])
+        return Patient(course, None, None, None, {}, None, 0, "The weight is unknown.")
+    try:
+        person, why_not = person_of(course, weight.value), ""
+    except ValueError as error:
+        person, why_not = None, str(error)
     carried, sessions = carried_before(course.person_id, clock.now())
     latest = {
         item.kind: item.value
         for item in course.person.measurements.filter(kind__in=SIGNALS).order_by("taken_at")
     }
+    signals = {name: latest.get(name) for name in SIGNALS}
+    plan = plans.current_plan(course)
+    return Patient(course, weight.value, plan, person, signals, carried, sessions, why_not)
+
+
+def told(patient: Patient, route: str, regimen: Regimen | None) -> Told | str:
+    """The forecast of a route for a patient, or why there is none."""
+    if patient.person is None or patient.weight_kg is None:
+        return patient.why_not
+    basis = basis_of(patient.plan, route, regimen, patient.weight_kg)
+    if basis is None:
+        return "No dose is published for this route and condition, and none is ordered."
+    model = model_for(*MODELS[route])
     try:
         forecast = Forecast.start(
             model,
-            person_of(course, weight.value),
-            {name: latest.get(name) for name in SIGNALS},
+            patient.person,
+            patient.signals,
             basis.doses,
-            seed=course.pk.int % 2**32,
+            seed=patient.course.pk.int % 2**32,
             n=PEOPLE,
-            carried=carried,
+            carried=patient.carried,
             horizon_min=HORIZON_MIN,
         )
     except ValueError as error:
@@ -193,7 +223,7 @@ def told(course: Course, route: str, regimen: Regimen | None) -> Told | str:
         home_min=minutes("ready_to_go_home"),
         spread=round(float(highest[-1] / highest[0]), 1) if highest[0] > 0 else 0.0,
         certainty=model.certainty,
-        learned_from=sessions,
+        learned_from=patient.learned_from,
     )
 
 

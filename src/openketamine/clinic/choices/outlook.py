@@ -21,8 +21,9 @@ def small_multiples(course: Course) -> dict[str, Any]:
 
     if not is_ready():
         return {"not_ready": True}
+    patient = multiples.patient_of(course)
     told = [
-        (route, multiples.told(course, route.id, regimen_for(course, route.id)))
+        (route, multiples.told(patient, route.id, regimen_for(course, route.id)))
         for route in library().programmes.routes
     ]
     drawn = [(route, each) for route, each in told if not isinstance(each, str)]
