@@ -1,5 +1,6 @@
 """What a director chooses on the outcomes pages. The figures beside a choice hide small counts."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from .cohort import Filters, Sizes
 from .suppression import is_small
 
 LAST_YEAR = "last-12-months"
+# As the protocols name things; a database may hold no other characters at all.
+_NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
 
 
 class CohortForm(forms.Form):
@@ -90,7 +93,8 @@ def filters_of(cleaned: Mapping[str, str], today: date) -> Filters:
 
 def raw_filters(data: Mapping[str, Any], today: date) -> Filters:
     """The same before the choices are known: what cannot be a choice asks for nothing here."""
-    plain = {name: str(data.get(name, ""))[:40] for name in ("condition", "route", "regimen")}
+    plain = {name: str(data.get(name, "")) for name in ("condition", "route", "regimen")}
+    plain = {name: value if _NAME.fullmatch(value) else "" for name, value in plain.items()}
     period, prescriber = str(data.get("period", "")), str(data.get("prescriber", ""))
     is_year = len(period) == 4 and period.isdecimal() and int(period) >= 1900
     plain["period"] = period if period == LAST_YEAR or is_year else ""
