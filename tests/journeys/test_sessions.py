@@ -270,6 +270,12 @@ def test_every_session_screen_in_both_lights(
     seat.open(f"/sessions/{running.pk}/")
     expect(seat.page.locator("#chart-pressure canvas")).to_be_visible()
     seat.look(f"session-{name}")
+    if size[0] < 640:  # the first alert stands whole above the dock
+        below = seat.page.evaluate(
+            """() => document.querySelector("#alerts .alert").getBoundingClientRect().bottom
+                - document.getElementById("pump").getBoundingClientRect().top"""
+        )
+        assert below <= 0
     small = seat.page.evaluate(
         """() => [...document.querySelectorAll("#pump .button, #alerts .button, #sound .button")]
             .filter((b) => b.offsetHeight && b.offsetHeight < 44).map((b) => b.textContent)"""
