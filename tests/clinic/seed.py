@@ -8,6 +8,7 @@ tests and benchmarks that speak to the clinic's processes from outside.
 
 import copy
 import sys
+import time
 import uuid
 from typing import Any
 
@@ -28,6 +29,7 @@ def infusions(chairs: int) -> list[str]:
     from django.contrib.sessions.backends.db import SessionStore
 
     from openketamine.clinic.accounts.models import Role
+    from openketamine.clinic.accounts.sittings import FACTOR, STARTED
     from openketamine.clinic.intake import services as intake
     from openketamine.clinic.people import services as people
     from openketamine.clinic.plans import services as plans
@@ -78,6 +80,7 @@ def infusions(chairs: int) -> list[str]:
     browser[SESSION_KEY] = str(nurse.pk)
     browser[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     browser[HASH_SESSION_KEY] = nurse.get_session_auth_hash()
+    browser[STARTED], browser[FACTOR] = int(time.time()), True
     browser.create()
     return [str(browser.session_key), *(str(session.pk) for session in made)]
 
