@@ -45,6 +45,8 @@ MONITORS = 6
 # Every so many kills nobody writes while the screen is looked at before and after.
 GLANCE_EVERY = 5
 ANSWER_LOST = 0.05
+# A long run has no more entries than a session may have, but more kills among them.
+PAUSE_S = 0.04 * max(KILLS / 20, 1)
 ENTERED = {
     f"session.{act}"
     for act in ("vitals_recorded", "infusion_paused", "infusion_resumed", "rate_changed")
@@ -124,7 +126,7 @@ class Clinic:
     def request(
         self, method: str, path: str, data: dict[str, str] | None = None, cookies: str = ""
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports["serve"], timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["serve"], timeout=120)
         token = re.search(r"csrftoken=(\w+)", cookies)
         headers = {"Cookie": cookies} if cookies else {}
         if token:
@@ -244,7 +246,7 @@ class Writer(threading.Thread):
             self.acknowledged.add(entry.key)
             if self.chance.random() < ANSWER_LOST:
                 self.again(send)
-            time.sleep(self.chance.uniform(0, 0.04))
+            time.sleep(self.chance.uniform(0, PAUSE_S))
 
     def again(self, send: Callable[[], str | None]) -> None:
         """As if the answer had been lost on its way: sent again, it is answered as before."""
