@@ -156,7 +156,7 @@ def test_several_web_processes_serve_one_clinic_on_postgresql(moved, server):
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while True:
             try:
                 with urllib.request.urlopen(f"{address}/ready/") as answer:
@@ -176,3 +176,11 @@ def test_several_web_processes_serve_one_clinic_on_postgresql(moved, server):
     finally:
         served.terminate()
         served.wait(timeout=30)
+
+
+def test_an_address_says_how_the_line_to_the_database_is_protected():
+    from openketamine.site.settings import _database
+
+    place = _database("postgresql://u:p%40ss@db.example:5433/clinic?sslmode=verify-full")
+    assert place["OPTIONS"] == {"sslmode": "verify-full"}
+    assert (place["PASSWORD"], place["PORT"], place["NAME"]) == ("p@ss", 5433, "clinic")

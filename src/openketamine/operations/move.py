@@ -58,7 +58,6 @@ def move(url: str) -> Moved:
     connections.settings[NEW] = {
         **connections.settings[DEFAULT_DB_ALIAS],
         **settings.DATABASE_OF(url),
-        "OPTIONS": {},
     }
     new = connections[NEW]
     try:

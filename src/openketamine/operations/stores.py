@@ -135,6 +135,8 @@ def run_postgresql(program: str, *arguments: str, using: str = DEFAULT_DB_ALIAS)
         "PGUSER": str(place.get("USER") or ""),
         "PGPASSWORD": str(place.get("PASSWORD") or ""),
     }
+    for option, value in (place.get("OPTIONS") or {}).items():
+        environment[f"PG{option.upper()}"] = str(value)  # sslmode is PGSSLMODE, and so on
     environment = {name: value for name, value in environment.items() if value}
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, arguments of our own

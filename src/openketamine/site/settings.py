@@ -36,7 +36,7 @@ import os
 import secrets
 from datetime import date
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import platformdirs
 from csp.constants import NONE, SELF
@@ -99,6 +99,8 @@ def _database(url: str | None) -> dict[str, object]:
         "PORT": parts.port or "",
         "CONN_MAX_AGE": CONNECTION_AGE_S,
         "CONN_HEALTH_CHECKS": True,
+        # e.g. ?sslmode=verify-full&sslrootcert=/etc/ssl/certs/db.pem
+        "OPTIONS": dict(parse_qsl(parts.query)),
     }
 
 
