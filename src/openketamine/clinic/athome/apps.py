@@ -6,4 +6,4 @@ class AtHomeConfig(AppConfig):
     label = "athome"
 
     def ready(self) -> None:
-        from . import watch  # noqa: F401 - it listens to the clinic's clock
+        from . import expected, watch  # noqa: F401 - they listen to the clinic's clock

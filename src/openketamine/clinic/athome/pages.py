@@ -30,6 +30,7 @@ from openketamine.clinic.policy.queries import contacts
 from openketamine.clinic.record import clock
 
 from . import from_home, links, queries
+from .expected import drawn
 from .gates import VITALS
 from .models import AFTER_DOSE, HomeSession
 from .timeline import times_after_dose
@@ -76,7 +77,6 @@ def state_of(session: HomeSession) -> dict[str, Any]:
         "ready_at": _iso(queries.ready_at(session, line)),
         "finished": line.finished_at is not None,
         "refused": line.refusals[-1][1] if line.refusals else "",
-        "expected": session.expected,
     }
 
 
@@ -157,6 +157,7 @@ def _page(who: links.Who) -> Callable[[HttpRequest, HomeSession, str], HttpRespo
             template,
             {
                 **_frame(),
+                **drawn(session.expected),
                 "session": session,
                 "who": who,
                 "given_name": session.person.given_name,
