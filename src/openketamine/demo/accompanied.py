@@ -86,7 +86,7 @@ def accompany(users: Mapping[str, User], who: Character, course: Course) -> None
                 therapist,
                 course,
                 words={
-                    "stood_out": _STOOD_OUT[(turn + (visit.session_id or visit.pk).int) % 3],
+                    "stood_out": _STOOD_OUT[(turn + (visit.after_id or visit.pk).int) % 3],
                     "practices": "Ten minutes of quiet in the morning.",
                     "sleep": "Six hours, one waking.",
                     "mood": "Lighter than last week.",

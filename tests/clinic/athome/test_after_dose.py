@@ -15,6 +15,7 @@ from openketamine.clinic.outcomes.models import FormRequest
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.therapy import services as therapy
 
 from .conftest import DOSE, START, WELL, line_of, minutes, open_today
 
@@ -336,3 +337,19 @@ def test_the_on_call_screen_names_the_home_session(taken, nurse, client, on_call
     notices.answer_call(nurse, call)
     notices.close_call(nurse, call, words="She slept; the adult woke her, she is well.")
     assert not Call.objects.get(pk=call.pk).is_open
+
+
+def test_an_integration_falls_due_after_a_session_at_home_too(taken, nurse, therapist):
+    taken.course.therapist = therapist
+    taken.course.save()
+    with clock.at(minutes(60)):
+        assert therapy.is_dosed(taken.course), "nothing is asked, and no touch agreed to, meanwhile"
+    with clock.at(minutes(121)):
+        from_home.how(taken, by="adult", data={"awake": "awake", **MEASURED})
+        from_home.finish(taken, data={"mood_0_10": 6, "dissociation_0_10": 4, "nausea_0_10": 0})
+        services.close_session(
+            nurse, taken, answers=answers(taken), outcome="well", words="Well and calm at home."
+        )
+    (visit,) = taken.course.therapy_visits.all()
+    assert (visit.kind, visit.after) == ("integration", taken.planned)
+    assert not therapy.is_dosed(taken.course)

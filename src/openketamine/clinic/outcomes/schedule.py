@@ -17,13 +17,12 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
-from openketamine.clinic.sessions.models import Phase
 from openketamine.protocols.schema import Occasion
 
 from .models import FormRequest
 
 ACTOR = "schedule of forms"
-_TREATED = Q(sessions__phase__in=(Phase.DISCHARGED, Phase.TRANSFERRED))
+_DONE = Q(planned_sessions__done_at__isnull=False)
 
 
 @transaction.atomic
@@ -82,6 +81,7 @@ def _before_sessions(now: datetime) -> list[FormRequest]:
             cancelled_at=None,
             done_at=None,
             session__isnull=True,
+            home_session__isnull=True,
             course__closed_at=None,
         ).select_related("course")
     )
@@ -123,8 +123,8 @@ def _after_the_last(now: datetime) -> list[FormRequest]:
     courses = (
         Course.objects.filter(closed_at=None)
         .annotate(
-            last_at=Max("sessions__closed_at", filter=_TREATED),
-            last_number=Max("sessions__planned__number", filter=_TREATED),
+            last_at=Max("planned_sessions__done_at"),
+            last_number=Max("planned_sessions__number", filter=_DONE),
         )
         .filter(last_at__lte=now - first)
     )

@@ -316,9 +316,9 @@ def tell_of_side_effects(course: Course) -> FormRequest:
     if waiting:
         return waiting
     number = (
-        course.sessions.filter(closed_at__isnull=False)
-        .order_by("-opened_at")
-        .values_list("planned__number", flat=True)
+        course.planned_sessions.filter(done_at__isnull=False)
+        .order_by("-number")
+        .values_list("number", flat=True)
         .first()
     )
     form = FormRequest.objects.create(

@@ -12,8 +12,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from openketamine.clinic.people.models import Course, Person
+from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.record import clock
-from openketamine.clinic.sessions.models import Session
 
 USER = settings.AUTH_USER_MODEL
 
@@ -30,8 +30,9 @@ class TherapyVisit(models.Model):
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="therapy_visits")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="therapy_visits")
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    session = models.ForeignKey(
-        Session, null=True, on_delete=models.PROTECT, related_name="therapy_visits"
+    # In the clinic or at home: what both have in common is the session on the calendar.
+    after = models.ForeignKey(
+        PlannedSession, null=True, on_delete=models.PROTECT, related_name="therapy_visits"
     )
     rule = models.CharField(max_length=40, blank=True, help_text="The rule that made it due")
     opens_at = models.DateTimeField(null=True)
@@ -50,7 +51,7 @@ class TherapyVisit(models.Model):
         ordering = ["opens_at", "planned_for"]
         constraints = [
             models.UniqueConstraint(
-                fields=["session", "rule"],
+                fields=["after", "rule"],
                 condition=~Q(rule=""),
                 name="one_visit_per_session_and_rule",
             ),

@@ -13,7 +13,6 @@ from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
-from openketamine.clinic.sessions.models import Phase, Session
 from openketamine.protocols.schema import VisitRule
 
 from .content import Field, fields_of
@@ -80,7 +79,7 @@ def due_visits(*, therapist: User | None = None, ahead_days: float = 7) -> list[
         TherapyVisit.objects.filter(courses, held_at=None, cancelled_at=None)
         .filter(course__closed_at=None)
         .filter(Q(opens_at__lte=soon) | Q(planned_for__lte=soon))
-        .select_related("course__person", "course__therapist", "session__planned")
+        .select_related("course__person", "course__therapist", "after")
     )
     found = [
         DueVisit(
@@ -90,7 +89,7 @@ def due_visits(*, therapist: User | None = None, ahead_days: float = 7) -> list[
             visit.opens_at,
             visit.closes_at,
             visit.planned_for,
-            visit.session.planned.number if visit.session else None,
+            visit.after.number if visit.after else None,
             visit,
             rule_of(visit),
         )
@@ -108,7 +107,7 @@ def _unprepared(therapist: User | None, now: datetime, soon: datetime) -> list[D
     prepared = TherapyVisit.objects.filter(
         course=OuterRef("pk"), kind=TherapyVisit.Kind.PREPARATION, cancelled_at=None
     )
-    treated = Session.objects.filter(course=OuterRef("pk"), phase__in=TREATED)
+    treated = PlannedSession.objects.filter(course=OuterRef("pk"), done_at__isnull=False)
     courses = (
         Course.objects.filter(closed_at=None, therapist__isnull=False)
         .exclude(stage__in=[Stage.CLOSED, Stage.DECLINED])
@@ -134,9 +133,6 @@ def _unprepared(therapist: User | None, now: datetime, soon: datetime) -> list[D
         state: State = "overdue" if now > closes else "due" if now >= opens else "to come"
         found.append(DueVisit(course, rule.kind, state, opens, closes, None, None, None, rule))
     return found
-
-
-TREATED = (Phase.INFUSION, Phase.PAUSED, Phase.RECOVERY, Phase.DISCHARGED, Phase.TRANSFERRED)
 
 
 @dataclass(frozen=True)
@@ -169,7 +165,7 @@ def accompanied(therapist: User | None = None) -> list[ListedCourse]:
         .values_list("course")
         .annotate(first=Min("planned_for"))
     )
-    done = _counted(Session.objects.filter(course__in=ids, phase__in=TREATED))
+    done = _counted(PlannedSession.objects.filter(course__in=ids, done_at__isnull=False))
     goals = _counted(Goal.objects.filter(course__in=ids, state=Goal.State.OPEN))
     homework = _counted(Homework.objects.filter(course__in=ids, done_at=None))
     prepared = set(

@@ -8,6 +8,8 @@ from django.db import transaction
 from django.dispatch import receiver
 
 from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.athome.models import HomeSession
+from openketamine.clinic.athome.models import Phase as HomePhase
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.policy.queries import library
@@ -24,6 +26,7 @@ SCHEDULERS = frozenset({Role.THERAPIST, Role.COORDINATOR})
 # Whoever hears the patient say "no touch" writes it down, at once.
 WITNESSES = frozenset({Role.THERAPIST, Role.NURSE, Role.PRESCRIBER})
 NOT_DOSED = (Phase.CHECK, Phase.READY)
+NOT_DOSED_AT_HOME = (HomePhase.CHECK, HomePhase.DECIDE, HomePhase.GO, HomePhase.NO_GO)
 
 
 def _require(actor: User, roles: Collection[Role], what: str) -> None:
@@ -53,7 +56,10 @@ def _append(
 
 @receiver(discharged)
 def fall_due_after_session(
-    sender: type[Session], session: Session, actor: User, **kwargs: Any
+    sender: type[Session | HomeSession],
+    session: Session | HomeSession,
+    actor: User,
+    **kwargs: Any,
 ) -> None:
     """After a session, where there is a therapist, the integration visits of the protocol."""
     assert session.closed_at is not None
@@ -66,7 +72,7 @@ def fall_due_after_session(
             course=session.course,
             person_id=session.person_id,
             kind=rule.kind,
-            session=session,
+            after_id=session.planned_id,
             rule=rule.id,
             opens_at=session.closed_at + timedelta(hours=rule.opens_hours),
             closes_at=session.closed_at + timedelta(hours=rule.closes_hours),
@@ -254,7 +260,7 @@ def _hold(
         f"{kind}_recorded",
         {
             "visit": str(visit.pk),
-            "session": str(visit.session_id) if visit.session_id else None,
+            "planned_session": str(visit.after_id) if visit.after_id else None,
             "content": visit.content,
             "shared": shared,
             "library": library().version,
@@ -285,8 +291,11 @@ def share_visit(actor: User, visit: TherapyVisit, *, shared: Collection[str]) ->
 
 
 def is_dosed(course: Course) -> bool:
-    """Whether the patient sits in a session in which the drug has been started."""
-    return course.sessions.filter(closed_at=None).exclude(phase__in=NOT_DOSED).exists()
+    """Whether the patient is in a session, here or at home, in which the drug has been started."""
+    return (
+        course.sessions.filter(closed_at=None).exclude(phase__in=NOT_DOSED).exists()
+        or course.home_sessions.filter(closed_at=None).exclude(phase__in=NOT_DOSED_AT_HOME).exists()
+    )
 
 
 @transaction.atomic

@@ -38,7 +38,7 @@ def _course(course_id: uuid.UUID) -> Course:
 def _visit(visit_id: uuid.UUID) -> TherapyVisit:
     return get_object_or_404(
         TherapyVisit.objects.select_related(
-            "course__person", "course__therapist", "session__planned", "held_by"
+            "course__person", "course__therapist", "after", "held_by"
         ),
         pk=visit_id,
     )
@@ -82,7 +82,7 @@ def therapy(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 
 def _show(request: HttpRequest, course: Course, **given: Any) -> HttpResponse:
     now = clock.now()
-    visits = list(course.therapy_visits.select_related("session__planned", "held_by"))
+    visits = list(course.therapy_visits.select_related("after", "held_by"))
     goals = list(course.goals.select_related("set_by"))
     words = {kind.id: kind.label for kind in library().therapy.goals}
     therapy = library().therapy
@@ -240,7 +240,7 @@ def _record(
             "visit": planned,
             "title": TherapyVisit.Kind(kind).label,
             "form": form,
-            "since": planned.session if planned else None,
+            "since": planned.after if planned else None,
             "rule": queries.rule_of(planned) if planned else None,
             "topics": therapy.preparation,
         },
