@@ -76,7 +76,9 @@ const repo = new MemoryRepository();
       const asked = { method: request.method, url: request.url.replace('/fhir/', ''),
         pathname: '', params: {}, query, headers: request.headers,
         body: raw ? JSON.parse(raw) : undefined };
-      const [outcome, resource] = await router.handleRequest(asked, repo);
+      let outcome, resource;
+      try { [outcome, resource] = await router.handleRequest(asked, repo); }
+      catch (error) { response.writeHead(500); response.end(String(error)); return; }
       const known = { created: 201, ok: 200 };
       const status = known[outcome.id] ?? 400;
       response.writeHead(status, { 'Content-Type': 'application/fhir+json' });
@@ -183,7 +185,7 @@ def one_round(
             if act == "observation create":
                 http.request("POST", "/fhir/Observation", observation(person), headers)
             elif act == "search":
-                path = f"/fhir/Observation?patient={person}&code={LOINC}|29463-7&_count=20"
+                path = f"/fhir/Observation?patient={person}&code=29463-7&_count=20"
                 http.request("GET", path, headers=headers)
             else:
                 http.request("GET", f"/fhir/Patient/{person}", headers=headers)
@@ -348,9 +350,13 @@ def main() -> None:
                 server.terminate()
                 server.wait()
             if arguments.medplum:
-                result["medplum, in memory"] = asyncio.run(
-                    beside(arguments.medplum, arguments.patients, arguments)
-                )
+                try:
+                    other: Any = asyncio.run(
+                        beside(arguments.medplum, arguments.patients, arguments)
+                    )
+                except SystemExit as failure:
+                    other = f"failed: {failure}"
+                result["medplum, in memory"] = other
         result["load average"] = os.getloadavg()[0]
     finally:
         shutil.rmtree(home, ignore_errors=True)
