@@ -10,5 +10,7 @@ if [ $# -gt 0 ]; then
 fi
 tools/check.sh
 tools/audit.sh
-pytest -n auto --dist loadgroup -q
+pytest -n auto --dist loadgroup -q -m "not journey"
+# Journeys in processes of their own: the browser's event loop runs on in the thread of the tests.
+pytest -n auto --dist loadgroup -q -m journey tests/journeys
 tools/with_postgresql.sh pytest -n auto --dist loadgroup -q -m "not journey" tests/clinic tests/exchange tests/site

@@ -5,7 +5,10 @@ from openketamine.clinic.people import services as people
 LOOKED_AT = {"weight_kg": 82.0, "systolic_mmhg": 128, "diastolic_mmhg": 79}
 
 
-def test_the_routes_are_weighed_side_by_side(visitor, course, nurse, prescriber, coordinator):
+def test_the_routes_are_weighed_side_by_side(
+    visitor, course, nurse, prescriber, coordinator, settings
+):
+    settings.FORECASTS = True
     people.record_measurements(nurse, course.person, LOOKED_AT)
     for device in ("desktop", "phone"):
         office = visitor(device)

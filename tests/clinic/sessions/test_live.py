@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 from django.urls import reverse
 
@@ -99,6 +100,13 @@ def test_a_quiet_screen_hears_a_beat_and_the_stream_ends_in_time(monkeypatch, ru
     assert set(beats) == {"beat"}
 
 
+def rested() -> bool:
+    until = time.monotonic() + 5
+    while live.watcher._thread is not None and time.monotonic() < until:
+        time.sleep(0.02)
+    return live.watcher._thread is None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_watcher_rests_when_nobody_looks(running):
     async def glance():
@@ -108,10 +116,28 @@ def test_the_watcher_rests_when_nobody_looks(running):
         await stream.aclose()
 
     asyncio.run(glance())
-    until = time.monotonic() + 5
-    while live.watcher._thread is not None and time.monotonic() < until:
-        time.sleep(0.02)
-    assert live.watcher._thread is None
+    assert rested()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_screen_that_leaves_before_it_was_listed_is_not_kept(running):
+    async def leave_at_once():
+        watch = live._Watch(running.stream, asyncio.get_running_loop())
+        live.watcher.remove(watch)
+        await sync_to_async(live.watcher.add)(watch)
+        assert watch not in live.watcher._watches
+
+    asyncio.run(leave_at_once())
+    assert rested()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_screens_of_a_server_that_was_stopped_at_once_are_given_up(running):
+    loop = asyncio.new_event_loop()
+    live.watcher.add(live._Watch(running.stream, loop))
+    assert live.watcher._thread is not None
+    loop.close()
+    assert rested()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -62,6 +62,7 @@ class _Watch:
     prefix: str
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[News] = field(default_factory=asyncio.Queue)
+    gone: bool = False
 
     def tell(self, news: News) -> None:
         try:
@@ -83,6 +84,8 @@ class Watcher:
     def add(self, watch: _Watch) -> None:
         """Tell this screen of all that is stored from now on."""
         with self._lock:
+            if watch.gone:  # it went away while it waited for its turn here
+                return
             if self._thread is None:
                 seen = Event.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
                 self._wake.clear()
@@ -94,6 +97,7 @@ class Watcher:
 
     def remove(self, watch: _Watch) -> None:
         with self._lock:
+            watch.gone = True
             self._watches.discard(watch)
         self._wake.set()
 
@@ -101,6 +105,8 @@ class Watcher:
         bell = Bell()
         while True:
             with self._lock:
+                # A server that is stopped at once closes its loop and ends no stream.
+                self._watches = {w for w in self._watches if not w.loop.is_closed()}
                 if not self._watches:
                     self._thread = None
                     bell.close()
@@ -181,9 +187,9 @@ async def events(
     """
     loop = asyncio.get_running_loop()
     watch = _Watch(prefix, loop)
-    await sync_to_async(watcher.add)(watch)
     ends = loop.time() + life_s
     try:
+        await sync_to_async(watcher.add)(watch)
         yield message("beat", {"now": clock.now().isoformat()})
         # Only now: what is stored later than this, the watcher tells.
         if after is not None and await sync_to_async(_has_grown)(prefix, after):
