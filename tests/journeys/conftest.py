@@ -48,9 +48,6 @@ from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other te
     therapist,
 )
 
-# Playwright's own event loop runs in the test's thread, where Django would refuse database calls.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
 AXE = Path(__file__).parent.parent / "vendor" / "axe-core" / "axe.min.js"
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 DESKTOP = {"width": 1280, "height": 900}
@@ -71,6 +68,8 @@ def _chromium() -> str | None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    # Playwright's own event loop runs in the test's thread, where Django would refuse the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         path = _chromium()
         if not path and not Path(playwright.chromium.executable_path).exists():
