@@ -176,7 +176,9 @@ def test_taking_back_leaves_other_devices_and_other_times_alone(at_chair, runnin
     services.take_back(nurse, at_chair.device, running, since=after, until=clock.now(), reason="x")
     kept = [
         e.data["spo2_percent"]
-        for e in Event.objects.filter(kind="session.vitals_recorded", corrections=None)
+        for e in Event.objects.filter(kind="session.vitals_recorded", corrections=None).order_by(
+            "seq"
+        )
     ]
     assert kept == [90.0, 98.0]
 

@@ -89,7 +89,8 @@ def test_recording_the_review_closes_the_call(flagged, nurse):
     call = Call.objects.get()
     assert call.closed_by == nurse
     assert call.closing_words == "Safe to go on with the course: Spoke."
-    kinds = list(Event.objects.filter(stream=call.stream).values_list("kind", flat=True))
+    said = Event.objects.filter(stream=call.stream).order_by("seq")
+    kinds = list(said.values_list("kind", flat=True))
     assert kinds[-2:] == ["notices.call_answered", "notices.call_closed"]
 
 

@@ -54,7 +54,9 @@ def post(client, secret):
 
 
 def stored():
-    return list(Event.objects.filter(kind="session.vitals_recorded", source=Source.MONITOR))
+    return list(
+        Event.objects.filter(kind="session.vitals_recorded", source=Source.MONITOR).order_by("seq")
+    )
 
 
 def test_it_works(post, at_chair, running):

@@ -88,6 +88,7 @@ def run(
     if shut and kind.name == "Provenance":
         rows = rows.filter(Q(person_id=None) | ~Q(person_id__in=shut))
     for name, value in pairs:
+        search.check_text(name, value)
         try:
             match name:
                 case "_count":

@@ -99,8 +99,7 @@ def read(
     if reach.person_id is not None and kind.in_chart:
         _only(query, reach.person_id)
     for name, value in pairs:
-        if "\x00" in name or "\x00" in value:
-            raise Problem(400, "invalid", "A parameter holds a NUL character.", name.strip("\x00"))
+        check_text(name, value)
         try:
             known = _read_one(query, name, value)
         except ValueError as error:
@@ -114,6 +113,12 @@ def read(
                 name,
             )
     return query
+
+
+def check_text(name: str, value: str) -> None:
+    """Refuse what no database can be asked for."""
+    if "\x00" in name or "\x00" in value:
+        raise Problem(400, "invalid", "A parameter holds a NUL character.", name.strip("\x00"))
 
 
 def _names(kind: Kind) -> list[str]:
