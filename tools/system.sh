@@ -13,7 +13,7 @@ have() {
 }
 
 find_chromium() {
-  for name in chromium chromium-browser google-chrome; do
+  for name in chromium-headless-shell chromium chromium-browser google-chrome; do
     command -v "$name" && return
   done
   # What `playwright install chromium` leaves behind.
@@ -41,8 +41,13 @@ install() {
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
   echo "Installing $1 …"
   export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >/dev/null || return 1
+  # The browser without its windows draws the same pages in two thirds of the time, where it exists.
+  if [ "$1" = chromium ] && apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null 2>&1; then
+    return
+  fi
   # shellcheck disable=SC2046
-  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(packages "$1"); } >/dev/null
+  apt-get install -y -qq --no-install-recommends $(packages "$1") >/dev/null
 }
 
 status=0

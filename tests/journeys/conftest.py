@@ -48,7 +48,7 @@ from ..clinic.conftest import (  # noqa: F401  (the small clinic of the other te
     therapist,
 )
 
-AXE = Path(__file__).parent.parent / "vendor" / "axe-core" / "axe.min.js"
+AXE = (Path(__file__).parent.parent / "vendor" / "axe-core" / "axe.min.js").read_text()
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _chromium() -> str | None:
     """Debian's Chromium or another on the path; None leaves the choice to Playwright."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
@@ -167,8 +167,12 @@ class Visitor:
         return self.page
 
     def look(self, name: str) -> None:
-        """Check the page: no axe violation, no sideways scroll, no error; and picture it."""
-        self.page.evaluate(AXE.read_text())
+        """Check the page: no axe violation, no sideways scroll, no error.
+
+        OPENKETAMINE_PICTURES=1 pictures every page, and otherwise only what is found wanting is.
+        """
+        if self.page.evaluate("typeof axe === 'undefined'"):
+            self.page.evaluate(AXE)
         result = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         found = [
             f"{v['id']}: {v['help']} at {n['target']} {n['failureSummary']}"
@@ -178,8 +182,9 @@ class Visitor:
         width = self.page.viewport_size["width"]
         if (needed := self.page.evaluate("document.documentElement.scrollWidth")) > width:
             found.append(f"the page is {needed} px wide on a screen of {width}")
-        SCREENSHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.name}.png", full_page=True)
+        if found or os.environ.get("OPENKETAMINE_PICTURES"):
+            SCREENSHOTS.mkdir(exist_ok=True)
+            self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.name}.png", full_page=True)
         assert not found, f"{name}, {self.name}:\n" + "\n".join(found)
         assert not self.problems, f"{name}, {self.name}: {self.problems}"
 
