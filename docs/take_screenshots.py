@@ -105,7 +105,9 @@ def main() -> None:
         try:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
-                    executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+                    executable_path=shutil.which("chromium")
+                    or shutil.which("chromium-headless-shell"),
+                    args=["--no-sandbox"],
                 )
                 _take(browser, f"http://127.0.0.1:{port}")
                 browser.close()
