@@ -10,7 +10,6 @@ from django.urls import reverse
 
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event
-from openketamine.clinic.sessions import services
 
 
 def enter(client, session, **data):
@@ -98,7 +97,7 @@ def test_a_database_that_fails_is_no_fault_of_the_page(
         raise OperationalError(said)
 
     client.force_login(nurse)
-    monkeypatch.setattr(services.record, "lock", fail)
+    monkeypatch.setattr(record, "lock", fail)
     before = Event.objects.count()
     response = enter(client, running)
     assert response.status_code == 503
@@ -112,7 +111,7 @@ def test_any_other_fault_is_not_hidden(client, nurse, running, monkeypatch):
         raise RuntimeError("a mistake in the program")
 
     client.force_login(nurse)
-    monkeypatch.setattr(services.record, "lock", fail)
+    monkeypatch.setattr(record, "lock", fail)
     with pytest.raises(RuntimeError):
         enter(client, running)
 
@@ -122,7 +121,7 @@ def test_a_server_whose_clinic_has_moved_elsewhere_says_so(client, nurse, runnin
         raise IntegrityError("This clinic has moved to another database.")
 
     client.force_login(nurse)
-    monkeypatch.setattr(services.record, "lock", fail)
+    monkeypatch.setattr(record, "lock", fail)
     response = enter(client, running)
     assert response.status_code == 503
     assert "is to be restarted" in response.content.decode()

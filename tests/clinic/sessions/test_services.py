@@ -13,7 +13,7 @@ from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions import queries, services, signals
-from openketamine.clinic.sessions.models import Phase, Session
+from openketamine.clinic.sessions.models import Chair, Phase, Session
 
 from ..conftest import CHECK, HOME, ORDER, PHQ9, draw_up
 
@@ -167,7 +167,7 @@ def test_a_taken_chair_and_a_session_still_open_are_refused(
             services.open_session(nurse, other, running.chair)
         second = planned_course.planned_sessions.get(number=2)
         with pytest.raises(Refused, match="still open"):
-            services.open_session(nurse, second, services.Chair.objects.create(name="free"))
+            services.open_session(nurse, second, Chair.objects.create(name="free"))
 
 
 def test_a_rate_beyond_the_order_needs_the_prescriber_and_never_passes_policy(

@@ -23,6 +23,7 @@ from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import OPEN, Chair, Session
 from openketamine.clinic.sessions.services import BEDSIDE, MonitorReading
+from openketamine.clinic.sessions.timeline import VITALS
 
 from . import queries
 from .delivery import Delivery, Measured, State
@@ -735,7 +736,7 @@ def take_back(
             explanation=f"Taken back from another session: {reason}"[:300],
             at=event.occurred_at,
             received_at=clock.now(),
-            values={k: v for k, v in event.data.items() if k in sessions.VITALS},
+            values={k: v for k, v in event.data.items() if k in VITALS},
             doubted={
                 k: m["reason"]
                 for k, m in event.data.get("artefacts", {}).items()

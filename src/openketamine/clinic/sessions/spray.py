@@ -18,10 +18,23 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.protocols.schema import Regimen, Wait
 
-from . import queries, services
+from . import queries
+from .acts import (
+    BEDSIDE,
+    act,
+    append,
+    require_open,
+    require_programme,
+    require_role,
+    require_same_plan,
+    require_treatable,
+    require_way,
+    tried,
+)
 from .models import Phase, Session
+from .opening import undecided
+from .orders import covering_order, require_within_policy
 from .scan import Package, UnreadableCodeError, read
-from .services import BEDSIDE
 from .timeline import Timeline
 
 # What came out at one side of the nose.
@@ -143,7 +156,7 @@ def take_device(
     """
     number = queries.timeline_of(session).units_taken + 1
 
-    def act() -> Event:
+    def take() -> Event:
         found, timeline = _begin(actor, session, "take devices")
         device = regimen_of(found).device
         if device is None:
@@ -186,7 +199,7 @@ def take_device(
             client_id,
         )
 
-    return services.tried(actor, session, f"device {number}", act, client_id)
+    return tried(actor, session, f"device {number}", take, client_id)
 
 
 def take_sprays(
@@ -211,7 +224,7 @@ def take_sprays(
             nose spray, past the date of use, or a red alert is unanswered.
     """
 
-    def act() -> Event:
+    def take() -> Event:
         found, timeline = _begin(actor, session, "take sprays")
         plan = found.planned.plan
         if regimen_of(found).device is not None:
@@ -243,10 +256,10 @@ def take_sprays(
             client_id,
         )
 
-    return services.tried(actor, session, "sprays of the bottle", act, client_id)
+    return tried(actor, session, "sprays of the bottle", take, client_id)
 
 
-@services.act
+@act
 def end_spray(
     actor: User,
     session: Session,
@@ -260,14 +273,14 @@ def end_spray(
     Raises:
         Refused: none has been taken or none is left, or no reason is given.
     """
-    services._require_role(actor, BEDSIDE, "end the spray")
-    session = services._require_open(session)
+    require_role(actor, BEDSIDE, "end the spray")
+    session = require_open(session)
     if session.phase != Phase.SPRAYING:
         raise Refused("Nothing is left to take, or nothing has been taken yet.")
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
     timeline = queries.timeline_of(session)
-    return services._append(
+    return append(
         actor,
         session,
         "session.spray_ended",
@@ -280,7 +293,7 @@ def end_spray(
     )
 
 
-@services.act
+@act
 def waive_wait(
     prescriber: User, session: Session, *, reason: str, client_id: uuid.UUID | None = None
 ) -> Event:
@@ -289,15 +302,15 @@ def waive_wait(
     Raises:
         Refused: not a prescriber, nothing to wait for, or no reason.
     """
-    services._require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
-    session = services._require_open(session)
+    require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
+    session = require_open(session)
     timeline = queries.timeline_of(session)
     until, what = first_not_before(session, timeline)
     if timeline.sprays or until is None or until <= clock.now():
         raise Refused("There is nothing to wait for.")
     if not reason.strip():
         raise Refused("Give the reason.", field="reason")
-    return services._append(
+    return append(
         prescriber,
         session,
         "session.wait_waived",
@@ -308,12 +321,12 @@ def waive_wait(
 
 def _begin(actor: User, session: Session, what: str) -> tuple[Session, Timeline]:
     """The session, locked, with its timeline, where a spray may be taken at all."""
-    services._require_role(actor, BEDSIDE, what)
-    session = services._require_open(session)
-    services._require_way(session, "spray")
-    services._require_treatable(session.course)
-    services._require_programme(session.course)
-    services._require_same_plan(session)
+    require_role(actor, BEDSIDE, what)
+    session = require_open(session)
+    require_way(session, "spray")
+    require_treatable(session.course)
+    require_programme(session.course)
+    require_same_plan(session)
     return session, queries.timeline_of(session)
 
 
@@ -354,7 +367,7 @@ def _require_clear(session: Session, timeline: Timeline, moment: datetime) -> No
     if timeline.phase in {Phase.CHECK, Phase.READY}:
         if timeline.check is None:
             raise Barred("Do the pre-session check first.")
-        if about := services.undecided(session, timeline):
+        if about := undecided(session, timeline):
             raise Barred(f"{about}: the prescriber has to decide first.")
         until, what = first_not_before(session, timeline)
         if until is not None and moment < until:
@@ -434,9 +447,9 @@ def _order_beyond(
             field="reason",
         )
     amount = units * unit_mg
-    services._require_within_policy(session, "device", amount, field="reason")
+    require_within_policy(session, "device", amount, field="reason")
     return {
-        "order": services._covering_order(
+        "order": covering_order(
             actor, session, "device", amount, reason, ordered_by, read_back, "reason"
         )
     }
@@ -453,7 +466,7 @@ def _write(
     client_id: uuid.UUID | None,
 ) -> Event:
     assert package.expires_on is not None
-    return services._append(
+    return append(
         actor,
         session,
         "session.spray_taken",

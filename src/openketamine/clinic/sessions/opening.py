@@ -1,0 +1,306 @@
+"""Before the dose: the chair, the checks of the day, and the decision to go on."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import transaction
+
+from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.errors import Barred, Refused
+from openketamine.clinic.people.models import MeasurementKind
+from openketamine.clinic.people.services import check_plausible, record_measurement
+from openketamine.clinic.plans import queries as plans
+from openketamine.clinic.plans.models import PlannedSession
+from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
+from openketamine.clinic.record.models import Event
+from openketamine.protocols import monitoring
+from openketamine.protocols.eligibility import evaluate, rule_of
+from openketamine.protocols.schema import MonitoringFile
+
+from . import queries
+from .acts import (
+    BEDSIDE,
+    act,
+    append,
+    plausible,
+    require_open,
+    require_programme,
+    require_role,
+    require_same_plan,
+    require_treatable,
+)
+from .models import (
+    Chair,
+    Phase,
+    Session,
+)
+from .timeline import (
+    BASELINE,
+    Timeline,
+)
+
+MAY_ADD_CHAIRS = BEDSIDE | {Role.DIRECTOR}
+
+
+def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
+    """The patient has arrived and takes a chair.
+
+    Raises:
+        Refused: something that must be in force is not, the chair is taken, another session of this
+            patient is open, or this one was opened already.
+        Barred: the safety programme of the drug still asks for something.
+    """
+    try:
+        with transaction.atomic():
+            return _open_session(actor, planned, chair)
+    except Barred as refusal:
+        with transaction.atomic():
+            record.append(
+                actor,
+                planned.course.stream,
+                "sessions.open_refused",
+                {"planned": str(planned.pk), "because": refusal.message},
+                person_id=planned.person_id,
+            )
+        raise
+
+
+def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
+    require_role(actor, BEDSIDE, "open sessions")
+    record.lock()
+    planned = PlannedSession.objects.select_related("course", "person", "plan").get(pk=planned.pk)
+    approval = require_treatable(planned.course)
+    require_programme(planned.course)
+    if planned.cancelled_at or planned.done_at or hasattr(planned, "session"):
+        raise Refused("This session was opened or cancelled already.")
+    if (taken := Session.objects.filter(chair=chair, closed_at=None).first()) is not None:
+        raise Refused(f"{chair} is taken by {taken.person}.", field="chair")
+    if Session.objects.filter(person=planned.person, closed_at=None).exists():
+        raise Refused("Another session of this patient is still open. Close it first.")
+    session = Session.objects.create(
+        planned=planned,
+        course=planned.course,
+        person=planned.person,
+        chair=chair,
+        approval=approval,
+    )
+    planned.started_at = session.opened_at
+    planned.save(update_fields=["started_at"])
+    plan = plans.plan_in_force(planned.course)
+    assert plan is not None
+    append(
+        actor,
+        session,
+        "session.opened",
+        {
+            "chair": chair.name,
+            "planned": str(planned.pk),
+            "number": planned.number,
+            "plan": plan.pk,
+            "route": planned.course.route,
+            "dose_mg": plan.dose_mg,
+            "dose_mg_per_kg": plan.dose_mg_per_kg,
+            "duration_min": plan.duration_min,
+            "how": plan.how,
+            "drug": plan.drug,
+            "units": plan.units,
+            "rate_mg_per_h": plan.rate_mg_per_h,
+            "concentration_mg_per_ml": plan.concentration_mg_per_ml,
+            **queries.stamp_of(session),
+        },
+    )
+    return session
+
+
+@act
+def complete_check(
+    actor: User,
+    session: Session,
+    *,
+    confirmed: Mapping[str, bool],
+    weight_kg: float,
+    vitals: Mapping[str, float | None],
+    escort_name: str,
+    escort_relation: str = "",
+    escort_phone: str = "",
+    medicines_today: str,
+    waits: Mapping[str, datetime | None] | None = None,
+    safety_concern: bool = False,
+    client_id: uuid.UUID | None = None,
+) -> Event:
+    """The pre-session check. Pressure above the policy's figures asks the prescriber first.
+
+    Args:
+        confirmed: for each item of the protocol's checklist, whether it was confirmed.
+        waits: for each wait of the checklist when that was last, or None where not since yesterday.
+
+    Raises:
+        Refused: an item is not confirmed, a value impossible, the escort unnamed, or the dose per
+            kilogram at today's weight outside policy.
+    """
+    require_role(actor, BEDSIDE, "do the pre-session check")
+    session = require_open(session)
+    require_treatable(session.course)
+    require_same_plan(session)
+    protocol = queries.protocol_of(session)
+    for item in protocol.presession:
+        if not confirmed.get(item.item):
+            raise Refused(f"Not confirmed: {item.question}.", field=item.item)
+    if not escort_name.strip():
+        raise Refused(
+            "Name the adult who takes the patient home. Without an escort nothing is given.",
+            field="escort_name",
+        )
+    if not medicines_today.strip():
+        raise Refused(
+            "Write down today's medicines, alcohol and drugs, or 'none'.", field="medicines_today"
+        )
+    if safety_concern:
+        raise Refused(
+            "A concern about safety stops the session here. Call the prescriber, do a PHQ-9 and "
+            "record the safety review.",
+            field="safety_concern",
+        )
+    check_plausible(MeasurementKind.WEIGHT_KG, weight_kg)
+    readings = plausible(session, vitals)
+    for name in BASELINE:
+        if name not in readings:
+            raise Refused("The baseline needs pressure, heart rate and SpO2.", field=name)
+    per_kg = _dose_per_kg(session, weight_kg)
+    last_times = _waits_told(protocol, waits or {})
+    event = append(
+        actor,
+        session,
+        "session.check_completed",
+        {
+            "confirmed": sorted(name for name, yes in confirmed.items() if yes),
+            "weight_kg": weight_kg,
+            "dose_mg_per_kg_today": round(per_kg, 3),
+            **({"waits": last_times} if last_times else {}),
+            "vitals": readings,
+            "escort": {
+                "name": escort_name.strip(),
+                "relation": escort_relation.strip(),
+                "phone": escort_phone.strip(),
+            },
+            "medicines_today": medicines_today.strip(),
+            "asks_prescriber": pressure_asks(session, readings),
+        },
+        client_id=client_id,
+    )
+    record_measurement(actor, session.person, kind=MeasurementKind.WEIGHT_KG, value=weight_kg)
+    return event
+
+
+def _dose_per_kg(session: Session, weight_kg: float) -> float:
+    """The ordered dose by today's weight; where it was ordered by weight, within the policy."""
+    plan = session.planned.plan
+    per_kg = plan.dose_mg / weight_kg
+    if plan.dose_mg_per_kg is None:
+        return per_kg
+    limit = queries.library_of(session).regimens[plan.regimen].limit("dose_mg_per_kg")
+    if not limit.minimum <= round(per_kg, 2) <= limit.maximum:
+        raise Refused(
+            f"At {weight_kg:g} kg the ordered {plan.dose_mg:g} mg would be {per_kg:.2f} mg/kg, "
+            f"outside the clinic's policy of {limit.minimum:g} to {limit.maximum:g} mg/kg. "
+            "The prescriber must order the plan anew.",
+            field="weight_kg",
+        )
+    return per_kg
+
+
+def _waits_told(
+    protocol: MonitoringFile, waits: Mapping[str, datetime | None]
+) -> dict[str, str | None]:
+    """When each thing was last that has to lie some time back; an unanswered one is refused."""
+    told: dict[str, str | None] = {}
+    for wait in (wait for item in protocol.presession for wait in item.waits):
+        if wait.fact not in waits:
+            raise Refused(
+                f"{wait.label}: enter the time, or say that there was none since yesterday.",
+                field=f"wait_{wait.fact}",
+            )
+        moment = waits[wait.fact]
+        if moment is not None and moment > clock.now():
+            raise Refused(f"{wait.label}: that lies in the future.", field=f"wait_{wait.fact}")
+        told[wait.fact] = moment.isoformat() if moment else None
+    return told
+
+
+def pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
+    """The pre-dose pressure rule that these readings trip, in words, or nothing."""
+    protocol = queries.protocol_of(session)
+    if protocol.before:
+        crossed, _ = monitoring.before_dose(protocol, readings)
+        return "; ".join(threshold.statement for threshold in crossed)
+    rule = rule_of(queries.library_of(session), "PR-1", session.course.route)
+    if rule is None:
+        return ""
+    holds, _ = evaluate(rule.when, readings)
+    return rule.statement if holds else ""
+
+
+@act
+def decide_go(
+    prescriber: User, session: Session, *, reason: str, client_id: uuid.UUID | None = None
+) -> Event:
+    """The prescriber lets the session go on although the pressure before it is high.
+
+    Raises:
+        Refused: not a prescriber, nothing to decide, or no reason.
+    """
+    require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
+    session = require_open(session)
+    timeline = queries.timeline_of(session)
+    about = undecided(session, timeline)
+    if not about:
+        raise Refused("There is nothing to decide: do the pre-session check first.")
+    if not reason.strip():
+        raise Refused("Give the reason.", field="reason")
+    return append(
+        prescriber,
+        session,
+        "session.go_decided",
+        {"about": about, "reason": reason.strip()},
+        client_id=client_id,
+    )
+
+
+def undecided(session: Session, timeline: Timeline) -> str:
+    """What of the pressure before the dose waits for the prescriber's decision, or nothing.
+
+    It is the latest pressure that counts, that of the check or one taken since.
+    """
+    if timeline.check is None or timeline.phase not in {Phase.CHECK, Phase.READY}:
+        return ""
+    if timeline.phase == Phase.CHECK:
+        return str(timeline.check["asks_prescriber"])
+    if not queries.protocol_of(session).before:
+        return ""
+    latest: dict[str, float] = {}
+    taken_at = None
+    for reading in timeline.vitals:
+        if {"systolic_mmhg", "diastolic_mmhg"} & reading.values.keys():
+            latest, taken_at = latest | reading.values, reading.at
+    if timeline.go is not None and taken_at is not None and timeline.go.at >= taken_at:
+        return ""
+    return pressure_asks(session, latest)
+
+
+@transaction.atomic
+def add_chair(actor: User, *, name: str) -> Chair:
+    """Set up one more chair.
+
+    Raises:
+        Refused: the name is empty or taken.
+    """
+    require_role(actor, MAY_ADD_CHAIRS, "set up chairs")
+    if not name.strip():
+        raise Refused("Name the chair.", field="name")
+    if Chair.objects.filter(name__iexact=name.strip()).exists():
+        raise Refused(f"There is a chair {name.strip()!r} already.", field="name")
+    chair = Chair.objects.create(name=name.strip(), position=Chair.objects.count() + 1)
+    record.append(actor, "clinic", "clinic.chair_added", {"chair": chair.pk, "name": chair.name})
+    return chair
