@@ -238,6 +238,22 @@ def test_the_days_on_which_a_patient_can_come_are_kept():
     assert Counter(s.week for s in made.sessions)[1] == 2
 
 
+def test_two_sessions_of_a_week_are_numbered_in_the_order_of_their_days():
+    # Open on Mondays and Wednesdays only, one step back from a Wednesday: the second session of
+    # each week finds no day after the first one, and takes the Monday before it.
+    made = course(
+        "esketamine-trd-us",
+        history=[*done(*range(6)), *missed(28)],
+        worsened=True,
+        today=day(28),
+        open_days=OpenDays(weekdays=frozenset({0, 2})),
+    )
+    days = [session.on for session in made.sessions]
+    assert days == [day(n) for n in (30, 35, 37, 42, 44, 49, 51)]
+    assert [session.number for session in made.sessions] == list(range(7, 14))
+    assert [bool(session.dose) for session in made.sessions] == [True, *[False] * 6]
+
+
 def test_a_clinic_that_never_opens_is_told_so():
     with pytest.raises(calendar.NoOpenDayError, match="no open day"):
         course("iv-depression", open_days=OpenDays(frozenset()))

@@ -3,8 +3,8 @@
 Pure and the same every time: it reads no clock and decides nothing. Each proposed day says why it
 was chosen. What must hold, and is tested as such: never two sessions on a day; never more in a week
 than the rhythm allows, whether weeks are counted from the first session or from Monday; never
-closer together than the rhythm's least gap; never on a day that is closed; a course that has an end
-ends.
+closer together than the rhythm's least gap; never on a day that is closed; numbers and days go up
+together; a course that has an end ends.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class _Plan:
         else:
             slots = self._slots()
             reviews = self._reviews()
-        sessions: list[ProposedSession] = []
+        placed: list[tuple[date, _Slot, list[str]]] = []
         taken = [past.on for past in self.done]
         doses = [past.dose for past in self.done if past.dose is not None]
         for slot in slots:
@@ -255,17 +255,21 @@ class _Plan:
             if slot.phase.last_week is None and slot.phase.sessions is None and day > self.last_day:
                 break
             taken.append(day)
-            first = not sessions
-            sessions.append(
-                ProposedSession(
-                    on=day,
-                    number=len(self.done) + len(sessions) + 1,
-                    week=self._week(day),
-                    phase=slot.phase.id,
-                    dose=self._dose(doses, tolerated) if first else None,
-                    reasons=tuple(reasons),
-                )
+            placed.append((day, slot, reasons))
+        # The second session of a week may only have found a day before the first one's: whichever
+        # is given first is the earlier in number, and the next to be given has the dose.
+        placed.sort(key=lambda each: each[0])
+        sessions = [
+            ProposedSession(
+                on=day,
+                number=len(self.done) + index + 1,
+                week=self._week(day),
+                phase=slot.phase.id,
+                dose=self._dose(doses, tolerated) if index == 0 else None,
+                reasons=tuple(reasons),
             )
+            for index, (day, slot, reasons) in enumerate(placed)
+        ]
         if rule is None or rule.action != "step back":
             reviews = [*reviews, *self._counted_reviews(sessions)]
         return Calendar(
