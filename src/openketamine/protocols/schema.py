@@ -761,6 +761,8 @@ class VisitRule(Entry):
     statement: str
     opens_hours: float = Field(ge=0)
     closes_hours: float = Field(ge=0)
+    # So long after its end nobody is asked for the visit any more: it was not held.
+    lapses_hours: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _a_window(self) -> "VisitRule":
@@ -1405,6 +1407,9 @@ HomeQuantity = Literal[
     "adult_valid_min",
     "mood_asks_at_most",
     "close_within_min",
+    "review_from_days",
+    "review_within_days",
+    "photo_kept_days",
 ]
 
 

@@ -60,6 +60,21 @@ def test_it_is_due_inside_its_window_and_overdue_after_it(left, therapist, hours
         assert row.session_number == 1
 
 
+def test_an_integration_that_was_not_held_lapses_and_leaves_the_list_but_not_the_patients_page(
+    left, therapist, client
+):
+    (rule,) = [rule for rule in library().therapy.visits if rule.kind == "integration"]
+    assert (rule.lapses_hours, rule.certainty) == (336, "recalled")
+    closes = left.closed_at + timedelta(hours=rule.closes_hours)
+    with clock.at(closes + timedelta(hours=335)):
+        assert [each.state for each in queries.due_visits(therapist=therapist)] == ["overdue"]
+    with clock.at(closes + timedelta(hours=337)):
+        assert queries.due_visits(therapist=therapist) == []
+        client.force_login(therapist)
+        page = client.get(f"/courses/{left.course_id}/therapy/").content.decode()
+        assert "lapsed" in page
+
+
 def test_where_nobody_accompanies_the_course_nothing_falls_due(discharged):
     assert not TherapyVisit.objects.exists()
     assert queries.due_visits() == []
@@ -68,6 +83,8 @@ def test_where_nobody_accompanies_the_course_nothing_falls_due(discharged):
 def test_a_preparation_is_due_before_the_first_session_and_once_recorded_no_more(
     accompanied, therapist
 ):
+    # Tomorrow, for the first session of today may be over by the hour at which this runs.
+    accompanied.planned_sessions.update(planned_for=clock.now() + timedelta(days=1))
     (row,) = queries.due_visits(therapist=therapist)
     assert (row.kind, row.state, row.visit) == ("preparation", "due", None)
     services.record_preparation(therapist, accompanied, words=WORDS)

@@ -10,7 +10,7 @@ from openketamine.clinic.record import clock
 from openketamine.protocols.schema import ChecklistItem, DischargeCriterion
 
 from .gates import VITALS
-from .models import AfterHold, HomeScreening, Movement
+from .models import AfterHold, FirstDoseReview, HomeScreening, Movement
 
 
 class SwitchOnForm(forms.Form):
@@ -66,6 +66,25 @@ class SupervisedForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["taken_at"].initial = clock.now().replace(second=0, microsecond=0)
+
+
+class ReviewForm(forms.Form):
+    how = forms.ChoiceField(
+        label="How you saw the patient",
+        choices=FirstDoseReview.How.choices,
+        widget=forms.RadioSelect,
+    )
+    may_go_on = forms.TypedChoiceField(
+        label="What follows",
+        choices=[("yes", "Further sessions at home as planned"), ("no", "No further session")],
+        coerce=lambda value: value == "yes",
+        widget=forms.RadioSelect,
+    )
+    words = forms.CharField(
+        label="How the dose and the days since were",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        max_length=2000,
+    )
 
 
 class _PiecesForm(forms.Form):

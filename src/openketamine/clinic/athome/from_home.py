@@ -196,6 +196,7 @@ def check_in(
                 },
                 source=Source.SYSTEM,
             )
+        found.expect_anew = True
         services.refresh(found)
 
     try:
@@ -408,7 +409,14 @@ def take_dose(
                 headline="A dose was taken at home that was not allowed",
                 detail=outside,
             )
+        if found.enrolment.first_dose_at is None:
+            found.enrolment.first_dose_at = at
+            found.enrolment.review_by = queries.review_closes_at(
+                at, queries.library_of(found).athome
+            )
+            found.enrolment.save(update_fields=["first_dose_at", "review_by"])
         _plan_reminders(found, at)
+        found.expect_anew = True
         services.refresh(found)
 
     try:
@@ -605,6 +613,7 @@ def how(
                 + (f". {pressure_in_words(values)}" if values else ""),
             )
         _withdraw_reminders(found)
+        found.expect_anew = found.expect_anew or bool(values)
         services.refresh(found)
         return found
 

@@ -90,6 +90,11 @@ class Enrolment(models.Model):
     supervised_how = models.CharField(max_length=10, blank=True)
     supervised_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
     supervised_note = models.TextField(blank=True)
+    supervised_mg = models.FloatField(null=True, help_text="Where it was taken in the clinic")
+    # The first dose at home, and until when a prescriber reviews it.
+    first_dose_at = models.DateTimeField(null=True)
+    review_by = models.DateTimeField(null=True)
+    review_called_at = models.DateTimeField(null=True, help_text="When its absence called")
 
     class Meta:
         constraints = [
@@ -105,6 +110,31 @@ class Enrolment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.course.person} at home"
+
+
+class FirstDoseReview(models.Model):
+    """A prescriber's review after the first dose at home. The newest one counts."""
+
+    class How(models.TextChoices):
+        VIDEO = "video", "By video"
+        TELEPHONE = "telephone", "By telephone"
+        IN_PERSON = "in_person", "In person"
+
+    enrolment = models.ForeignKey(Enrolment, on_delete=models.PROTECT, related_name="reviews")
+    how = models.CharField(max_length=10, choices=How.choices)
+    words = models.TextField(help_text="How the dose and the days since were")
+    may_go_on = models.BooleanField(help_text="False: no further session begins")
+    held_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    held_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["-held_at", "-pk"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(words=""), name="a_first_dose_review_has_words")
+        ]
+
+    def __str__(self) -> str:
+        return f"reviewed {self.get_how_display().lower()} by {self.held_by}"
 
 
 class Movement(models.Model):
@@ -184,6 +214,9 @@ class HomeSession(models.Model):
     closed_at = models.DateTimeField(null=True)
     # What the pharmacology expects of this dose, in minutes from it; worked out in the background.
     expected = models.JSONField(null=True)
+    expect_anew = models.BooleanField(
+        default=False, help_text="Something was read or taken that it does not know of yet"
+    )
 
     class Meta:
         ordering = ["opened_at"]

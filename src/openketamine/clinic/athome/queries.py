@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from django.conf import settings
 from django.db.models import Q
@@ -19,7 +19,7 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.protocols import Library
 from openketamine.protocols.monitoring import Observation
-from openketamine.protocols.schema import Contact, HomeWarning, MonitoringFile
+from openketamine.protocols.schema import AtHomeFile, Contact, HomeWarning, MonitoringFile
 
 from . import counts
 from .gates import Gate, is_fresh, screening_is_valid
@@ -27,6 +27,7 @@ from .models import (
     AFTER_DOSE,
     OPEN,
     Enrolment,
+    FirstDoseReview,
     HomeProgramme,
     HomeScreening,
     HomeSession,
@@ -68,6 +69,51 @@ def enrolment_of(course: Course) -> Enrolment | None:
 
 def newest_screening(course: Course) -> HomeScreening | None:
     return course.home_screenings.select_related("signed_by").first()
+
+
+def review_opens_on(first_dose_at: datetime, home: AtHomeFile) -> date:
+    """From which day on the first dose at home can be reviewed."""
+    after = timedelta(days=home.rule("review_from_days").value)
+    return timezone.localdate(first_dose_at + after)
+
+
+def review_closes_at(first_dose_at: datetime, home: AtHomeFile) -> datetime:
+    """Until when it is reviewed: the end of that day."""
+    last = timezone.localdate(first_dose_at) + timedelta(days=home.rule("review_within_days").value)
+    return timezone.make_aware(datetime.combine(last, time.max))
+
+
+def review_of(enrolment: Enrolment | None) -> FirstDoseReview | None:
+    """The newest review of the first dose at home."""
+    return enrolment.reviews.select_related("held_by").first() if enrolment else None
+
+
+@dataclass(frozen=True)
+class DueReview:
+    """A first dose at home that a prescriber has to review. `late`: its time has passed."""
+
+    enrolment: Enrolment
+    opens_on: date
+    late: bool
+
+
+def reviews_due() -> list[DueReview]:
+    """First doses at home that nobody has reviewed, the oldest first. One query."""
+    home, now = library().athome, clock.now()
+    rows = (
+        Enrolment.objects.filter(first_dose_at__isnull=False, course__closed_at=None, reviews=None)
+        .select_related("course__person", "doctor")
+        .order_by("first_dose_at")
+    )
+    return [
+        DueReview(
+            row,
+            review_opens_on(row.first_dose_at, home),
+            row.review_by is not None and now > row.review_by,
+        )
+        for row in rows
+        if row.first_dose_at is not None
+    ]
 
 
 def counts_of(enrolment: Enrolment | None) -> counts.Counts:
@@ -192,6 +238,7 @@ def gates_for(
             "that first, or open this session as watched by video.",
         )
     )
+    found.append(_reviewed(enrolment, home))
     found.append(_gap(home.rule("least_days_between").value, last_dose_at(course), now))
     if plan and plan.given_as == GivenAs.PIECES:
         held = counts_of(enrolment).held
@@ -246,6 +293,22 @@ def _plan(plan: Plan | None, planned: PlannedSession | None) -> Gate:
     elif planned is not None and planned.plan_id != plan.pk:
         why = "The plan has been ordered anew since. Take the session of the new plan."
     return Gate("plan", "A plan in force, counted out in pieces", not why, why)
+
+
+def _reviewed(enrolment: Enrolment | None, home: AtHomeFile) -> Gate:
+    """The prescriber's review between the first dose at home and the second."""
+    rule, why = home.rule("review_within_days"), ""
+    if enrolment and enrolment.first_dose_at:
+        review = review_of(enrolment)
+        taken = timezone.localtime(enrolment.first_dose_at)
+        if review is None:
+            why = (
+                f"The first dose at home, of {taken:%d %B}, has not been reviewed by a prescriber "
+                f"(clinic policy, {rule.id})."
+            )
+        elif not review.may_go_on:
+            why = f"{review.held_by} reviewed the first dose: not to go on. {review.words}"
+    return Gate("reviewed", "A prescriber has reviewed the first dose at home", not why, why)
 
 
 def _gap(days: float, last: datetime | None, now: datetime) -> Gate:

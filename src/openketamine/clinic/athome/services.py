@@ -38,6 +38,7 @@ from .models import (
     OPEN,
     AfterHold,
     Enrolment,
+    FirstDoseReview,
     HomeProgramme,
     HomeScreening,
     HomeSession,
@@ -241,6 +242,12 @@ def enrol(
         raise Refused(f"Say 0 to {LONGEST_HOLD_MIN:g} minutes.", field="hold_min")
     if after_hold not in AfterHold.values:
         raise Refused("Say whether the rest is swallowed or spat out.", field="after_hold")
+    if course.route == "ORAL" and hold_min:
+        raise Refused(
+            "By mouth it is swallowed at once: 0 minutes. A lozenge under the tongue is another "
+            "route, and another dose.",
+            field="hold_min",
+        )
     if hold_min == 0 and after_hold == AfterHold.SPIT:
         raise Refused("What is swallowed at once is not spat out.", field="after_hold")
     made, _ = Enrolment.objects.update_or_create(
@@ -297,6 +304,7 @@ def record_supervised_dose(
         person_id=enrolment.course.person_id,
         occurred_at=taken_at,
     )
+    enrolment.supervised_mg = dose_mg
     _supervised(enrolment, clinician, event.occurred_at, "clinic", note)
     return enrolment
 
@@ -305,8 +313,87 @@ def _supervised(enrolment: Enrolment, by: User, at: datetime, how: str, note: st
     enrolment.supervised_at, enrolment.supervised_by = at, by
     enrolment.supervised_how, enrolment.supervised_note = how, note.strip()
     enrolment.save(
-        update_fields=["supervised_at", "supervised_by", "supervised_how", "supervised_note"]
+        update_fields=[
+            "supervised_at", "supervised_by", "supervised_how", "supervised_note", "supervised_mg",
+        ]
+    )  # fmt: skip
+
+
+@transaction.atomic
+def review_first_dose(
+    prescriber: User, enrolment: Enrolment, *, how: str, may_go_on: bool, words: str
+) -> FirstDoseReview:
+    """A prescriber has spoken with the patient after the first dose at home, and says what follows.
+
+    Until somebody has said that it may go on, no further session at home begins. It can be reviewed
+    again; the newest review counts.
+
+    Raises:
+        Refused: not a prescriber, no dose was taken at home yet, the same day, or no words.
+    """
+    if prescriber.role != Role.PRESCRIBER:
+        raise Refused("Only a prescriber reviews the first dose at home.")
+    record.lock()
+    enrolment = Enrolment.objects.select_related("course").get(pk=enrolment.pk)
+    if enrolment.first_dose_at is None:
+        raise Refused("No dose has been taken at home yet.")
+    opens = queries.review_opens_on(enrolment.first_dose_at, library().athome)
+    if clock.today() < opens:
+        raise Refused(
+            f"The review is held from {opens:%d %B} on: what the day after brings is part of it "
+            f"(clinic policy, {library().athome.rule('review_from_days').id})."
+        )
+    if how not in FirstDoseReview.How.values:
+        raise Refused("Say how you saw the patient.", field="how")
+    if len(words.strip()) < 10:
+        raise Refused("Say in a sentence how the dose and the days since were.", field="words")
+    made = FirstDoseReview.objects.create(
+        enrolment=enrolment,
+        how=how,
+        words=words.strip(),
+        may_go_on=may_go_on,
+        held_by=prescriber,
+        held_at=clock.now(),
     )
+    record.append(
+        prescriber,
+        enrolment.course.stream,
+        "athome.first_dose_reviewed",
+        {
+            "how": how,
+            "may_go_on": may_go_on,
+            "words": made.words,
+            "first_dose_at": enrolment.first_dose_at.isoformat(),
+        },
+        person_id=enrolment.course.person_id,
+    )
+    settle(prescriber, review_call(enrolment), f"Reviewed: {made.words}")
+    return made
+
+
+def review_call(enrolment: Enrolment) -> str:
+    """The key of the call that goes out where nobody has reviewed a first dose in its time."""
+    return f"home:enrolment:{enrolment.pk}:first-dose-review"
+
+
+def call_for_review(enrolment: Enrolment) -> None:
+    """Call the doctor who answers for a course: its first dose at home was not reviewed in time."""
+    course, person = enrolment.course, enrolment.course.person
+    assert enrolment.first_dose_at is not None
+    notices.raise_call(
+        "OpenKetamine",
+        key=review_call(enrolment),
+        priority="amber",
+        headline="The first dose at home has not been reviewed",
+        detail=f"Taken on {timezone.localtime(enrolment.first_dose_at):%d %B, %H:%M}. No further "
+        "session at home begins until a prescriber has reviewed it.",
+        person_id=person.pk,
+        subject=f"{person}, MRN {person.mrn}",
+        link=reverse("home_course", args=[course.pk]),
+        responsible=enrolment.doctor,
+    )
+    enrolment.review_called_at = clock.now()
+    enrolment.save(update_fields=["review_called_at"])
 
 
 # ---------------------------------------------------------------------------------- the counts
@@ -620,10 +707,9 @@ def decide(
                 "doubts": list(line.answered.doubts),
             },
         )
-        settle_call(
+        settle(
             clinician,
             f"home:{found.pk}:decide:{line.answered.seq}",
-            found,
             f"Decided: {'go' if go else 'no dose today'}. {reason.strip()}".strip(),
         )
         if not go:
@@ -729,7 +815,7 @@ def close_session(
     if found.watched_live and not found.enrolment.supervised_at and outcome == "well":
         append(found, clinician, "first_dose_supervised", {"how": "video", "note": words.strip()})
         _supervised(found.enrolment, clinician, line.dose_at, "video", words)
-    settle_call(clinician, f"home:{found.pk}:unclosed", found, words.strip())
+    settle(clinician, f"home:{found.pk}:unclosed", words.strip())
     discharged.send(HomeSession, session=found, actor=clinician)
     refresh(found)
     return found
@@ -847,7 +933,7 @@ def refresh(session: HomeSession) -> Timeline:
         assert last is not None
         within = queries.library_of(session).athome.rule("close_within_min").value
         session.look_at = min([*ahead, last + timedelta(minutes=within)])
-    session.save(update_fields=["phase", "look_at", "missed"])
+    session.save(update_fields=["phase", "look_at", "missed", "expect_anew"])
     return line
 
 
@@ -874,7 +960,7 @@ def call_about(
     )
 
 
-def settle_call(clinician: User, key: str, session: HomeSession, words: str) -> None:
+def settle(clinician: User, key: str, words: str) -> None:
     """What was called for is done: the call is answered and closed by whoever did it."""
     call = Call.objects.filter(key=key, closed_at=None).first()
     if call is None:

@@ -236,6 +236,8 @@ def _take(line: Timeline, event: Event) -> None:
         case "cancelled":
             line.phase = Phase.CANCELLED
             words = f"Cancelled: {data['reason']}"
+        case "photo_deleted":
+            words = f"Picture of the cuff deleted after {data['kept_days']:g} days"
         case "refused":
             line.refusals.append((at, data["act"], data["reason"]))
             words, css = f"Refused: {data['reason']}", "alarm"

@@ -5,6 +5,7 @@ from . import pages, views
 urlpatterns = [
     path("home-sessions/", views.home_sessions, name="home_sessions"),
     path("home-sessions/list/", views.home_sessions_list, name="home_sessions_list"),
+    path("home-sessions/reviews/", views.home_reviews_due, name="home_reviews_due"),
     path("home-sessions/programme/", views.home_programme, name="home_programme"),
     path("home-sessions/<uuid:session_id>/", views.home_session, name="home_session"),
     path("home-sessions/<uuid:session_id>/now/", views.home_session_now, name="home_session_now"),

@@ -42,6 +42,7 @@ def home_sessions(request: HttpRequest) -> HttpResponse:
             **_board(request),
             "planned": queries.planned_today(),
             "courses": queries.courses_at_home(),
+            "reviews": queries.reviews_due(),
             "jurisdiction": jurisdiction(),
         },
     )
@@ -52,6 +53,13 @@ def home_sessions(request: HttpRequest) -> HttpResponse:
 def home_sessions_list(request: HttpRequest) -> HttpResponse:
     """A fragment: the sessions."""
     return render(request, "athome/_board.html", _board(request))
+
+
+@staff_only
+@require_GET
+def home_reviews_due(request: HttpRequest) -> HttpResponse:
+    """A fragment for the day's list: first doses at home that a prescriber has to review."""
+    return render(request, "athome/_reviews.html", {"reviews": queries.reviews_due()[:6]})
 
 
 @allow(Role.DIRECTOR)
@@ -274,6 +282,7 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         auto_id="supervised_%s",
         initial={"dose_mg": plan.dose_mg if plan else None},
     )
+    review = own.ReviewForm(bound("review"), auto_id="review_%s")
     dispense = own.DispenseForm(bound("dispense"), auto_id="dispense_%s", strengths=strengths)
     take_back = own.TakeBackForm(
         bound("take_back"), auto_id="take_back_%s", strengths=sorted(sums.dispensed, reverse=True)
@@ -297,6 +306,11 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
                 supervised,
                 lambda: services.record_supervised_dose(user, enrolment, **supervised.cleaned_data),
                 "The supervised first dose is recorded.",
+            ),
+            "review": (
+                review,
+                lambda: services.review_first_dose(user, enrolment, **review.cleaned_data),
+                "The review of the first dose is recorded.",
             ),
             "dispense": (
                 dispense,
@@ -357,6 +371,12 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "screening": screening,
             "enrol": enrol,
             "supervised": supervised,
+            "review": review,
+            "reviews": enrolment.reviews.select_related("held_by") if enrolment else [],
+            "review_opens_on": queries.review_opens_on(enrolment.first_dose_at, library().athome)
+            if enrolment and enrolment.first_dose_at
+            else None,
+            "today": clock.today(),
             "dispense": dispense if strengths else None,
             "take_back": take_back if sums.dispensed else None,
             "opening": opening if planned else None,

@@ -11,12 +11,17 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Source
 
 from . import queries, services
-from .models import AFTER_DOSE, HomeSession
+from .models import AFTER_DOSE, Enrolment, HomeSession
 
 
 @receiver(tick)
 def look_at_sessions(sender: Any, now: datetime, **kwargs: Any) -> None:
-    """Every session whose time has come, each in a transaction of its own."""
+    """Every session whose time has come, and every first dose that was not reviewed in time."""
+    for enrolment in Enrolment.objects.filter(
+        review_by__lt=now, review_called_at=None, reviews=None, course__closed_at=None
+    ).select_related("course__person", "doctor"):
+        with transaction.atomic():
+            services.call_for_review(enrolment)
     due = HomeSession.objects.filter(look_at__lte=now, closed_at=None).values_list("pk", flat=True)
     for key in list(due):
         with transaction.atomic():

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
 from openketamine.clinic.accounts.models import User
@@ -77,7 +77,7 @@ class Cohort:
     closed_day: Floats
     prescribers: Places  # 0: none
     therapists: Places
-    sessions: Places
+    sessions: Places  # in the clinic and at home
     with_effect: Places
     with_moderate: Places
     transfers: Places
@@ -105,7 +105,8 @@ def load(filters: Filters, now: datetime) -> Cohort:
         filters.narrow(CourseSummary.objects.filter(first_dose_at__isnull=False))
         .order_by("first_dose_at", "pk")
         .values_list(
-            "pk", "first_dose_at", "closed_at", "prescriber", "therapist", "sessions_given",
+            "pk", "first_dose_at", "closed_at", "prescriber", "therapist",
+            F("sessions_given") + F("home_doses"),
             "sessions_with_effect", "sessions_with_moderate", "transfers", "emergencies", "effects",
         )
     )  # fmt: skip

@@ -145,7 +145,8 @@ _COURSES = (
            _plain("sessions_with_moderate")),
     Column("transfers", "integer", "sessions", "Ended with a transfer to a hospital",
            _plain("transfers")),
-    Column("emergencies", "integer", "sessions", "In which an emergency was called",
+    Column("emergencies", "integer", "sessions", "In which an emergency was called, or "
+           "its sign told from home",
            _plain("emergencies")),
 )  # fmt: skip
 _DATED = (

@@ -3,24 +3,40 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from openketamine.clinic.athome.models import Movement
+from openketamine.clinic.athome.models import Enrolment, HomeSession, Movement
+from openketamine.clinic.athome.queries import PROTOCOL
+from openketamine.clinic.athome.told import told_of
 from openketamine.clinic.people.models import Course
+from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.kept import kept
 from openketamine.clinic.sessions.models import Phase, Session
-from openketamine.clinic.sessions.timeline import Line
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A side effect that was noted in the clinic, or told from home."""
+
+    at: datetime
+    label: str
+    severity: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Given:
-    """One session's dose. `effects` are the side effects noted in it."""
+    """One dose. `effects` are the side effects noted of it.
+
+    `number` is that of its session; None for a first dose that was watched in the clinic before a
+    programme at home began.
+    """
 
     at: datetime
     dose_mg: float
     route: str
-    number: int
+    number: int | None
     ordered_mg: float
-    effects: tuple[Line, ...] = ()
+    effects: tuple[Effect, ...] = ()
     transferred: bool = False
     emergency: bool = False
     at_home: bool = False
@@ -28,7 +44,7 @@ class Given:
 
 
 def doses_given(course: Course) -> list[Given]:
-    """The doses of a course, the earliest first. Three queries."""
+    """The doses of a course, the earliest first. Six queries."""
     sessions = list(
         Session.objects.filter(course=course, phase__in=(Phase.DISCHARGED, Phase.TRANSFERRED))
         .select_related("planned__plan")
@@ -46,13 +62,32 @@ def doses_given(course: Course) -> list[Given]:
                 route=plan.route,
                 number=session.planned.number,
                 ordered_mg=plan.dose_mg,
-                effects=tuple(line for line in timeline.side_effects if not line.retracted),
+                effects=tuple(
+                    Effect(
+                        line.at,
+                        line.data["label"],
+                        line.data["severity"],
+                        line.data.get("note", ""),
+                    )
+                    for line in timeline.side_effects
+                    if not line.retracted
+                ),
                 transferred=session.phase == Phase.TRANSFERRED,
                 emergency=bool(timeline.emergencies),
                 url=f"/sessions/{session.pk}/",
             )
         )
-    return sorted([*found, *_at_home(course)], key=lambda dose: dose.at)
+    doses = [*found, *_at_home(course), *_watched_first(course)]
+    return sorted(doses, key=lambda dose: dose.at)
+
+
+def _watched_first(course: Course) -> list[Given]:
+    """The first dose of a programme at home where it was taken in the clinic."""
+    enrolment = Enrolment.objects.filter(course=course, supervised_mg__isnull=False).first()
+    if enrolment is None or enrolment.supervised_at is None or enrolment.supervised_mg is None:
+        return []
+    mg = enrolment.supervised_mg
+    return [Given(enrolment.supervised_at, mg, course.route, None, mg)]
 
 
 def _at_home(course: Course) -> list[Given]:
@@ -60,16 +95,32 @@ def _at_home(course: Course) -> list[Given]:
     taken = Movement.objects.filter(
         enrolment__course=course, kind=Movement.Kind.TAKEN
     ).select_related("session__planned__plan")
-    doses: dict[object, Given] = {}
+    sessions: dict[object, HomeSession] = {}
+    mg: dict[object, float] = {}
+    first: dict[object, datetime] = {}
     for movement in taken.order_by("at"):
-        planned = movement.session.planned
-        earlier = doses.get(movement.session_id)
-        doses[movement.session_id] = Given(
-            at=earlier.at if earlier else movement.at,
-            dose_mg=(earlier.dose_mg if earlier else 0.0) + movement.pieces * movement.piece_mg,
-            route=planned.plan.route,
-            number=planned.number,
-            ordered_mg=planned.plan.dose_mg,
+        key = movement.session_id
+        sessions[key] = movement.session
+        mg[key] = mg.get(key, 0.0) + movement.pieces * movement.piece_mg
+        first.setdefault(key, movement.at)
+    told = told_of(list(sessions.values()))
+    side_effects = library().monitoring[PROTOCOL].side_effects
+    labels = {item.id: item.label for item in side_effects.items} if side_effects else {}
+    return [
+        Given(
+            at=first[key],
+            dose_mg=mg[key],
+            route=session.planned.plan.route,
+            number=session.planned.number,
+            ordered_mg=session.planned.plan.dose_mg,
+            effects=tuple(
+                Effect(each.at, labels.get(each.id, each.id), each.severity, "Told from home.")
+                for each in told[session.pk].effects.values()
+            ),
+            transferred=told[session.pk].handed_over,
+            emergency=told[session.pk].emergency,
             at_home=True,
+            url=f"/home-sessions/{session.pk}/",
         )
-    return list(doses.values())
+        for key, session in sessions.items()
+    ]

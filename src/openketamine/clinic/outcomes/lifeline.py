@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import clock
+from openketamine.clinic.record.models import Event
 from openketamine.clinic.therapy import queries as therapy
 
 from .given import doses_given
@@ -25,6 +26,7 @@ LANES = {
     "dose": "Doses",
     "therapy": "Therapy visits",
     "effect": "Side effects",
+    "mood": "Mood, daily",
     "life": "Life events",
     "review": "Reviews",
 }
@@ -32,6 +34,7 @@ SHAPES = {
     "dose": "bar",
     "therapy": "square",
     "effect": "triangle",
+    "mood": "point",
     "life": "dot",
     "review": "rhomb",
 }
@@ -66,7 +69,11 @@ def doses_and_effects(course: Course) -> list[Mark]:
     largest = max((dose.dose_mg for dose in given), default=0.0) or 1.0
     marks = []
     for dose in given:
-        more = f"Session {dose.number}, ordered {dose.ordered_mg:g} mg."
+        more = (
+            "First dose, watched in the clinic before those at home."
+            if dose.number is None
+            else f"Session {dose.number}, ordered {dose.ordered_mg:g} mg."
+        )
         if dose.at_home:
             more += " At home."
         if dose.transferred:
@@ -76,12 +83,12 @@ def doses_and_effects(course: Course) -> list[Mark]:
         marks += [
             Mark(
                 "effect",
-                line.at,
-                f"{line.data['label']}, {line.data['severity']}",
-                line.data.get("note", ""),
-                DEGREES.get(line.data["severity"], 0.4),
+                effect.at,
+                f"{effect.label}, {effect.severity}",
+                effect.note,
+                DEGREES.get(effect.severity, 0.4),
             )
-            for line in dose.effects
+            for effect in dose.effects
         ]
     return marks
 
@@ -94,7 +101,21 @@ def therapy_and_life(course: Course) -> list[Mark]:
     return [Mark(_THERAPY[mark.kind], mark.at, mark.label) for mark in therapy.marks(course)]
 
 
-MARKERS: tuple[Marker, ...] = (doses_and_effects, therapy_and_life)
+def daily_mood(course: Course) -> list[Mark]:
+    """What the patient said of each day on the own page, 0 the worst and 10 the best."""
+    entries = Event.objects.filter(person_id=course.person_id, kind="portal.mood_recorded")
+    # Asked again on one day, the last answer is that day's.
+    by_day = {event.data["day"]: event for event in entries.order_by("seq")}
+    last = course.closed_at or clock.now()
+    return [
+        Mark("mood", event.occurred_at, f"Mood {mood} of 10", size=mood / 10)
+        for event in by_day.values()
+        for mood in (event.data["mood_0_10"],)
+        if course.opened_at <= event.occurred_at <= last
+    ]
+
+
+MARKERS: tuple[Marker, ...] = (doses_and_effects, therapy_and_life, daily_mood)
 
 
 @dataclass(frozen=True)
@@ -206,6 +227,10 @@ def _place(mark: Mark, x: float, top: float) -> Placed:
         path = f"M{x:g} {middle - r:g} L{x + r:g} {middle + r:g} H{x - r:g} Z"
     elif shape == "rhomb":
         path = f"M{x:g} {middle - 9:g} l8 9 l-8 9 l-8 -9 Z"
+    elif shape == "point":
+        # As high in its lane as the mood was: together the points are a line of days.
+        level = round(top + LANE - 7 - (LANE - 14) * max(min(mark.size, 1.0), 0.0), 1)
+        path = f"M{x - 2.5:g} {level:g} a2.5 2.5 0 1 0 5 0 a2.5 2.5 0 1 0 -5 0 Z"
     else:
         path = f"M{x - 6:g} {middle:g} a6 6 0 1 0 12 0 a6 6 0 1 0 -12 0 Z"
     return Placed(mark, shape, x, middle, path)

@@ -615,11 +615,11 @@ def adverse_events(request: HttpRequest) -> HttpResponse:
     page = page_of(request, "outcomes_events")
     if page.cohort is None:
         return _show(request, page)
-    # Side effects are noted in sessions in the clinic; whoever had none of those is not counted.
+    # Noted in sessions in the clinic and told from home; whoever had neither is not counted.
     cohort, fewer_than = page.cohort.part(page.cohort.sessions > 0), page.fewer_than
     sessions, n = int(cohort.sessions.sum()), len(cohort)
     if sessions == 0 or is_small(n, fewer_than):
-        page.why = "Too few of these courses had a session in the clinic."
+        page.why = "Too few of these courses had a session in the clinic or at home."
         return _show(request, page)
     labels = {
         item.id: item.label
@@ -666,7 +666,10 @@ def adverse_events(request: HttpRequest) -> HttpResponse:
             _rare(int(cohort.with_moderate.sum()), sessions, fewer_than),
         ),
         ("Transfer to a hospital", _rare(int(cohort.transfers.sum()), sessions, fewer_than)),
-        ("An emergency was called", _rare(int(cohort.emergencies.sum()), sessions, fewer_than)),
+        (
+            "An emergency was called, or its sign told from home",
+            _rare(int(cohort.emergencies.sum()), sessions, fewer_than),
+        ),
     ]
     names = [row.label for row in rows]
     return _show(

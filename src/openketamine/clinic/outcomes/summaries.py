@@ -18,8 +18,9 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.dispatch import receiver
 
-from openketamine.clinic.athome.models import HomeSession
+from openketamine.clinic.athome.models import Enrolment, HomeSession
 from openketamine.clinic.athome.models import Phase as HomePhase
+from openketamine.clinic.athome.told import DEGREES, Told, told_of
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.notices import signals
 from openketamine.clinic.people.models import Course
@@ -39,7 +40,6 @@ CHUNK = 250
 AT_ONCE = 100
 _EVERY = timedelta(minutes=1)
 _looked_at: datetime | None = None
-DEGREES = ("mild", "moderate", "severe")
 _NOTED = (
     "session.side_effect_noted",
     "session.emergency_called",
@@ -143,7 +143,7 @@ def _make(ids: Sequence[uuid.UUID], seq: int) -> None:
 def _summaries(
     ids: Sequence[uuid.UUID], seq: int
 ) -> Iterator[tuple[CourseSummary, list[ScoreSummary]]]:
-    """Each course with its scores. Eight queries, however many courses there are."""
+    """Each course with its scores. Ten queries, however many courses there are."""
     courses = list(
         Course.objects.filter(pk__in=ids)
         .select_related("person")
@@ -160,10 +160,16 @@ def _summaries(
     ):
         sessions[session.course_id].append(session)
     at_home = defaultdict(list)
-    for course_id, opened_at in HomeSession.objects.filter(
-        course__in=ids, phase=HomePhase.CLOSED
-    ).values_list("course", "opened_at"):
-        at_home[course_id].append(opened_at)
+    for home in HomeSession.objects.filter(course__in=ids, phase=HomePhase.CLOSED).only(
+        "id", "course_id", "opened_at"
+    ):
+        at_home[home.course_id].append(home)
+    told = told_of([home for each in at_home.values() for home in each])
+    watched_first = dict(
+        Enrolment.objects.filter(course__in=ids, supervised_mg__isnull=False).values_list(
+            "course", "supervised_at"
+        )
+    )
     noted = _noted([s for each in sessions.values() for s in each])
     answered = defaultdict(list)
     for row in (
@@ -182,7 +188,15 @@ def _summaries(
     off_window = _Windows()
     for course in courses:
         given = sessions[course.pk]
-        doses = sorted([*(session.opened_at for session in given), *at_home[course.pk]])
+        home_given = at_home[course.pk]
+        doses = sorted(
+            [
+                *(session.opened_at for session in given),
+                *(session.opened_at for session in home_given),
+                # The first dose of a programme at home, taken in the clinic.
+                *(moment for moment in [watched_first.get(course.pk)] if moment),
+            ]
+        )
         first = doses[0] if doses else None
         summary = CourseSummary(
             course=course,
@@ -199,10 +213,17 @@ def _summaries(
             closed_at=course.closed_at,
             sessions_planned=course.planned,
             sessions_given=len(given),
-            home_doses=len(at_home[course.pk]),
-            transfers=sum(session.phase == Phase.TRANSFERRED for session in given),
+            home_doses=len(home_given),
+            transfers=sum(session.phase == Phase.TRANSFERRED for session in given)
+            + sum(told[session.pk].handed_over for session in home_given),
         )
-        _count_effects(summary, [noted[session.pk] for session in given])
+        _count_effects(
+            summary,
+            [
+                *(noted[session.pk] for session in given),
+                *(_as_noted(told[session.pk]) for session in home_given),
+            ],
+        )
         yield summary, _scores(summary, answered[course.pk], asked[course.pk], off_window)
 
 
@@ -212,6 +233,12 @@ class _Noted:
 
     effects: dict[str, int]
     emergencies: int = 0
+
+
+def _as_noted(told: Told) -> _Noted:
+    """What was told from home, counted like what was noted in the clinic."""
+    effects = {name: DEGREES.index(each.severity) for name, each in told.effects.items()}
+    return _Noted(effects, emergencies=int(told.emergency))
 
 
 def _noted(sessions: Sequence[Session]) -> dict[uuid.UUID, _Noted]:

@@ -45,9 +45,9 @@ LISTS = "access:lists"
 # Pages that show several patients at once. A reading of one is recorded without naming them.
 LIST_VIEWS = frozenset(
     {
-        "alarms", "devices", "follow_up_summary", "follow_ups", "home_sessions",
-        "home_sessions_list", "inbox", "on_call", "on_call_list", "people", "therapist_list",
-        "therapy_due", "today", "today_board",
+        "alarms", "devices", "follow_up_summary", "follow_ups", "home_reviews_due",
+        "home_sessions", "home_sessions_list", "inbox", "on_call", "on_call_list", "people",
+        "therapist_list", "therapy_due", "today", "today_board",
     }
 )  # fmt: skip
 

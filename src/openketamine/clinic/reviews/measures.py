@@ -147,13 +147,13 @@ def known_of(course: Course, *, noted_signs: int) -> Known:
     now = clock.now()
     effects: dict[str, int] = {}
     for dose in given:
-        for name in {line.data["label"] for line in dose.effects}:
+        for name in {effect.label for effect in dose.effects}:
             effects[name] = effects.get(name, 0) + 1
     tolerated = Tolerated(
         sessions=len(given),
         with_effect=sum(bool(dose.effects) for dose in given),
         with_moderate=sum(
-            any(line.data["severity"] in {"moderate", "severe"} for line in dose.effects)
+            any(effect.severity in {"moderate", "severe"} for effect in dose.effects)
             for dose in given
         ),
         transfers=sum(dose.transferred for dose in given),

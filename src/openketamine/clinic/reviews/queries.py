@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from openketamine.clinic.athome.models import FirstDoseReview
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.intake.queries import jurisdiction
 from openketamine.clinic.outcomes.lifeline import Mark
@@ -183,10 +184,20 @@ def review_page(course: Course) -> ReviewPage:
 
 def review_marks(course: Course) -> list[Mark]:
     """The reviews held, for the course's timeline."""
-    return [
+    held = [
         Mark("review", review.held_at, review.get_decision_display(), review.reason)
         for review in course.reviews.all()
     ]
+    held += [
+        Mark(
+            "review",
+            review.held_at,
+            f"First dose at home: {'may go on' if review.may_go_on else 'not to go on'}",
+            review.words,
+        )
+        for review in FirstDoseReview.objects.filter(enrolment__course=course)
+    ]
+    return held
 
 
 # ----------------------------------------------------------------------------------- continuity

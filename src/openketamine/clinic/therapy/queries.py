@@ -18,7 +18,7 @@ from openketamine.protocols.schema import VisitRule
 from .content import Field, fields_of
 from .models import Goal, Homework, LifeEvent, TherapyVisit, TouchAgreement
 
-State = Literal["to come", "due", "overdue", "held", "cancelled"]
+State = Literal["to come", "due", "overdue", "lapsed", "held", "cancelled"]
 
 
 def state_of(visit: TherapyVisit, now: datetime) -> State:
@@ -28,7 +28,10 @@ def state_of(visit: TherapyVisit, now: datetime) -> State:
     if visit.cancelled_at:
         return "cancelled"
     if visit.closes_at and now > visit.closes_at:
-        return "overdue"
+        rule = rule_of(visit)
+        lapses = rule.lapses_hours if rule and not visit.planned_for else None
+        after = now - visit.closes_at
+        return "lapsed" if lapses is not None and after > timedelta(hours=lapses) else "overdue"
     if visit.opens_at and now < visit.opens_at:
         return "to come"
     if visit.planned_for and not visit.opens_at:
@@ -69,6 +72,8 @@ def rule_of(visit: TherapyVisit) -> VisitRule | None:
 def due_visits(*, therapist: User | None = None, ahead_days: float = 7) -> list[DueVisit]:
     """What is due, overdue or to come soon, the most urgent first. Two queries.
 
+    What has lapsed is no longer asked for; the patient's page still shows that it was not held.
+
     Args:
         therapist: only the courses that this person accompanies.
     """
@@ -95,6 +100,7 @@ def due_visits(*, therapist: User | None = None, ahead_days: float = 7) -> list[
         )
         for visit in waiting
     ]
+    found = [each for each in found if each.state != "lapsed"]
     found += _unprepared(therapist, now, soon)
     return sorted(found, key=lambda each: each.urgency)
 
