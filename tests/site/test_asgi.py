@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
@@ -69,7 +71,7 @@ class Ask:
             self.begun.set()
 
 
-def run(act):
+def run(act, middleware=()):
     async def within():
         handler = Handler(threads=2)
         try:
@@ -80,7 +82,7 @@ def run(act):
 
     seen.clear()
     open_gate.clear()
-    with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[]):
+    with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=list(middleware)):
         asyncio.run(within())
 
 
@@ -127,3 +129,22 @@ def test_a_stream_begins_while_every_thread_is_at_work():
         await stream.task
 
     run(act)
+
+
+def test_a_static_file_goes_out_whole_and_without_a_warning(recwarn):
+    served = finders.find("openketamine/css/base.css")
+    assert served, "the style sheet has moved"
+
+    async def act(handler):
+        ask = Ask(handler, "/static/openketamine/css/base.css")
+        await ask.task
+        begin, *parts = ask.messages
+        assert begin["status"] == 200
+        headers = {name.lower(): value for name, value in begin["headers"]}
+        body = b"".join(part["body"] for part in parts)
+        assert body == Path(served).read_bytes()
+        assert headers[b"content-length"] == str(len(body)).encode()
+        assert headers[b"content-type"].startswith(b"text/css")
+
+    run(act, ["openketamine.site.files.StaticFilesMiddleware"])
+    assert not [w for w in recwarn if "iterator" in str(w.message)]

@@ -165,3 +165,47 @@ def test_both_ways_of_logging_can_be_set_up():
     names = configured.LOGGING["formatters"]
     assert set(names) == {"plain", "json"}
     logging.config.dictConfig(configured.LOGGING)
+
+
+def test_a_refused_request_s_line_says_what_view_and_status_and_no_address(log, client, nurse):
+    client.force_login(nurse)
+    client.get("/no/such/address/")
+    client.get("/policy/")
+    client.get(reverse("healthy"), headers={"Host": "evil.example"})
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    ours = [line for line in lines if line["logger"] == "django.request"]
+    told = [(line["message"], line["view"], line["method"], line["status"]) for line in ours]
+    assert ("Not Found", "none", "GET", 404) in told
+    assert not any("%" in line["message"] for line in lines)
+    assert "/no/such/" not in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "said"),
+    [
+        ("Not Found: %s", ("/f/Quill/",), "Not Found"),
+        ("Forbidden (%s): %s", ("CSRF cookie not set.", "/f/Quill/"), "Forbidden"),
+        ("%s: %s", ("Bad Request", "/f/Quill/"), "Bad Request"),
+    ],
+)
+def test_whatever_words_django_logs_an_answer_in_the_line_can_be_read(message, args, said, rf):
+    record = logging.LogRecord("django.request", logging.WARNING, "x", 1, message, args, None)
+    record.request, record.status_code = rf.get("/f/Quill/"), 400
+    record.request.resolver_match = None
+    line = logs.PlainFormatter().format(record)
+    assert f"WARNING django.request: {said} view=none method=GET status=400" in line
+    assert "Quill" not in line
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "said"),
+    [
+        ("took %.1f s for %s", (2.34, "Quill"), "took 2.3 s for …"),
+        ("%(who)s is late", ({"who": "Quill"},), "… is late"),
+        ("%d of them", ("Quill",), "%d of them"),
+        ("100 % sure", (), "100 % sure"),
+    ],
+)
+def test_of_a_library_s_line_numbers_stay_and_words_that_it_filled_in_do_not(message, args, said):
+    record = logging.LogRecord("library", logging.WARNING, "x", 1, message, args, None)
+    assert json.loads(logs.JsonFormatter().format(record))["message"] == said

@@ -11,9 +11,10 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from http.client import responses
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -38,6 +39,9 @@ class JsonFormatter(logging.Formatter):
         if identity := request_id.get():
             line["request"] = identity
         line |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
+        if (answered := _answered(record)) is not None:
+            request, status = answered
+            line |= {"view": view_of(request), "method": request.method, "status": status}
         if record.exc_info and record.exc_info[0]:
             line["exception"] = record.exc_info[0].__name__
             line["where"] = [
@@ -53,15 +57,46 @@ class JsonFormatter(logging.Formatter):
         """
         if not isinstance(record.msg, str):
             return type(record.msg).__name__
-        if record.name.split(".")[0] != "openketamine":
+        if record.name.split(".")[0] == "openketamine":
+            shown = _each(record.args, lambda v: _kind(v) if isinstance(v, BaseException) else v)
+            return record.msg % shown if shown else record.msg
+        if (answered := _answered(record)) is not None:
+            # "Not Found: %s", "Forbidden (%s): %s", "%s: %s": what it was, and no address.
+            words = record.msg.partition("%")[0].strip(" :(")
+            return words or responses.get(answered[1], "answered")
+        shown = _each(record.args, lambda v: v if isinstance(v, int | float) else _Hidden())
+        try:
+            return record.msg % shown if shown else record.msg
+        except (TypeError, ValueError, KeyError):
             return record.msg
-        kept = record.args
-        if isinstance(kept, tuple):
-            kept = tuple(
-                type(value).__name__ if isinstance(value, BaseException) else value
-                for value in kept
-            )
-        return record.msg % kept if kept else record.msg
+
+
+class _Hidden:
+    """Stands for what a library would have put into its message."""
+
+    def __str__(self) -> str:
+        return "…"
+
+    __repr__ = __str__
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _each(args: Any, shown: Callable[[Any], Any]) -> Any:
+    """The arguments of a message, each as it is shown."""
+    if isinstance(args, Mapping):
+        return {name: shown(value) for name, value in args.items()}
+    return tuple(shown(value) for value in args or ())
+
+
+def _answered(record: logging.LogRecord) -> tuple[HttpRequest, int] | None:
+    """The request of which Django logs that it was refused or failed, and the status."""
+    request, status = getattr(record, "request", None), getattr(record, "status_code", None)
+    if isinstance(request, HttpRequest) and isinstance(status, int):
+        return request, status
+    return None
 
 
 class PlainFormatter(JsonFormatter):

@@ -188,7 +188,7 @@ MIDDLEWARE = [
     "openketamine.site.logs.RequestLogMiddleware",
     "openketamine.site.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "openketamine.site.files.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "openketamine.clinic.accounts.sittings.SittingCookieMiddleware",

@@ -1,5 +1,6 @@
 """Everything at once, for a service: begun, waited for, fetched, deleted."""
 
+import asyncio
 import json
 import time
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.queries import timeline_of
 from openketamine.clinic.sessions.timeline import fold
-from openketamine.exchange.fhir import bulk, live
+from openketamine.exchange.fhir import bulk, bulk_rest, live
 from openketamine.exchange.fhir.kinds import IN_CHART, KINDS
 from openketamine.exchange.fhir.live import event_of
 from openketamine.exchange.fhir.models import Export
@@ -196,3 +197,16 @@ def test_a_session_read_from_an_export_alone_is_the_same_session(service, at_onc
     )
     mine = [event for event in events if event.stream == treated.stream]
     assert fold(mine) == timeline_of(treated)
+
+
+def test_a_file_reaches_an_asgi_server_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(bulk_rest, "PART", 7)
+    path = tmp_path / "Patient-1.ndjson"
+    path.write_bytes(b'{"a": 1}\n' * 5)
+
+    async def read():
+        return [part async for part in bulk_rest._parts_in_turn(path)]
+
+    parts = asyncio.run(read())
+    assert len(parts) == 7
+    assert b"".join(parts) == path.read_bytes() == b"".join(bulk_rest._parts(path))

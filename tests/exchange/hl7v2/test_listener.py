@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import sqlite3
 import ssl
@@ -119,26 +120,61 @@ def test_what_is_refused_says_why_and_the_line_goes_on(line):
     assert code_of(line.send(message()))[0] == "AA"
 
 
+@pytest.mark.parametrize("seed", range(3))
 def test_many_messages_at_once_share_commits_and_each_gets_its_own_answer(
-    chair_feed, feed, running
+    chair_feed, feed, monkeypatch, seed
 ):
-    Device.objects.get(identity="MON").assignments.update(from_at=running.opened_at)
+    """However the lines and the storing thread take turns, what is answered is stored by then."""
+    chance, take = random.Random(seed), listener._take
+
+    def pause_now_and_then():
+        if chance.random() < 0.3:
+            time.sleep(chance.uniform(0, 0.02))
+
+    def take_in_its_own_time(work):
+        pause_now_and_then()
+        answers = take(work)
+        pause_now_and_then()
+        return answers
 
     def send(number):
-        with Sender("127.0.0.1", feed.port) as sender:
+        with Sender("127.0.0.1", feed.port) as sender, contextlib.closing(connection):
             for n in range(10):
-                bad = n == 3
-                at = running.opened_at + timedelta(milliseconds=10 + 100 * number + n)
-                raw = b"MSH nonsense" if bad else message(f"{number}-{n}", at=at)
-                answers.append((bad, code_of(sender.send(raw))[0]))
+                pause_now_and_then()
+                # A value of its own: at the same time the same one would be the same measurement.
+                rate = 50 + 10 * number + n
+                raw = b"MSH nonsense" if n == 3 else message(f"{number}-{n}", HR=str(rate))
+                code, note = code_of(sender.send(raw))
+                there = rate in {event.data["heart_rate_bpm"] for event in stored()}
+                answers.append((n == 3, code, there, note if code == "AA" else ""))
 
+    monkeypatch.setattr(listener, "_take", take_in_its_own_time)
     answers = []
     threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert sorted(answers) == [(False, "AA")] * 72 + [(True, "AR")] * 8
-    assert len(stored()) == 72
+    assert sorted(answers) == [(False, "AA", True, "")] * 72 + [(True, "AR", False, "")] * 8
+    assert sorted(event.data["heart_rate_bpm"] for event in stored()) == [
+        50 + 10 * number + n for number in range(8) for n in range(10) if n != 3
+    ]
     assert record.verify().intact
+
+
+def test_what_is_held_and_sent_again_from_the_chair_stays_held_and_the_answer_says_so(
+    line, running, nurse
+):
+    """Nothing of it is lost and nothing is in two places: a nurse decides where it belongs."""
+    again = message(1)
+    first = code_of(line.send(again))
+    device = Device.objects.get(identity="MON")
+    devices.assign(nurse, device, running.chair)
+    type(running).objects.filter(pk=running.pk).update(opened_at=clock.now() - timedelta(hours=1))
+    device.assignments.update(from_at=clock.now() - timedelta(hours=1))
+    assert code_of(line.send(again)) == first == ("AA", "The device is not assigned to a chair.")
+    assert (stored(), HeldReading.objects.count()) == ([], 1)
+    assert Device.objects.get(identity="MON").repeats == 1
+    assert code_of(line.send(message(2))) == ("AA", "")
+    assert len(stored()) == 1
 
 
 def test_a_database_that_cannot_store_is_answered_with_ae_and_the_sender_tries_again(

@@ -374,15 +374,22 @@ def _raw(item: Measured) -> list[str]:
 
 
 def _drop_known(waiting: list[_Waiting], holding: list[HeldReading]) -> None:
-    """Take out what is stored or held already: a monitor that repeats itself says nothing new."""
+    """Take out what is stored or held already: a monitor that repeats itself says nothing new.
+
+    What was held before the device came to its chair stays held, and the sender hears so again.
+    """
     ids = {w.group.client_id for w in waiting} | {h.client_id for h in holding}
     known = set(Event.objects.filter(client_id__in=ids).values_list("client_id", flat=True))
-    known |= set(HeldReading.objects.filter(client_id__in=ids).values_list("client_id", flat=True))
+    held = {h.client_id: h for h in HeldReading.objects.filter(client_id__in=ids)}
+    known |= set(held)
     fresh: list[_Waiting] = []
     for item in waiting:
         if item.group.client_id in known:
             item.receipt.repeated += 1
             item.device.repeats += 1
+            before = held.get(item.group.client_id)
+            if before is not None and before.settled_at is None:
+                item.receipt.held.append((Why(before.why), before.explanation))
         else:
             known.add(item.group.client_id)
             fresh.append(item)

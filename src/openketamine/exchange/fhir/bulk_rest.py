@@ -1,9 +1,13 @@
 """The addresses of a bulk export: begin it, ask how it is, fetch its files, delete it."""
 
 import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import UUID
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from openketamine.exchange.smart.grants import Grant
 
@@ -16,6 +20,7 @@ from .resources.common import instant
 from .rest import authenticated, fhir, kind_of, only, sees_whole
 
 _FORMATS = {"application/fhir+ndjson", "application/ndjson", "ndjson"}
+PART = 256 * 1024
 
 
 @fhir
@@ -115,6 +120,19 @@ def _listed(
     return {"type": kind, "url": where, "count": count}
 
 
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(PART):
+            yield part
+
+
+async def _parts_in_turn(path: Path) -> AsyncIterator[bytes]:
+    """The same for an ASGI server, for which Django would read an ordinary iterator whole."""
+    parts = _parts(path)
+    while part := await sync_to_async(next)(parts, b""):
+        yield part
+
+
 @fhir
 def export_file(request: HttpRequest, key: UUID, name: str) -> HttpResponseBase:
     """One file, to the program that asked for it."""
@@ -124,6 +142,10 @@ def export_file(request: HttpRequest, key: UUID, name: str) -> HttpResponseBase:
     audit.note(
         request, grant, interaction="operation", kind=name.partition("-")[0], status=200, people=()
     )
-    response = FileResponse(path.open("rb"), content_type="application/fhir+ndjson")
+    response = StreamingHttpResponse(
+        _parts_in_turn(path) if isinstance(request, ASGIRequest) else _parts(path),
+        content_type="application/fhir+ndjson",
+        headers={"Content-Length": str(path.stat().st_size)},
+    )
     response["Cache-Control"] = "no-store"
     return response
