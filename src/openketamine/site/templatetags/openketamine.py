@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from openketamine.clinic.policy import queries as policy
 from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.record import clock
+from openketamine.site.navigation import navigation_of
 
 register = template.Library()
 
@@ -203,6 +204,16 @@ def policy_state(version: Any, now: Any, waiting: Any) -> str:
 def lookup(mapping: Any, key: Any) -> Any:
     """`mapping[key]`, or nothing."""
     return mapping.get(key, "") if mapping else ""
+
+
+@register.inclusion_tag("components/navigation.html", takes_context=True)
+def navigation(context: dict[str, Any]) -> dict[str, Any]:
+    """The entries for the person signed in, and which of them is this page."""
+    request = context["request"]
+    here = request.resolver_match.url_name if request.resolver_match else None
+    found = navigation_of(request.user.role)
+    current = next((e for e in found.primary if e.holds(here)), found.within_more(here))
+    return {"primary": found.primary, "more": found.more, "current": current, "here": here}
 
 
 @register.inclusion_tag("components/field.html")

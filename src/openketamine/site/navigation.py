@@ -1,0 +1,141 @@
+"""The ways through the clinic: a few that each role takes all day, and the rest under "More".
+
+An entry shows only where the access rule of its page admits the person, so that the two cannot
+disagree.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from openketamine.clinic.accounts import access
+from openketamine.clinic.accounts.models import Role
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One page of the navigation, and the pages that count as being there."""
+
+    name: str
+    label: str | Promise
+    within: tuple[str, ...] = ()
+
+    def holds(self, here: str | None) -> bool:
+        return here is not None and (here == self.name or here in self.within)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries under one heading of "More"."""
+
+    label: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Navigation:
+    """What one person sees: the row, and under "More" what did not go there."""
+
+    primary: tuple[Entry, ...]
+    more: tuple[Group, ...]
+
+    def within_more(self, here: str | None) -> Entry | None:
+        """The entry under "More" where the person is now."""
+        return next((e for group in self.more for e in group.entries if e.holds(here)), None)
+
+
+OUTCOMES = (
+    "outcomes_time", "outcomes_trajectory", "outcomes_events", "outcomes_clinicians",
+    "outcomes_method", "outcomes_exports",
+)  # fmt: skip
+GROUPS = (
+    Group(
+        "Care",
+        (
+            Entry("my_page", _("My page")),
+            Entry("today", "Today", ("session", "session_check", "session_discharge")),
+            Entry("people", "People", ("person", "person_new", "course", "screening", "plan")),
+            Entry("therapist_list", "Therapy", ("therapy", "therapy_visit")),
+            Entry("home_sessions", "At home", ("home_session", "home_course", "home_programme")),
+            Entry("import_referrals", "Referrals"),
+        ),
+    ),
+    Group(
+        "Between visits",
+        (
+            Entry("on_call", "On call", ("rota", "call")),
+            Entry("inbox", "Messages", ("thread",)),
+            Entry("follow_ups", "Follow-up"),
+            Entry("continuity", "Continuity"),
+        ),
+    ),
+    Group(
+        "Devices and drug",
+        (
+            Entry("devices", "Devices", ("device_held",)),
+            Entry("rems", "REMS"),
+        ),
+    ),
+    Group(
+        "What is known",
+        (
+            Entry("outcomes", "Outcomes", OUTCOMES),
+            Entry("evidence", "Evidence", ("evidence_question",)),
+        ),
+    ),
+    Group(
+        "The clinic",
+        (
+            Entry("policy", "Policy", ("policy_propose", "policy_version")),
+            Entry("staff", "Staff"),
+            Entry("smart_apps", "Programs"),
+            Entry("privacy", "Privacy", ("review_glass",)),
+        ),
+    ),
+)
+# What each role comes back to all day, in the order of its day; never more than five.
+ROW = {
+    Role.NURSE: ("today", "people", "devices", "home_sessions", "on_call"),
+    Role.PRESCRIBER: ("today", "people", "continuity", "home_sessions", "on_call"),
+    Role.THERAPIST: ("therapist_list", "today", "people", "inbox", "follow_ups"),
+    Role.COORDINATOR: ("today", "people", "import_referrals", "inbox", "follow_ups"),
+    Role.DIRECTOR: ("today", "people", "outcomes", "policy", "staff"),
+    Role.RESEARCHER: ("outcomes",),
+    Role.PATIENT: ("my_page",),
+}
+
+
+@cache
+def _admitted() -> dict[str, frozenset[Role]]:
+    rules = {
+        pattern.name: access.rule_of(pattern.callback, pattern.name)
+        for _route, pattern in access.every_pattern()
+    }
+    return {name: rule.roles for name, rule in rules.items() if name and rule}
+
+
+@cache
+def navigation_of(role: Role) -> Navigation:
+    """The navigation of one role.
+
+    A researcher and a patient have one place each: for them there is no "More".
+    """
+    open_to_role = {
+        entry.name: entry
+        for group in GROUPS
+        for entry in group.entries
+        if role in _admitted().get(entry.name, frozenset())
+    }
+    primary = tuple(open_to_role[name] for name in ROW[role] if name in open_to_role)
+    if len(ROW[role]) == 1:
+        return Navigation(primary, ())
+    rest = [
+        Group(group.label, tuple(e for e in group.entries if e.name in open_to_role))
+        for group in GROUPS
+    ]
+    rest = [
+        Group(group.label, tuple(e for e in group.entries if e not in primary)) for group in rest
+    ]
+    return Navigation(primary, tuple(group for group in rest if group.entries))
