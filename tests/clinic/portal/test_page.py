@@ -9,6 +9,7 @@ from openketamine.clinic.portal import expected, services
 from openketamine.clinic.portal.models import MoodEntry
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.sessions import forecasts
 from openketamine.clinic.therapy import services as therapy
 
 from .conftest import BORN, address
@@ -189,6 +190,32 @@ def test_the_forecast_is_told_in_words_and_as_a_soft_curve(phone, planned_course
     phone.post("/language/", SPANISH)
     page = phone.get("/me/expect/").content.decode()
     assert f"Es más fuerte después de unos {found.strongest_min} minutos." in page
+
+
+def test_a_patient_on_the_spray_is_told_when_they_may_be_ready_to_go_home(spray_planned, settings):
+    settings.FORECASTS = True
+    assert forecasts.is_ready()
+    found = expected.expected(spray_planned, spray_planned.plans.get())
+    assert 0 <= found.felt_of_ten <= 10
+    # Two devices five minutes apart, and two hours from the last: never before.
+    assert found.home_early_min >= 125
+    assert found.home_early_min <= found.home_min <= found.home_late_min
+
+
+def test_a_patient_with_a_compounded_bottle_and_one_at_home_are_told_too(
+    bottle_ready, settings, monkeypatch
+):
+    settings.FORECASTS = True
+    assert forecasts.is_ready()
+    course = bottle_ready.course
+    plan = bottle_ready.planned.plan
+    assert expected.expected(course, plan).curve[0] == [0.0, 0.0]
+    # The same person with 150 mg under the tongue at home: nobody goes home from there.
+    course.setting, plan.route, plan.dose_mg, plan.given_as = "home", "SL", 150, "pieces"
+    found = expected._forecast(course, plan)
+    assert found.felt_of_ten >= 0
+    assert found.home_min is found.home_late_min is None
+    assert expected.drawn(found).home is None
 
 
 def test_where_there_is_no_forecast_the_page_says_what_most_people_feel(

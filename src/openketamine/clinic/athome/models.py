@@ -214,8 +214,13 @@ class HomeSession(models.Model):
     closed_at = models.DateTimeField(null=True)
     # What the pharmacology expects of this dose, in minutes from it; worked out in the background.
     expected = models.JSONField(null=True)
+    learned = models.JSONField(
+        null=True, help_text="What it has taught of the patient, for the next session's forecast"
+    )
     expect_anew = models.BooleanField(
-        default=False, help_text="Something was read or taken that it does not know of yet"
+        default=False,
+        db_index=True,
+        help_text="Something was read or taken that it does not know of yet",
     )
 
     class Meta:

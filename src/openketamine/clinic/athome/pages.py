@@ -30,7 +30,7 @@ from openketamine.clinic.policy.queries import contacts
 from openketamine.clinic.record import clock
 
 from . import from_home, links, queries
-from .expected import drawn
+from .expected import drawn, in_words
 from .gates import VITALS
 from .models import AFTER_DOSE, HomeSession
 from .timeline import times_after_dose
@@ -77,6 +77,10 @@ def state_of(session: HomeSession) -> dict[str, Any]:
         "ready_at": _iso(queries.ready_at(session, line)),
         "finished": line.finished_at is not None,
         "refused": line.refusals[-1][1] if line.refusals else "",
+        "expected": {
+            "curve": drawn(session.expected)["curve"],
+            "words": in_words(session, line.dose_at),
+        },
     }
 
 
@@ -158,6 +162,7 @@ def _page(who: links.Who) -> Callable[[HttpRequest, HomeSession, str], HttpRespo
             {
                 **_frame(),
                 **drawn(session.expected),
+                "expected_words": in_words(session, queries.timeline_of(session).dose_at),
                 "session": session,
                 "who": who,
                 "given_name": session.person.given_name,

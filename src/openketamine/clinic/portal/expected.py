@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 
-from openketamine.clinic.people.models import Course
+from openketamine.clinic.people.models import Course, Setting
 from openketamine.clinic.plans.models import GivenAs, Plan
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
@@ -50,9 +50,10 @@ class Expected:
 
 def expected(course: Course, plan: Plan) -> Expected | None:
     """The forecast for the next session of a plan; None where no model covers it or is ready."""
-    if not settings.FORECASTS or plan.given_as not in (GivenAs.INFUSION, GivenAs.AT_ONCE):
+    if not settings.FORECASTS:
         return None
     done = course.sessions.filter(closed_at__isnull=False).count()
+    done += course.home_sessions.filter(closed_at__isnull=False).count()
     key = f"expected:{plan.pk}:{done}:{library().digest[:16]}"
     known: dict[str, Any] | None = cache.get(key)
     if known is not None:
@@ -70,18 +71,15 @@ def expected(course: Course, plan: Plan) -> Expected | None:
 
 
 def _forecast(course: Course, plan: Plan) -> Expected:
+    from openketamine.clinic.choices.multiples import MODELS
     from openketamine.clinic.plans.queries import latest_weight
     from openketamine.clinic.sessions import forecasts
-    from openketamine.pharmacology import Dose, Forecast, RateSegment, model_for
+    from openketamine.pharmacology import Forecast, model_for
 
-    if plan.route not in forecasts.ROUTES:
+    if plan.route not in MODELS:
         raise ValueError(f"No model covers the route {plan.route} here.")
-    route = forecasts.ROUTES[plan.route]
-    dose: Dose | RateSegment = Dose(0.0, plan.dose_mg, route)
-    given_min = 0.0
-    if plan.duration_min and plan.rate_mg_per_h:
-        dose = RateSegment(0.0, plan.duration_min, plan.rate_mg_per_h, route)
-        given_min = plan.duration_min
+    drug, route = MODELS[plan.route]
+    doses, given_min = _doses(plan, route)
     weight = latest_weight(course)
     if weight is None:
         raise ValueError("The weight is unknown.")
@@ -93,10 +91,10 @@ def _forecast(course: Course, plan: Plan) -> Expected:
         )
     }
     forecast = Forecast.start(
-        model_for("racemic", route),
+        model_for(drug, route),
         forecasts.person_of(course, weight.value),
         {name: latest.get(name) for name in forecasts.SIGNALS},
-        [dose],
+        doses,
         seed=plan.pk,
         n=2048,
         carried=carried,
@@ -113,6 +111,8 @@ def _forecast(course: Course, plan: Plan) -> Expected:
         return int(_STEP_MIN * round(value / _STEP_MIN))
 
     late = minute("ready_to_go_home", "high_min")
+    # At home nobody leaves: a clinician speaks with the patient and closes the session.
+    away = course.setting != Setting.HOME
     end = max(120.0, min(float(late or 180) + 10, 240.0))
     times = [float(t) for t in range(0, int(end) + 1, _STEP_MIN)]
     felt = forecast.quantiles(times).quantities["p_dissociation"].mean
@@ -120,13 +120,32 @@ def _forecast(course: Course, plan: Plan) -> Expected:
         felt_from_min=minute("onset"),
         strongest_min=minute("peak"),
         fading_min=minute("wearing_off"),
-        home_min=minute("ready_to_go_home"),
-        home_early_min=minute("ready_to_go_home", "low_min"),
-        home_late_min=late,
+        home_min=minute("ready_to_go_home") if away else None,
+        home_early_min=minute("ready_to_go_home", "low_min") if away else None,
+        home_late_min=late if away else None,
         felt_of_ten=round(10 * float(felt.max())),
         curve=[[t, round(float(share), 3)] for t, share in zip(times, felt, strict=True)],
         learned_from=learned,
     )
+
+
+def _doses(plan: Plan, route: str) -> tuple[list[Any], float]:
+    """One session of a plan as the models take it, and when the last of the drug is given, in min.
+
+    Devices follow each other by the rest that the regimen asks for. The sprays of a compounded
+    bottle count as one dose, as the model was made of doses taken together.
+    """
+    from openketamine.pharmacology import Dose, RateSegment
+
+    if plan.duration_min and plan.rate_mg_per_h:
+        return [RateSegment(0.0, plan.duration_min, plan.rate_mg_per_h, route)], plan.duration_min
+    if plan.given_as == GivenAs.DEVICES:
+        device = library().regimens[plan.regimen].device
+        rest_min = device.rest_min if device else 0.0
+        each_mg = [float(mg) for mg, count in plan.units for _ in range(count)]
+        doses = [Dose(rest_min * place, mg, route) for place, mg in enumerate(each_mg)]
+        return doses, rest_min * (len(doses) - 1)
+    return [Dose(0.0, plan.dose_mg, route)], 0.0
 
 
 @dataclass(frozen=True)

@@ -250,6 +250,6 @@ def form_errors(form: Any) -> SafeString:
     if not errors:
         return mark_safe("")
     return format_html(
-        '<div class="form-errors" role="alert"><div>{}</div></div>',
+        '<div class="form-errors" role="alert" tabindex="-1"><div>{}</div></div>',
         format_html_join(mark_safe("<br>"), "{}", ((error,) for error in errors)),
     )

@@ -269,6 +269,7 @@ function showPatient(state) {
   if (next === "hold") showTimer(state);
   if (next === "rest") {
     showDue(state);
+    showExpected(state.expected);
     const ready = state.ready_at && Date.parse(state.ready_at) <= now();
     find("[data-finish]").hidden = !ready;
   }
@@ -307,6 +308,17 @@ function showDue(state) {
     }
     place.classList.toggle("is-due", Boolean(open));
   }
+}
+
+/** What to expect, drawn anew when the clinic has taken in what was measured. */
+function showExpected(expected) {
+  const figure = find("[data-expected]");
+  if (!expected?.words || !figure) return;
+  figure.hidden = false;
+  const area = figure.querySelector(".area");
+  if (area.getAttribute("d") !== expected.curve) area.setAttribute("d", expected.curve);
+  const words = figure.querySelector("figcaption");
+  if (words.textContent !== expected.words) words.textContent = expected.words;
 }
 
 function showAdult(state) {

@@ -1,4 +1,5 @@
 // The session screen: live parts, the chart, and the sheets on which entries are made.
+import { showRefusal } from "./refused.js";
 import { SessionChart } from "./chart.js";
 import { cutOffBar, follow, keepAges } from "./live.js";
 import { Outbox, uuid } from "./outbox.js";
@@ -96,7 +97,8 @@ function present() {
     const narrow = matchMedia("(max-width: 1000px)").matches;
     document.getElementById(alerting && narrow ? "alerts" : "now").scrollIntoView({ block: "start" });
   }
-  const field = sheet.querySelector(".emergency-signs button, .more-acts a") ?? sheet.querySelector("[aria-invalid=true], .fields input, .fields textarea, .buttons button");
+  if (showRefusal(sheet)) return;
+  const field = sheet.querySelector(".emergency-signs button, .more-acts a") ?? sheet.querySelector(".fields input, .fields textarea, .buttons button");
   field?.focus({ preventScroll: true });
 }
 document.body.addEventListener("htmx:afterSwap", (event) => {
