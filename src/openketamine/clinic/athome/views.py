@@ -24,7 +24,7 @@ from openketamine.clinic.record import clock
 from . import forms as own
 from . import links, queries, services
 from .gates import asked_of_clinician
-from .models import AFTER_DOSE, CuffPhoto, HomeSession, Phase
+from .models import AFTER_DOSE, AfterHold, CuffPhoto, HomeSession, Phase
 
 
 def _board(request: HttpRequest) -> dict[str, Any]:
@@ -273,8 +273,13 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         auto_id="enrol_%s",
         initial={
             "doctor": enrolment.doctor_id if enrolment else course.prescriber_id,
-            "hold_min": enrolment.hold_min if enrolment else None,
-            "after_hold": enrolment.after_hold if enrolment else None,
+            # What is swallowed is not held; how long a lozenge is, nothing says.
+            "hold_min": enrolment.hold_min if enrolment else 0 if course.route == "ORAL" else None,
+            "after_hold": enrolment.after_hold
+            if enrolment
+            else AfterHold.SWALLOW
+            if course.route == "ORAL"
+            else None,
         },
     )
     supervised = own.SupervisedForm(
