@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openketamine import cli
+from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import clock, services
 from openketamine.clinic.record.models import ChainHead, Event, canonical
@@ -99,6 +100,37 @@ def test_an_alteration_of_any_single_field_shows_and_the_command_names_the_event
     said = capsys.readouterr()
     assert said.out == ""
     assert re.match(r"The record is NOT intact: event 2 .*\.\n$", said.err)
+
+
+def test_whichever_field_of_whichever_event_of_a_session_is_altered_the_event_is_named(running):
+    """Every event of a patient from referral to infusion, every column, each altered alone."""
+    columns = [field.column for field in Event._meta.concrete_fields if field.column != "seq"]
+    rows = list(Event.objects.order_by("seq").values(*columns, "seq"))
+    assert len(rows) > 20
+    someone = running.course.person_id.hex
+    other = {
+        "person_id": lambda was: someone if was is None or was.hex != someone else "0" * 32,
+        "occurred_at": lambda was: was + timedelta(microseconds=1),
+        "recorded_at": lambda was: was + timedelta(microseconds=1),
+        "actor_id": lambda was: None if was else User.objects.first().pk,
+        "corrects_id": lambda was: None if was else 1,
+        "client_id": lambda was: None if was else uuid.uuid4().hex,
+        "body": lambda was: was.replace(was[-2], "~", 1) if len(was) > 2 else '{"a":1}',
+        "source": lambda was: "hand" if was != "hand" else "system",
+    }
+    _without_triggers("SELECT 1")
+    for row in rows:
+        for column in columns:
+            value = other.get(column, lambda was: was[:-1] + ("0" if was[-1] != "0" else "1"))(
+                row[column]
+            )
+            with transaction.atomic():
+                changed = Event.objects.filter(seq=row["seq"]).update(**{column: value})
+                found = services.verify()
+                transaction.set_rollback(True)
+            assert changed == 1
+            assert re.match(rf"event {row['seq']} ", found.fault or ""), (row["seq"], column)
+    assert services.verify().intact
 
 
 def test_of_several_altered_events_the_command_names_the_first(nurse, capsys):

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -213,3 +214,20 @@ def test_one_forecast_a_minute_is_enough_and_of_very_many_sessions_one_now_and_t
         desk._held[uuid.UUID(int=number)] = forecasts._Held(asked_s=1000.0 if number < 25 else 0.0)
     assert desk._every_s(1010.0) == 150.0
     assert forecasts.Desk()._every_s(1010.0) == 60.0
+
+
+@pytest.mark.parametrize(("in_line", "rests"), [(2, 0), (3, 1)])
+def test_while_many_screens_ask_at_once_their_pages_get_a_processor_too(
+    running, monkeypatch, in_line, rests
+):
+    rested = []
+    monkeypatch.setattr(forecasts.time, "sleep", rested.append)
+    monkeypatch.setattr(forecasts, "connection", Mock())  # a thread would close its own
+    monkeypatch.setattr(forecasts, "forecast_of", lambda *_: None)
+    desk = forecasts.Desk()
+    desk._coming = {uuid.UUID(int=number): Mock() for number in range(in_line)}
+    desk._coming[running.pk] = Mock()
+    desk._work(running.pk, forecasts._Held())
+    assert len(rested) == rests
+    assert all(0 <= pause <= 1 for pause in rested)
+    assert running.pk not in desk._coming

@@ -5,8 +5,6 @@ import contextlib
 import random
 import socket
 import sqlite3
-import ssl
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,7 @@ from openketamine.clinic.record.models import Event, Source
 from openketamine.exchange.hl7v2 import intake, listener
 from openketamine.exchange.hl7v2.listener import Limits, Listener, tls_context
 from openketamine.exchange.hl7v2.mllp import frame
-from openketamine.exchange.hl7v2.replay import Sender, code_of, oru
+from openketamine.exchange.hl7v2.replay import Sender, code_of, oru, trusting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -359,30 +357,13 @@ def test_when_it_is_stopped_it_answers_what_it_has_taken(running, nurse):
         socket.create_connection(("127.0.0.1", port), 2)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for this machine, signed by itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(key), "-out", str(cert)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
-        pytest.skip("no openssl on this machine")
-    return str(cert), str(key)
-
-
 def test_over_tls_only_devices_with_a_certificate_get_in_where_that_is_asked(certificate):
     cert, key = certificate
     with listening(tls=tls_context(cert, key, cert)) as feed:
-        known = ssl.create_default_context(cafile=cert)
-        known.load_cert_chain(cert, key)
+        known = trusting(cert, cert, key)
         with Sender("127.0.0.1", feed.port, tls=known, attempts=1) as sender:
             assert code_of(sender.send(message()))[0] == "AA"
-        unknown = ssl.create_default_context(cafile=cert)
+        unknown = trusting(cert)
         with (
             Sender("127.0.0.1", feed.port, tls=unknown, attempts=1, timeout_s=5) as sender,
             pytest.raises(OSError, match=r".*"),

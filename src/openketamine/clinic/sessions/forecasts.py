@@ -9,6 +9,7 @@ session runs the same without one.
 import logging
 import re
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -67,6 +68,7 @@ _HORIZON_MIN = 240.0
 # Forecasts in line beyond which a screen does not wait for its own.
 _WORTH_WAITING = 2
 _ASKED_LATELY_S = 300.0
+_LONGEST_REST_S = 1.0
 
 
 @dataclass
@@ -390,12 +392,14 @@ class Desk:
 
     Of each session one a minute is enough, and one at once when the pump has changed or a
     person has entered something. Of very many sessions it makes one every few minutes. What makes
-    the next one fast is some 30 MB for each session, so it is kept of the last `versions_kept`
+    the next one fast is some 35 MB for each session, so it is kept of the last `versions_kept`
     alone; the others begin anew, which takes a sixth of a second.
+    While many are in line it rests as long as it works, so that the screens which ask for them, all
+    at once after a restart, find a processor free for their pages.
     """
 
     most: int = 400
-    versions_kept: int = 12
+    versions_kept: int = 4
     a_minute: int = 50
     _held: "OrderedDict[uuid.UUID, _Held]" = field(default_factory=OrderedDict)
     _coming: dict[uuid.UUID, "Future[None]"] = field(default_factory=dict)
@@ -444,6 +448,7 @@ class Desk:
         return self._pool.submit(self._work, session_id, held)
 
     def _work(self, session_id: uuid.UUID, held: _Held) -> None:
+        began = time.monotonic()
         try:
             session = Session.objects.select_related(
                 "person", "course__person", "planned__plan"
@@ -461,7 +466,10 @@ class Desk:
             held.tried_s = clock.now().timestamp()
             with self._lock:
                 self._coming.pop(session_id, None)
+                in_line = len(self._coming)
             connection.close()
+            if in_line > _WORTH_WAITING:
+                time.sleep(min(time.monotonic() - began, _LONGEST_REST_S))
 
     def _lighten(self) -> None:
         """Let go of the versions of the people who were asked about longest ago."""

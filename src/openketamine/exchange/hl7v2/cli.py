@@ -41,6 +41,11 @@ def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     replay.add_argument("--speed", type=float, default=1.0, help="times real time (%(default)s)")
     replay.add_argument("--host", default="127.0.0.1", help="of the feed (%(default)s)")
     replay.add_argument("--port", type=int, default=PORT, help="of the feed (%(default)s)")
+    replay.add_argument(
+        "--tls-ca", metavar="FILE", help="speak TLS with a feed whose certificate is of this one"
+    )
+    replay.add_argument("--tls-cert", metavar="FILE", help="certificate to show to the feed")
+    replay.add_argument("--tls-key", metavar="FILE", help="its private key")
     replay.add_argument("--device", default="REPLAY", help="the device's name (%(default)s)")
     replay.add_argument(
         "--location", default="", help="where it says that it stands, e.g. 'Chair 1'"
@@ -104,7 +109,7 @@ async def _serve(listener: Listener) -> None:
 
 
 def run_replay(arguments: argparse.Namespace) -> int:
-    from .replay import BadFile, Sender, read_rows, replay
+    from .replay import BadFile, Sender, read_rows, replay, trusting
 
     if not arguments.speed > 0:
         _say("--speed is above zero.")
@@ -117,6 +122,16 @@ def run_replay(arguments: argparse.Namespace) -> int:
     except BadFile as error:
         _say(str(error))
         return 1
+    tls = None
+    if arguments.tls_ca or arguments.tls_cert or arguments.tls_key:
+        if not arguments.tls_ca or bool(arguments.tls_cert) != bool(arguments.tls_key):
+            _say("TLS needs --tls-ca; --tls-cert and --tls-key go together.")
+            return 2
+        try:
+            tls = trusting(arguments.tls_ca, arguments.tls_cert, arguments.tls_key)
+        except OSError as error:  # SSLError is one
+            _say(f"TLS cannot be set up: {error}.")
+            return 1
     notes: dict[str, int] = {}
 
     def report(number: int, code: str, note: str) -> None:
@@ -126,7 +141,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
             _say(f"[{number}/{len(rows)}] {code} {note}")
 
     try:
-        with Sender(arguments.host, arguments.port) as sender:
+        with Sender(arguments.host, arguments.port, tls=tls) as sender:
             counts = replay(
                 rows,
                 sender.send,

@@ -114,6 +114,19 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y%m%d%H%M%S.%f")[:-3] + "+0000"
 
 
+def trusting(ca: str, cert: str | None = None, key: str | None = None) -> ssl.SSLContext:
+    """TLS towards a feed whose certificate is of `ca`, showing one's own where the feed asks.
+
+    Raises:
+        OSError, ssl.SSLError: a file is missing or not what it should be.
+    """
+    context = ssl.create_default_context(cafile=ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if cert:
+        context.load_cert_chain(cert, key)
+    return context
+
+
 class Sender:
     """A line to a listener: sends one message at a time and waits for its answer.
 
