@@ -191,13 +191,13 @@ class Visitor:
 
 @pytest.fixture
 def visitor(browser: Browser, server: str) -> Iterator[Callable[..., Visitor]]:
-    """Makes a person at a device: `visitor("phone")`, `visitor("desktop")`."""
+    """Makes a person at a device: `visitor("phone")`, `visitor("tablet")`, `visitor("desktop")`."""
     contexts: list[BrowserContext] = []
 
     def make(device: str = "desktop") -> Visitor:
         context = browser.new_context(
             viewport=PHONE if device == "phone" else DESKTOP,
-            has_touch=device == "phone",
+            has_touch=device in {"phone", "tablet"},
             # axe runs through the debugger; the strict CSP stays in force for the page itself.
             bypass_csp=False,
         )

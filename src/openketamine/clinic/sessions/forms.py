@@ -59,6 +59,8 @@ class SheetForm(forms.Form):
 
     client_id = forms.UUIDField(widget=forms.HiddenInput, required=False)
     units: dict[str, str] = {}
+    # Reasons that a tap writes into the field, for a hand in a glove.
+    reasons: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["initial"] = {"client_id": uuid.uuid4(), **(kwargs.get("initial") or {})}
@@ -173,6 +175,10 @@ class ReasonForm(TimedForm):
     field_order = ["reason", "at"]
 
 
+class PauseForm(ReasonForm):
+    reasons = ("bathroom", "pressure", "distress", "nausea", "drowsy", "pump alarm")
+
+
 class EndForm(TimedForm):
     reason = forms.CharField(
         label="Reason",
@@ -181,6 +187,7 @@ class EndForm(TimedForm):
         help_text="Needed where drug is left in the syringe",
     )
     field_order = ["reason", "at"]
+    reasons = ("patient asks to stop", "pressure", "distress", "vomiting", "drowsy", "line lost")
 
 
 class OrderedForm(TimedForm):
@@ -392,17 +399,18 @@ class AcknowledgeForm(SheetForm):
     """Quiets one alert; the reason is what makes it an answer."""
 
     reason = forms.CharField(label="What you did, or why it may wait", max_length=300)
+    reasons = ("at the bedside, watching", "measuring again", "prescriber called to the bedside")
 
 
-class EmergencyOverForm(AcknowledgeForm):
+class EmergencyOverForm(SheetForm):
     reason = forms.CharField(label="What was done, or why it was none", max_length=300)
 
 
-class DecideForm(AcknowledgeForm):
+class DecideForm(SheetForm):
     reason = forms.CharField(label="Why the session may go on", max_length=300)
 
 
-class WaiveForm(AcknowledgeForm):
+class WaiveForm(SheetForm):
     reason = forms.CharField(label="Why there is no need to wait", max_length=300)
 
 
@@ -430,7 +438,7 @@ class TransferDecisionForm(forms.Form):
     )
 
 
-class CancelForm(AcknowledgeForm):
+class CancelForm(SheetForm):
     reason = forms.CharField(label="Why nothing is given today", max_length=300)
 
 

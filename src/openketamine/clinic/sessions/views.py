@@ -317,7 +317,7 @@ ACTS = {
     ),
     "note": Act("Note", "Save", forms.NoteForm, services.write_note),
     "start": Act("Start the infusion", "Start now", forms.StartForm, services.start_infusion),
-    "pause": Act("Pause the infusion", "Pause now", forms.ReasonForm, services.pause_infusion),
+    "pause": Act("Pause the infusion", "Pause now", forms.PauseForm, services.pause_infusion),
     "resume": Act("Resume the infusion", "Resume now", forms.StartForm, services.resume_infusion),
     "rate": Act(
         "Change the rate", "Set the rate", forms.RateForm, services.change_rate, ("actor",)

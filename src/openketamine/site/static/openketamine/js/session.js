@@ -196,6 +196,12 @@ document.body.addEventListener("htmx:afterSettle", fetchSheets);
 sheet.addEventListener("click", (event) => event.target.closest("[data-close]") && closeSheet());
 document.addEventListener("keydown", (event) => event.key === "Escape" && sheet.open && closeSheet());
 
+// A tap writes a usual reason; it is sent as everything is, by the button at the foot of the sheet.
+sheet.addEventListener("click", (event) => {
+  const words = event.target.closest("[data-says]")?.dataset.says;
+  if (words) sheet.querySelector('[name="reason"]').value = words;
+});
+
 // A button that was swapped in a moment ago may not be htmx's yet: then its sheet would open as a page.
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.('a[hx-target="#sheet-body"]');
