@@ -41,7 +41,7 @@ def wanting(page, within: str) -> list[str]:
     return faults
 
 
-@pytest.mark.parametrize("size", [(1024, 768), (768, 1024)], ids=["lying", "upright"])
+@pytest.mark.parametrize("size", [(1024, 768), (768, 1024), (390, 844)], ids=str)
 def test_a_session_on_a_tablet_with_gloves_on(visitor, running, nurse, turn_clock, size):  # noqa: F811
     turn_clock.forward(minutes=10)
     services.record_vitals(nurse, running, systolic_mmhg=183, diastolic_mmhg=92, spo2_percent=97)
@@ -62,6 +62,11 @@ def test_a_session_on_a_tablet_with_gloves_on(visitor, running, nurse, turn_cloc
     page.get_by_role("link", name="Pause").tap()
     expect(page.locator("dialog.sheet[open] .taps")).to_be_visible()
     assert not wanting(page, "dialog.sheet[open]")
+    bottom, top = page.evaluate(
+        """() => [".taps", ".buttons"].map((part, n) => document.querySelector(`#sheet ${part}`)
+            .getBoundingClientRect()[n ? "top" : "bottom"])"""
+    )
+    assert bottom <= top  # the reasons stand whole above Save
     seat.look(f"gloves-{size[0]}")
     page.get_by_role("button", name="bathroom").tap()
     page.get_by_role("button", name="Pause now").tap()
