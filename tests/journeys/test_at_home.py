@@ -26,6 +26,7 @@ from ..clinic.athome.conftest import (  # noqa: F401  (the programme, as the oth
 )
 from .conftest import Visitor
 from .line import Line
+from .test_refusals import expect_in_view
 
 
 @pytest.fixture
@@ -343,3 +344,21 @@ def test_an_unknown_link_opens_nothing(visitor):
     seat.open("/h/not-a-link/")
     expect(seat.page.get_by_role("heading")).to_contain_text("This link does not work")
     seat.look("home-unknown-link")
+
+
+def test_a_refusal_far_down_a_page_comes_into_view_and_takes_the_focus(
+    turn_clock,
+    visitor,
+    home_course,  # noqa: F811
+    ready,  # noqa: F811
+    nurse,
+):
+    seat = visitor("phone")
+    seat.sign_in("nurse")
+    page = seat.open(f"/courses/{home_course.pk}/home/")
+    page.get_by_label("Hand out of 50 mg").fill("1")
+    page.get_by_label("Lot").fill("L9")
+    page.get_by_role("button", name="Hand out", exact=True).click()
+    expect(page.get_by_role("alert").first).to_contain_text("The patient counts none")
+    expect_in_view(page, ".form-errors")
+    seat.look("refused-page")

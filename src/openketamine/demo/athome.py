@@ -63,7 +63,7 @@ def session_now(course: Course, nurse: User, prescriber: User) -> None:
             regimen=REGIMEN,
             dose_mg=DOSE_MG,
             sessions=SESSIONS,
-            first_on=clock.today() + timedelta(days=2),
+            first_on=clock.today() + timedelta(days=9),
         )
         plans.verify_plan(nurse, plan, dose_mg=DOSE_MG, count=sum(PIECES.values()))
         course.refresh_from_db()

@@ -88,11 +88,9 @@ GOOD = {
 }
 
 
-@pytest.fixture
-def home_course(now, course, nurse, prescriber, director) -> Course:
-    """A course at home, screened, consented, planned: 150 mg in a lozenge of 100 and one of 50."""
-    home_policy(director)
-    intake.choose_programme(prescriber, course, condition="TRD", route="SL", setting="home")
+def admitted(course: Course, nurse, prescriber, *, route: str) -> None:
+    """A course at home by a route: chosen, screened, consented."""
+    intake.choose_programme(prescriber, course, condition="TRD", route=route, setting="home")
     course.refresh_from_db()
     nothing_found(course, nurse)
     intake.record_test_result(
@@ -108,6 +106,14 @@ def home_course(now, course, nurse, prescriber, director) -> Course:
     intake.sign_screening(prescriber, course, outcome="eligible")
     course.refresh_from_db()
     consent(course, nurse)
+    course.refresh_from_db()
+
+
+@pytest.fixture
+def home_course(now, course, nurse, prescriber, director) -> Course:
+    """A course at home, screened, consented, planned: 150 mg in a lozenge of 100 and one of 50."""
+    home_policy(director)
+    admitted(course, nurse, prescriber, route="SL")
     plan = plans.order_plan(
         prescriber,
         course,

@@ -9,14 +9,12 @@ from openketamine import protocols
 from openketamine.clinic.athome import expected, from_home, links, queries, services
 from openketamine.clinic.athome.models import Phase
 from openketamine.clinic.errors import Refused
-from openketamine.clinic.intake import services as intake
 from openketamine.clinic.plans import queries as plan_queries
 from openketamine.clinic.plans import services as plans
 from openketamine.clinic.policy import services as policy
 from openketamine.clinic.record import clock
 
-from ..conftest import consent, nothing_found
-from .conftest import WELL, answer_home_questions, go, line_of, minutes, open_today
+from .conftest import WELL, admitted, go, line_of, minutes, open_today
 
 pytestmark = pytest.mark.django_db
 PAGE = Path(__file__).parents[3] / "docs" / "at-home.md"
@@ -28,26 +26,6 @@ def documented() -> str:
     return next(block for block in blocks if "oral-home" in block)
 
 
-def by_mouth(course, nurse, prescriber):
-    intake.choose_programme(prescriber, course, condition="TRD", route="ORAL", setting="home")
-    course.refresh_from_db()
-    nothing_found(course, nurse)
-    intake.record_test_result(
-        nurse, course, fact="urine_drug_screen", value="negative", done_on=clock.today()
-    )
-    answer_home_questions(course, nurse)
-    course.refresh_from_db()
-    for finding in intake.queries.findings_for(course):
-        if finding.kind == "caution":
-            intake.decide_finding(
-                prescriber, course, rule_id=finding.rule_id, decision="proceed", reason="Discussed."
-            )
-    intake.sign_screening(prescriber, course, outcome="eligible")
-    course.refresh_from_db()
-    consent(course, nurse)
-    course.refresh_from_db()
-
-
 def signed(director, text: str) -> None:
     version = policy.propose_overlay(director, text=text, note="By mouth.")
     digest = protocols.load(version.overlay).policy_digest
@@ -56,7 +34,7 @@ def signed(director, text: str) -> None:
 
 def test_it_works(now, course, nurse, prescriber, director, client):
     signed(director, documented())
-    by_mouth(course, nurse, prescriber)
+    admitted(course, nurse, prescriber, route="ORAL")
     plan = plans.order_plan(
         prescriber, course, regimen="oral-home", dose_mg=75, sessions=4, first_on=clock.today()
     )
@@ -92,7 +70,7 @@ def test_it_works(now, course, nurse, prescriber, director, client):
 def test_without_the_clinics_own_figures_nobody_can_be_planned(
     now, course, nurse, prescriber, signed_policy
 ):
-    by_mouth(course, nurse, prescriber)
+    admitted(course, nurse, prescriber, route="ORAL")
     regimen = protocols.load().regimens["oral-home"]
     assert {each.quantity for each in regimen.unset} == {"dose", "schedule"}
     assert (regimen.dose, regimen.units_mg, regimen.certainty) == (None, (), "DESIGN")
@@ -106,7 +84,7 @@ def test_without_the_clinics_own_figures_nobody_can_be_planned(
 def test_the_regimens_of_the_clinic_are_never_taken_home(
     now, course, nurse, prescriber, signed_policy
 ):
-    by_mouth(course, nurse, prescriber)
+    admitted(course, nurse, prescriber, route="ORAL")
     with pytest.raises(Refused, match="no regimen 'oral-trd-fixed' by which"):
         plans.order_plan(
             prescriber, course, regimen="oral-trd-fixed", dose_mg_per_kg=1.0, first_on=clock.today()

@@ -116,7 +116,9 @@ def test_the_staffs_pages_stay_in_english(client, form, nurse):
 
 def test_the_compiled_catalogue_is_that_of_the_text():
     entries = re.findall(
-        r'^msgid ((?:".*"\n)+)msgstr ((?:".*"\n)+)', CATALOGUE.read_text(encoding="utf-8"), re.M
+        r'^(?:msgctxt "(.*)"\n)?msgid ((?:".*"\n)+)msgstr ((?:".*"\n)+)',
+        CATALOGUE.read_text(encoding="utf-8"),
+        re.M,
     )
 
     def joined(lines):
@@ -124,8 +126,10 @@ def test_the_compiled_catalogue_is_that_of_the_text():
 
     assert len(entries) > 40
     with translation.override("es"):
-        for said, meant in entries:
-            if joined(said):
+        for context, said, meant in entries:
+            if context:
+                assert translation.pgettext(context, joined(said)) == joined(meant)
+            elif joined(said):
                 assert translation.gettext(joined(said)) == joined(meant)
 
 

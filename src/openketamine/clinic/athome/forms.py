@@ -90,15 +90,15 @@ class ReviewForm(forms.Form):
 class _PiecesForm(forms.Form):
     """A number for each strength; `pieces` gives those that are there."""
 
-    group = "pieces"
-    label = "Pieces of {mg:g} mg"
+    groups: Mapping[str, str] = {"pieces": "Pieces of {mg:g} mg"}
 
     def __init__(self, *args: Any, strengths: Iterable[float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._strengths = list(strengths)
         own = dict(self.fields)
         self.fields.clear()
-        self._add(self.group, self.label)
+        for group, label in self.groups.items():
+            self._add(group, label)
         self.fields.update(own)
 
     def _add(self, group: str, label: str) -> None:
@@ -113,11 +113,7 @@ class _PiecesForm(forms.Form):
 
 class DispenseForm(_PiecesForm):
     lot = forms.CharField(label="Lot", max_length=40)
-    label = "Hand out of {mg:g} mg"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._add("counted", "Patient counts of {mg:g} mg")
+    groups = {"counted": "Patient has left of {mg:g} mg", "pieces": "Hand out of {mg:g} mg"}
 
 
 class TakeBackForm(_PiecesForm):

@@ -298,7 +298,9 @@ def _plan(plan: Plan | None, planned: PlannedSession | None) -> Gate:
 def _reviewed(enrolment: Enrolment | None, home: AtHomeFile) -> Gate:
     """The prescriber's review between the first dose at home and the second."""
     rule, why = home.rule("review_within_days"), ""
+    statement = "No first dose at home waits for its review"
     if enrolment and enrolment.first_dose_at:
+        statement = "A prescriber has reviewed the first dose at home"
         review = review_of(enrolment)
         taken = timezone.localtime(enrolment.first_dose_at)
         if review is None:
@@ -308,7 +310,7 @@ def _reviewed(enrolment: Enrolment | None, home: AtHomeFile) -> Gate:
             )
         elif not review.may_go_on:
             why = f"{review.held_by} reviewed the first dose: not to go on. {review.words}"
-    return Gate("reviewed", "A prescriber has reviewed the first dose at home", not why, why)
+    return Gate("reviewed", statement, not why, why)
 
 
 def _gap(days: float, last: datetime | None, now: datetime) -> Gate:
