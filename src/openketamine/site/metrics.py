@@ -45,18 +45,16 @@ def clinic_figures() -> dict[str, tuple[str, float]]:
     from openketamine.clinic.devices.models import HeldReading
     from openketamine.clinic.record.models import ChainHead
     from openketamine.clinic.sessions.models import OPEN, Session
+    from openketamine.clinic.sites.scope import everything
 
-    head = ChainHead.objects.filter(id=1).first()
+    with everything():
+        head = ChainHead.objects.filter(id=1).first()
+        sessions_open = Session.objects.filter(phase__in=OPEN).count()
+        readings_held = HeldReading.objects.filter(settled_at=None).count()
     return {
         "record_events": ("Events in the record", head.seq if head else 0),
-        "sessions_open": (
-            "Sessions that nobody has left yet",
-            Session.objects.filter(phase__in=OPEN).count(),
-        ),
-        "readings_held": (
-            "Readings that nobody could place",
-            HeldReading.objects.filter(settled_at=None).count(),
-        ),
+        "sessions_open": ("Sessions that nobody has left yet", sessions_open),
+        "readings_held": ("Readings that nobody could place", readings_held),
     }
 
 

@@ -149,6 +149,8 @@ CONTENT_SECURITY_POLICY = {
 }
 
 INSTALLED_APPS = [
+    # First: before anything else makes ready, every query keeps to the sites.
+    "openketamine.clinic.sites",
     "openketamine.site",
     "openketamine.exchange.fhir",
     "openketamine.exchange.smart",
@@ -195,6 +197,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "openketamine.clinic.privacy.access.SiteMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("openketamine.clinic.policy.urls")),
     path("", include("openketamine.clinic.notices.urls")),
     path("", include("openketamine.clinic.staff.urls")),
+    path("", include("openketamine.clinic.sites.urls")),
     path("", include("openketamine.clinic.people.urls")),
     path("", include("openketamine.clinic.rems.urls")),
     path("", include("openketamine.clinic.intake.urls")),

@@ -7,6 +7,7 @@ from django.core import signing
 from django.utils.translation import gettext as _
 
 from openketamine.clinic.errors import Refused
+from openketamine.clinic.sites import scope as sites
 
 from .models import HomeSession
 
@@ -27,9 +28,10 @@ def session_by_token(token: str, who: Who) -> HomeSession:
     """
     try:
         key = UUID(signing.loads(token, salt=_SALT[who]))
-        return HomeSession.objects.select_related(
-            "person", "planned__plan", "enrolment__doctor", "course"
-        ).get(pk=key)
+        with sites.everything():
+            return HomeSession.objects.select_related(
+                "person", "planned__plan", "enrolment__doctor", "course"
+            ).get(pk=key)
     except (signing.BadSignature, ValueError, HomeSession.DoesNotExist) as error:
         raise Refused(
             _("This link does not work. Open it again from the message, or call the clinic.")

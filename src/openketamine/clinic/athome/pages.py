@@ -28,6 +28,7 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.language import language_for
 from openketamine.clinic.policy.queries import contacts
 from openketamine.clinic.record import clock
+from openketamine.clinic.sites import scope as sites
 
 from . import from_home, links, queries
 from .expected import drawn, in_words
@@ -99,6 +100,7 @@ def _by_link(
             return _closed(request, _("Too many wrong links. Try again in an hour."), status=429)
         try:
             session = links.session_by_token(token, who)
+            sites.narrow(sites.of_person(session.person_id))
         except Refused as refusal:
             cache.set(misses, cache.get(misses, 0) + 1, timeout=3600)
             return _closed(request, refusal.message, status=404)

@@ -7,6 +7,7 @@ from django.db import models
 
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.models import Chair, Session
+from openketamine.clinic.sites.models import Site
 
 STREAM = "devices"
 
@@ -14,6 +15,13 @@ STREAM = "devices"
 class Device(models.Model):
     """One monitor, known by how it names itself, and how it was heard last."""
 
+    site = models.ForeignKey(
+        Site,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="devices",
+        help_text="Of the chair at which it stood last; None: not placed yet",
+    )
     identity = models.CharField(max_length=120, unique=True)
     name = models.CharField(max_length=80)
     first_heard_at = models.DateTimeField(default=clock.now)

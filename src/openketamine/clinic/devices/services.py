@@ -24,6 +24,7 @@ from openketamine.clinic.sessions import services as sessions
 from openketamine.clinic.sessions.models import OPEN, Chair, Session
 from openketamine.clinic.sessions.services import BEDSIDE, MonitorReading
 from openketamine.clinic.sessions.timeline import VITALS
+from openketamine.clinic.sites import scope as sites
 
 from . import queries
 from .delivery import Delivery, Measured, State
@@ -162,6 +163,7 @@ class _House:
         return session.opened_at
 
 
+@sites.everything()
 def receive(deliveries: Sequence[Delivery]) -> list[Receipt]:
     """Take messages in: each reading is stored under its patient, held, or known already.
 
@@ -502,6 +504,7 @@ def assign(actor: User, device: Device, chair: Chair) -> Assignment:
     if standing:
         _end(actor, standing, now)
     assignment = Assignment.objects.create(device=device, chair=chair, from_at=now)
+    Device.objects.filter(pk=device.pk).update(site=chair.site_id)
     record.append(
         actor, STREAM, "device.assigned", {"device": device.identity, "chair": chair.name}
     )
@@ -553,7 +556,9 @@ def name_place(actor: User, chair: Chair, *, name: str) -> PlaceName:
     if len(name.strip()) > 120:
         raise Refused("A place has at most 120 letters.", field="name")
     record.lock()
-    if (known := queries.places().get(key)) is not None:
+    with sites.everything():
+        known = queries.places().get(key)
+    if known is not None:
         raise Refused(f"{name.strip()} is {known} already.", field="name")
     place = PlaceName.objects.create(chair=chair, name=name.strip(), key=key)
     record.append(actor, STREAM, "device.place_named", {"chair": chair.name, "place": name.strip()})
@@ -772,7 +777,8 @@ def make_token(actor: User | str, *, name: str) -> tuple[DeviceToken, str]:
     if not name or len(name) > 60:
         raise Refused("Name the sender, in up to 60 characters.", field="name")
     record.lock()
-    device, _ = Device.objects.get_or_create(identity=f"fhir:{name}", defaults={"name": name})
+    with sites.everything():
+        device, _ = Device.objects.get_or_create(identity=f"fhir:{name}", defaults={"name": name})
     secret = secrets.token_urlsafe(32)
     token = DeviceToken.objects.create(
         device=device,

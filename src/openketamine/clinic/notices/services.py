@@ -17,6 +17,7 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
+from openketamine.clinic.sites.queries import working_for
 from openketamine.protocols.schema import CallStep
 
 from . import senders, signals, wordings
@@ -381,19 +382,20 @@ def _ring(call: Call) -> None:
 
 
 def _whom(call: Call, step: CallStep) -> list[User]:
-    """Whom a step reaches now: people who work here, none twice."""
+    """Whom a step reaches now: people who work at the patient's site, none twice."""
     now = clock.now()
     found: dict[int, User] = {}
     for name in step.reaches:
         if name == "responsible":
-            users: Iterable[User] = [call.responsible] if call.responsible else []
+            reached: Iterable[User] = [call.responsible] if call.responsible else []
         elif name in {"on_call_first", "on_call_second"}:
             line = Line.FIRST if name == "on_call_first" else Line.SECOND
-            users = on_call_at(now, line)
+            reached = on_call_at(now, line)
         else:
-            users = User.objects.filter(role=name, is_active=True).order_by("pk")
-        found |= {user.pk: user for user in users if user.is_active and user.role in STAFF}
-    return list(found.values())
+            reached = User.objects.filter(role=name, is_active=True).order_by("pk")
+        found |= {user.pk: user for user in reached if user.is_active and user.role in STAFF}
+    users = list(found.values())
+    return working_for(call.person_id, users) if call.person_id and users else users
 
 
 def on_call_at(moment: datetime, line: Line) -> list[User]:

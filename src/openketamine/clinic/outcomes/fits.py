@@ -14,6 +14,7 @@ from django.db import connection
 
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.clinic.sites import scope as sites
 from openketamine.protocols.schema import InstrumentFile, OutcomesFile
 
 from . import figures
@@ -30,12 +31,15 @@ BASELINE = "Before"
 
 
 def key_of(filters: Filters, instrument: str, rules: OutcomesFile) -> str:
-    """What a fit is found by: what was asked, under which rules."""
+    """What a fit is found by: what was asked, of which sites, under which rules."""
+    scope = sites.current()
     asked = {
         "filters": asdict(filters),
         "instrument": instrument,
         "landmarks": [each.model_dump(mode="json") for each in rules.landmarks],
         "fewer_than": rules.small_cells.fewer_than,
+        "sites": sorted(scope.sites) if scope.sites is not None else None,
+        "people": sorted(str(each) for each in scope.people),
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -137,9 +141,12 @@ def ask(filters: Filters, instrument: InstrumentFile, *, background: bool = True
         scores = load_scores(filters, cohort, instrument.id)
         keep(key, instrument, data_of(cohort, scores, rules))
 
+    scope = sites.current()
+
     def work_apart() -> None:
         try:
-            work()
+            with sites.within(scope):
+                work()
         except Exception:
             # Whoever looks sees that it has not come back, and may ask again.
             logger.exception("The mixed model could not be fitted")

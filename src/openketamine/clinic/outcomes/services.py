@@ -22,6 +22,7 @@ from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
 from openketamine.clinic.sessions.models import Session
 from openketamine.clinic.sessions.signals import discharged
+from openketamine.clinic.sites import scope as sites
 from openketamine.clinic.therapy.services import is_dosed
 
 from .models import FormRequest
@@ -42,7 +43,8 @@ def request_by_token(token: str) -> FormRequest:
     """
     try:
         key = UUID(signing.loads(token, salt=_SALT))
-        return FormRequest.objects.select_related("course__person", "person").get(pk=key)
+        with sites.everything():
+            return FormRequest.objects.select_related("course__person", "person").get(pk=key)
     except (signing.BadSignature, ValueError, FormRequest.DoesNotExist) as error:
         raise Refused(
             _("This link does not work. Open it again from the message, or call the clinic.")

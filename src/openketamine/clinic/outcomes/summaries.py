@@ -30,6 +30,7 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import ChainHead, Event
 from openketamine.clinic.sessions.models import Phase, Session
 from openketamine.clinic.sessions.timeline import corrected
+from openketamine.clinic.sites import scope as sites
 from openketamine.protocols.instruments import is_off_window
 
 from .models import CourseSummary, FormRequest, ScoreSummary, SummaryState
@@ -62,6 +63,7 @@ class Freshness:
     waiting: int
 
 
+@sites.everything()
 def freshen() -> Freshness:
     """Bring the summaries up to date where little has changed; else say how much waits.
 
@@ -81,6 +83,7 @@ def freshen() -> Freshness:
     return Freshness(head, at, 0)
 
 
+@sites.everything()
 def rebuild(*, everything: bool = False) -> int:
     """Bring all summaries up to date, however many; returns how many courses were worked out.
 

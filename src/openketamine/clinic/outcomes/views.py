@@ -24,6 +24,7 @@ from openketamine.clinic.intake.views import INTAKE, enter_questionnaire
 from openketamine.clinic.people.language import language_for, remember
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.policy.queries import contacts, library
+from openketamine.clinic.sites import scope as sites
 from openketamine.protocols.instruments import asked, is_off_window
 from openketamine.protocols.schema import InstrumentFile
 
@@ -163,6 +164,7 @@ def form_by_link(request: HttpRequest, token: str) -> HttpResponse:
             return _closed(request, _("Too many wrong links. Try again in an hour."), status=429)
         try:
             form = services.request_by_token(token)
+            sites.narrow(sites.of_person(form.person_id))
         except Refused as refusal:
             cache.set(misses, cache.get(misses, 0) + 1, timeout=3600)
             return _closed(request, refusal.message, status=404)

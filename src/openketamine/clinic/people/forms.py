@@ -1,6 +1,9 @@
+from typing import Any
+
 from django import forms
 
 from openketamine.clinic.accounts.models import Role, User
+from openketamine.clinic.sites.queries import at
 
 from .models import Sex
 
@@ -23,7 +26,7 @@ class ReferralForm(forms.Form):
 
 
 class TeamForm(forms.Form):
-    """The one prescriber who answers for the course, and its therapist."""
+    """The one prescriber who answers for the course, and its therapist: of the patient's site."""
 
     prescriber = forms.ModelChoiceField(
         User.objects.filter(role=Role.PRESCRIBER, is_active=True), empty_label="Choose"
@@ -31,6 +34,11 @@ class TeamForm(forms.Form):
     therapist = forms.ModelChoiceField(
         User.objects.filter(role=Role.THERAPIST, is_active=True), required=False, empty_label="None"
     )
+
+    def __init__(self, *args: Any, site_id: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.queryset = at(field.queryset, site_id)  # type: ignore[attr-defined]
 
 
 class MeasureForm(forms.Form):

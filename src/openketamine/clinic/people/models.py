@@ -8,6 +8,7 @@ from django.db import models
 
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.record import clock
+from openketamine.clinic.sites.models import FIRST, Site
 
 
 class Sex(models.TextChoices):
@@ -23,6 +24,9 @@ class Person(models.Model):
     """One patient."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey(
+        Site, default=FIRST, on_delete=models.PROTECT, related_name="people", db_index=False
+    )
     mrn = models.CharField("MRN", max_length=12, unique=True)
     given_name = models.CharField(max_length=120)
     family_name = models.CharField(max_length=120)
@@ -54,7 +58,10 @@ class Person(models.Model):
                 name="one_person_per_source_identity",
             )
         ]
-        indexes = [models.Index(fields=["family_name", "given_name"])]
+        indexes = [
+            models.Index(fields=["family_name", "given_name"]),
+            models.Index(fields=["site", "family_name", "given_name"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.given_name} {self.family_name}"

@@ -63,6 +63,7 @@ def problems(person: Person) -> list[Condition]:
 _TITLES = {
     "person.referred": "Referred",
     "person.referral_updated": "Referral updated",
+    "person.transferred": "Transferred to {to_name}: {reason}",
     "person.statements_taken": "Added to the chart from another system",
     "person.demographics_corrected": "Demographics corrected",
     "course.team_assigned": "Team assigned",

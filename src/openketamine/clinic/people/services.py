@@ -15,6 +15,9 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.sites import scope as sites
+from openketamine.clinic.sites.models import Site
+from openketamine.clinic.sites.queries import home, working_for
 from openketamine.clinic.staff import services as staff
 
 from .models import (
@@ -89,13 +92,7 @@ def receive_referral(
     """
     _check(referral)
     record.lock()  # two imports at once must not make one person twice
-    person = (
-        Person.objects.select_for_update()
-        .filter(source_system=referral.source_system, source_id=referral.source_id)
-        .first()
-        if referral.source_id
-        else None
-    )
+    person = _known(referral)
     created = person is None
     if created and not is_another_person:
         _refuse_likely_duplicate(referral)
@@ -103,6 +100,7 @@ def receive_referral(
     demographics = {name: getattr(referral, name) for name in _DEMOGRAPHICS}
     if person is None:
         person = Person.objects.create(
+            site_id=home(),
             mrn=next_mrn(),
             source_system=referral.source_system,
             source_id=referral.source_id,
@@ -128,6 +126,23 @@ def receive_referral(
         source=source,
     )
     return ReferralOutcome(person, "created" if created else "updated", changes)
+
+
+def _known(referral: ReferralData) -> Person | None:
+    """The person whom this sender has sent before.
+
+    Raises:
+        Refused: somebody of a site at which the actor does not work.
+    """
+    if not referral.source_id:
+        return None
+    sent = {"source_system": referral.source_system, "source_id": referral.source_id}
+    person = Person.objects.select_for_update().filter(**sent).first()
+    if person is None:
+        with sites.everything():
+            if Person.objects.filter(**sent).exists():
+                raise Refused("This person is in care at another site. Ask there for a transfer.")
+    return person
 
 
 def _refuse_likely_duplicate(referral: ReferralData) -> None:
@@ -375,6 +390,7 @@ def _store_coded(person: Person, model: Any, items: Any, extra: Any) -> int:
     return len(fresh) + len(altered)
 
 
+@sites.everything()
 def next_mrn() -> str:
     """The number that the next person gets."""
     highest = Person.objects.annotate(number=Cast(F("mrn"), IntegerField())).aggregate(
@@ -449,12 +465,17 @@ def assign_team(
     """Name the one prescriber who answers for the course, and its therapist.
 
     Raises:
-        Refused: somebody named does not hold that role.
+        Refused: somebody named does not hold that role, or does not work at the patient's site.
     """
     if prescriber.role != Role.PRESCRIBER:
         raise Refused(f"{prescriber} is not a prescriber.", field="prescriber")
     if therapist and therapist.role != Role.THERAPIST:
         raise Refused(f"{therapist} is not a therapist.", field="therapist")
+    team = [user for user in (prescriber, therapist) if user]
+    here = working_for(course.person_id, team)
+    for user in team:
+        if user not in here:
+            raise Refused(f"{user} does not work at the patient's site.", field=user.role)
     course.prescriber, course.therapist = prescriber, therapist
     course.save(update_fields=["prescriber", "therapist"])
     record.append(
@@ -464,6 +485,53 @@ def assign_team(
         {"prescriber": prescriber.pk, "therapist": therapist.pk if therapist else None},
         person_id=course.person_id,
     )
+
+
+@transaction.atomic
+@sites.everything()
+def transfer(actor: User, person: Person, site: Site, *, reason: str) -> None:
+    """The patient is treated at another site from now on; the whole history goes along.
+
+    The team of the open course is taken apart where somebody of it does not work there.
+
+    Raises:
+        Refused: the actor does not work at the patient's site, the other site is closed, no reason
+            is given, or a session of the patient is open.
+    """
+    reason = " ".join(reason.split())
+    person = Person.objects.select_for_update().get(pk=person.pk)
+    if not actor.is_clinic_staff or not working_for(person.pk, [actor]):
+        raise Refused("Whoever works at the patient's site transfers the patient.")
+    if len(reason) < 10:
+        raise Refused("Say why, in at least 10 letters.", field="reason")
+    if site.closed_at:
+        raise Refused(f"{site} is closed.", field="site")
+    if site.pk == person.site_id:
+        raise Refused(f"{person} is a patient of {site} already.", field="site")
+    for session in (*_open(person, "sessions"), *_open(person, "home_sessions")):
+        raise Refused(f"Close {session} first.")
+    before = person.site
+    person.site = site
+    person.save(update_fields=["site"])
+    course = person.courses.filter(closed_at=None).first()
+    if course is not None:
+        team = [user for user in (course.prescriber, course.therapist) if user]
+        staying = working_for(person.pk, team)
+        course.prescriber = course.prescriber if course.prescriber in staying else None
+        course.therapist = course.therapist if course.therapist in staying else None
+        course.save(update_fields=["prescriber", "therapist"])
+    record.append(
+        actor,
+        person.stream,
+        "person.transferred",
+        {"from": before.pk, "to": site.pk, "to_name": site.name, "reason": reason[:300]},
+        person_id=person.pk,
+    )
+
+
+def _open(person: Person, kind: str) -> list[Any]:
+    """Sessions that are open; the models of later steps are reached from the person."""
+    return list(getattr(person, kind).filter(closed_at=None)[:1])
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.sites.forms import TransferForm
 
 from . import queries, services
 from .forms import MeasureForm, ReferralForm, SignInForm, TeamForm
@@ -105,6 +106,7 @@ def team(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     form = TeamForm(
         request.POST or None,
         initial={"prescriber": course.prescriber_id, "therapist": course.therapist_id},
+        site_id=course.person.site_id,
     )
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.assign_team(request.user, course, **form.cleaned_data))
@@ -154,6 +156,26 @@ def sign_in(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     return render(
         request,
         "people/sign_in.html",
+        {"form": form, "person": who},
+        status=INVALID if form.errors else 200,
+    )
+
+
+@allow(Role.COORDINATOR, Role.PRESCRIBER, Role.DIRECTOR)
+@require_http_methods(["GET", "POST"])
+def transfer(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
+    """To another site, where there is one."""
+    who = get_object_or_404(Person.objects.select_related("site"), pk=person_id)
+    form = TransferForm(request.POST or None, away_from=who.site_id)
+    if request.method == "POST" and form.is_valid():
+        site, reason = form.cleaned_data["site"], form.cleaned_data["reason"]
+        attempt(form, lambda: services.transfer(request.user, who, site, reason=reason))
+        if not form.errors:
+            messages.success(request, f"{who} is a patient of {site} now.")
+            return redirect("people")
+    return render(
+        request,
+        "people/transfer.html",
         {"form": form, "person": who},
         status=INVALID if form.errors else 200,
     )

@@ -22,6 +22,7 @@ from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Source
+from openketamine.clinic.sites import scope as sites
 
 from .models import ContactChoice, Message, MoodEntry, PatientLink
 
@@ -116,7 +117,8 @@ def link_by_token(token: str) -> PatientLink:
     """
     try:
         key = UUID(signing.loads(token, salt=_SALT))
-        link = PatientLink.objects.select_related("person").get(pk=key)
+        with sites.everything():
+            link = PatientLink.objects.select_related("person").get(pk=key)
     except (signing.BadSignature, ValueError, PatientLink.DoesNotExist) as error:
         raise Refused(_no_longer()) from error
     require_standing(link)

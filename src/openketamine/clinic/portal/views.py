@@ -25,6 +25,7 @@ from openketamine.clinic.people.models import Person
 from openketamine.clinic.plans.models import Consent
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record.models import Source
+from openketamine.clinic.sites import scope as sites
 from openketamine.clinic.therapy import queries as therapy_queries
 from openketamine.clinic.therapy import services as therapy
 from openketamine.clinic.therapy.models import Homework
@@ -63,6 +64,7 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
             return closed(request, _("Too many wrong links. Try again in an hour."), status=429)
         try:
             link = services.link_by_token(token)
+            sites.narrow(sites.of_person(link.person_id))
         except Refused as refusal:
             cache.set(misses, cache.get(misses, 0) + 1, timeout=3600)
             return closed(request, refusal.message, status=404)

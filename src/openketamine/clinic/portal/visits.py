@@ -18,6 +18,7 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.outcomes.views import patient_context
 from openketamine.clinic.people.language import language_for
 from openketamine.clinic.people.models import Course, Person
+from openketamine.clinic.sites import scope as sites
 
 from . import services
 from .models import PatientLink
@@ -53,11 +54,12 @@ def visit_of(request: HttpRequest) -> Visit | None:
         person = Person.objects.filter(user=user).first()
         return _visit(person, by_link=False) if person else None
     key = request.session.get(LINK_SESSION_KEY)
-    link = (
-        PatientLink.objects.select_related("person").filter(pk=UUID(key)).first() if key else None
-    )
+    with sites.everything():
+        found = PatientLink.objects.select_related("person").filter(pk=UUID(key)) if key else None
+        link = found.first() if found is not None else None
     if link is None:
         raise Refused(_("This link does not work any more. Ask the clinic for a new one."))
+    sites.narrow(sites.of_person(link.person_id))
     services.require_standing(link)
     request.session.set_expiry(int(IDLE.total_seconds()))
     return _visit(link.person, by_link=True)

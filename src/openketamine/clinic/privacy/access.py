@@ -1,20 +1,78 @@
-"""A restricted chart opens to its team, to whoever treats the patient now, and to broken glass."""
+"""Which charts a request may touch: those of the sites at which somebody works, and of these a
+restricted one only for its team, for whoever treats the patient now, and for broken glass.
+"""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
 from openketamine.clinic.accounts.models import Role
+from openketamine.clinic.people.models import Person
+from openketamine.clinic.sites import scope as sites
+from openketamine.clinic.sites.queries import Here
 
 from . import queries, subjects
 
 # These must answer while the chart is shut.
 EXEMPT = frozenset({"break_glass"})
+
+
+class SiteMiddleware:
+    """The door: finds out for which sites this request works, and holds all of it to them."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with sites.everything():
+            here = queries.here(request)
+        request.here = here  # type: ignore[attr-defined]
+        with sites.within(here.scope):
+            response = self.get_response(request)
+            scope = sites.current()
+        if response.streaming and not scope.is_whole:
+            # It is read when this has long returned, and must keep to the same sites.
+            parts: Any = response.streaming_content  # type: ignore[attr-defined]
+            later = _later if response.is_async else _later_sync  # type: ignore[attr-defined]
+            response.streaming_content = later(scope, parts)  # type: ignore[attr-defined]
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: list[Any], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        here: Here = request.here  # type: ignore[attr-defined]
+        if here.scope.is_whole or not here.is_staff or not subjects.about_a_chart(kwargs):
+            return None
+        # A chart opens at whichever of one's sites it is; the choice of one is for lists.
+        sites.narrow(here.reach)
+        with sites.everything():
+            people = subjects.people_of(kwargs)
+        if people and Person.objects.filter(pk__in=people).count() < len(people):
+            raise Http404
+        return None
+
+
+async def _later(scope: sites.Scope, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    sites.narrow(scope)  # of the task that serves this request
+    try:
+        async for part in parts:
+            yield part
+    finally:
+        await parts.aclose()  # type: ignore[attr-defined]
+
+
+def _later_sync(scope: sites.Scope, parts: Iterator[bytes]) -> Iterator[bytes]:
+    while True:
+        with sites.within(scope):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 class RestrictionMiddleware:

@@ -12,6 +12,15 @@ class GlassForm(forms.Form):
     reason = forms.CharField(label="Why you, and why now", max_length=300, min_length=10)
 
 
+class ElsewhereForm(GlassForm):
+    """Who it is, as only somebody knows who has the patient or the papers at hand."""
+
+    mrn = forms.CharField(label="MRN", max_length=12)
+    birth_date = forms.DateField(label="Date of birth", widget=forms.DateInput({"type": "date"}))
+
+    field_order = ("mrn", "birth_date", "purpose", "reason")
+
+
 class RestrictForm(forms.Form):
     reason = forms.CharField(label="Why this chart is restricted", max_length=300, min_length=10)
     team = forms.ModelMultipleChoiceField(

@@ -4,21 +4,44 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.http import HttpRequest
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.sessions.models import OPEN, Session
+from openketamine.clinic.sites import queries as sites
+from openketamine.clinic.sites.scope import EVERYTHING, UNKNOWN, of_person
 
 from .models import BrokenGlass, ChartRestriction, LegalHold
 from .reads import KIND, stream_of
 
 # Those who run a session; to them a restricted chart is open while its patient sits in a chair.
 TREATS = frozenset({Role.NURSE, Role.PRESCRIBER})
+
+
+def here(request: HttpRequest) -> sites.Here:
+    """For which sites somebody asks. Where there is one site, without a query of its own.
+
+    Two queries otherwise, whatever there is; call it where all sites are in scope.
+    """
+    user: Any = request.user
+    if not user.is_authenticated:
+        return sites.Here(UNKNOWN)
+    several = getattr(user, "several_sites", None)
+    if not (sites.several() if several is None else several):
+        return sites.Here(EVERYTHING)
+    if user.role == Role.PATIENT:
+        own = Person.objects.filter(user=user).values_list("pk", flat=True).first()
+        return sites.Here(of_person(own) if own else UNKNOWN)
+    glass = BrokenGlass.objects.filter(user=user, until__gt=clock.now())
+    opened = frozenset(glass.values_list("person_id", flat=True))
+    return sites.here(user, opened, chosen=request.session.get(sites.CHOSEN))
 
 
 def shut_to(user: User, people: Iterable[uuid.UUID]) -> list[uuid.UUID]:

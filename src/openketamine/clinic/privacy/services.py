@@ -1,6 +1,7 @@
 """Acts about who may see a chart, and how long it is kept."""
 
 from collections.abc import Iterable
+from datetime import date
 
 from django.db import transaction
 
@@ -9,6 +10,7 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
+from openketamine.clinic.sites import scope as sites
 
 from . import queries
 from .models import GLASS_OPEN, BrokenGlass, ChartRestriction, LegalHold, Purpose
@@ -94,6 +96,22 @@ def break_glass(actor: User, person: Person, *, purpose: str, reason: str) -> Br
         person_id=person.pk,
     )
     return glass
+
+
+def break_glass_elsewhere(
+    actor: User, *, mrn: str, birth_date: date, purpose: str, reason: str
+) -> BrokenGlass:
+    """Open the chart of a patient of another site, whom one names by number and date of birth.
+
+    Raises:
+        Refused: there is nobody of both, no purpose or no reason. An attempt at nobody is recorded.
+    """
+    with sites.everything():
+        person = Person.objects.filter(mrn=mrn.strip(), birth_date=birth_date).first()
+        if person is not None:
+            return break_glass(actor, person, purpose=purpose, reason=reason)
+    record.append(actor, "clinic", "chart.not_found_elsewhere", {"mrn": mrn.strip()[:12]})
+    raise Refused("There is nobody with this number and date of birth.", field="mrn")
 
 
 @transaction.atomic

@@ -13,5 +13,6 @@ urlpatterns = [
     path(f"{PERSON}privacy/hold/", views.hold, name="place_hold"),
     path(f"{PERSON}privacy/unhold/", views.unhold, name="lift_hold"),
     path(f"{PERSON}open/", views.break_glass, name="break_glass"),
+    path("people/elsewhere/", views.elsewhere, name="elsewhere"),
     path("me/who-read/", views.who_read, name="who_read"),
 ]

@@ -21,7 +21,7 @@ from openketamine.clinic.people.models import Person
 from openketamine.clinic.portal.visits import Visit, own_page
 
 from . import queries, services
-from .forms import GlassForm, ReasonForm, RestrictForm, ReviewForm
+from .forms import ElsewhereForm, GlassForm, ReasonForm, RestrictForm, ReviewForm
 from .models import BrokenGlass, ChartRestriction, LegalHold
 from .words import page_name
 
@@ -166,6 +166,22 @@ def break_glass(request: HttpRequest, person_id: Any) -> HttpResponse:
         "privacy/glass.html",
         {"person": person, "form": form, "next": back},
         status=422 if form.errors else 200,
+    )
+
+
+@staff_only
+@require_http_methods(["GET", "POST"])
+def elsewhere(request: HttpRequest) -> HttpResponse:
+    """Open the chart of another site's patient; nothing of it is shown before that is recorded."""
+    form = ElsewhereForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        glass = attempt(
+            form, lambda: services.break_glass_elsewhere(request.user, **form.cleaned_data)
+        )
+        if glass:
+            return redirect("person", glass.person_id)
+    return render(
+        request, "privacy/elsewhere.html", {"form": form}, status=422 if form.errors else 200
     )
 
 

@@ -19,6 +19,7 @@ from django.db import close_old_connections, connection
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.bell import Bell
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.sites import scope as sites
 
 from .ticker import VITALS_KIND, Ticker
 
@@ -87,7 +88,9 @@ class Watcher:
             if watch.gone:  # it went away while it waited for its turn here
                 return
             if self._thread is None:
-                seen = Event.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
+                # It watches for all sites; each screen then fetches what it may show.
+                with sites.everything():
+                    seen = Event.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
                 self._wake.clear()
                 self._thread = threading.Thread(
                     target=self._run, args=[seen], name="record-watcher", daemon=True

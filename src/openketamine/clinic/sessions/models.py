@@ -9,6 +9,7 @@ from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.record import clock
+from openketamine.clinic.sites.models import FIRST, Site
 
 
 class Phase(models.TextChoices):
@@ -43,6 +44,8 @@ BY_SPRAY = frozenset({"IN_ESKETAMINE", "IN_RACEMIC"})
 
 
 class Chair(models.Model):
+    site = models.ForeignKey(Site, default=FIRST, on_delete=models.PROTECT, related_name="chairs")
+    # Of the whole installation, not of its site: a monitor says where it stands by this name alone.
     name = models.CharField(max_length=40, unique=True)
     position = models.PositiveSmallIntegerField(default=0)
 

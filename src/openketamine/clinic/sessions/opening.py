@@ -18,6 +18,8 @@ from openketamine.clinic.record.models import Event
 from openketamine.protocols import monitoring
 from openketamine.protocols.eligibility import evaluate, rule_of
 from openketamine.protocols.schema import MonitoringFile
+from openketamine.clinic.sites import scope as sites
+from openketamine.clinic.sites.queries import home
 
 from . import queries
 from .acts import (
@@ -75,6 +77,8 @@ def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session
     require_programme(planned.course)
     if planned.cancelled_at or planned.done_at or hasattr(planned, "session"):
         raise Refused("This session was opened or cancelled already.")
+    if chair.site_id != planned.person.site_id:
+        raise Refused(f"{chair} stands at another site than the patient's.", field="chair")
     if (taken := Session.objects.filter(chair=chair, closed_at=None).first()) is not None:
         raise Refused(f"{chair} is taken by {taken.person}.", field="chair")
     if Session.objects.filter(person=planned.person, closed_at=None).exists():
@@ -299,8 +303,11 @@ def add_chair(actor: User, *, name: str) -> Chair:
     require_role(actor, MAY_ADD_CHAIRS, "set up chairs")
     if not name.strip():
         raise Refused("Name the chair.", field="name")
-    if Chair.objects.filter(name__iexact=name.strip()).exists():
-        raise Refused(f"There is a chair {name.strip()!r} already.", field="name")
-    chair = Chair.objects.create(name=name.strip(), position=Chair.objects.count() + 1)
+    site = home()
+    with sites.everything():
+        if Chair.objects.filter(name__iexact=name.strip()).exists():
+            raise Refused(f"There is a chair {name.strip()!r} already.", field="name")
+        position = Chair.objects.count() + 1
+    chair = Chair.objects.create(name=name.strip(), position=position, site_id=site)
     record.append(actor, "clinic", "clinic.chair_added", {"chair": chair.pk, "name": chair.name})
     return chair

@@ -7,6 +7,7 @@ from django.db import transaction
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import services as record
+from openketamine.clinic.sites.services import join_here
 
 
 @transaction.atomic
@@ -45,6 +46,7 @@ def create_account(
         raise Refused(" ".join(error.messages), field="password") from error
     user.set_password(password)
     user.save()
+    join_here(user)
     record.append(
         actor,
         "clinic",

@@ -21,6 +21,9 @@ from django.db.models import Q
 
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import ChainHead, Event
+from openketamine.clinic.sites import scope as sites
+from openketamine.clinic.sites.queries import several
+from openketamine.exchange.smart.grants import Grant, scope_of
 from openketamine.exchange.smart.models import Access, ClientApp
 
 from . import live
@@ -75,7 +78,10 @@ def start(key: UUID) -> None:
 def _work(key: UUID) -> None:
     close_old_connections()
     try:
-        run(key)
+        client = Export.objects.select_related("client").get(pk=key).client
+        scope = scope_of(Grant(client, None, None, "")) if several() else sites.EVERYTHING
+        with sites.within(scope):
+            run(key)
     finally:
         close_old_connections()
 
@@ -180,7 +186,7 @@ class _Writer:
                 written = live.provenances(page, whole=self.export.whole)
             else:
                 when = Q(at__gte=self.export.since) if self.export.since else Q()
-                page = list(Access.objects.filter(when, pk__gt=last).order_by("pk")[:ROWS_AT_ONCE])
+                page = list(live.accesses().filter(when, pk__gt=last).order_by("pk")[:ROWS_AT_ONCE])
                 written = live.audit_events(page)
             yield from (row.content for row in written)
             if len(page) < ROWS_AT_ONCE:

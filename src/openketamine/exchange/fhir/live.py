@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.sites.scope import current
 from openketamine.exchange.smart.models import Access, Accessed
 from openketamine.exchange.smart.scopes import Reach
 
@@ -82,7 +83,7 @@ def run(
         Problem: a parameter is unknown or cannot be read.
     """
     count, after, summary, with_total = search.COUNT, 0, False, False
-    rows: QuerySet[Any] = Event.objects.all() if kind.name == "Provenance" else Access.objects.all()
+    rows: QuerySet[Any] = Event.objects.all() if kind.name == "Provenance" else accesses()
     if reach.person_id:
         rows = rows.filter(_of_person(kind, reach.person_id))
     if shut and kind.name == "Provenance":
@@ -116,6 +117,13 @@ def run(
     written = provenances(page, whole=whole) if kind.name == "Provenance" else audit_events(page)
     more = len(found) > count and page
     return FoundLive(written, f"~{page[-1].pk}" if more else None, total)
+
+
+def accesses() -> QuerySet[Access]:
+    """Who has looked. Of one's own sites only what has shown a chart of theirs."""
+    if current().is_whole:
+        return Access.objects.all()
+    return Access.objects.filter(Exists(Accessed.objects.filter(access=OuterRef("pk"))))
 
 
 def events() -> QuerySet[Event]:
@@ -322,7 +330,12 @@ def _audit_event(access: Access, people: list[UUID]) -> Live:
         "agent": [without_nothing(agent) for agent in agents],
         "source": {"observer": {"reference": CLINIC}, "site": "OpenKetamine FHIR server"},
         "entity": [{"what": refer("Patient", person_id)} for person_id in people]
-        + ([{"description": f"{access.kind} {access.query}".strip()}] if access.query else []),
+        # What was searched for may name somebody of another site.
+        + (
+            [{"description": f"{access.kind} {access.query}".strip()}]
+            if access.query and current().is_whole
+            else []
+        ),
     }
     person_id = people[0] if len(people) == 1 else None
     return _live("AuditEvent", f"access-{access.pk}", person_id, access.at, content)

@@ -22,6 +22,7 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import ChainHead, Event
 from openketamine.clinic.sessions.models import Session
+from openketamine.clinic.sites import scope as sites
 
 from .index import Values, values_of
 from .kinds import KINDS
@@ -52,6 +53,7 @@ _MOVES_COURSE = {
 }
 
 
+@sites.everything()
 def catch_up() -> None:
     """Bring every resource to the present. One query where nothing has happened since."""
     while _behind():

@@ -17,6 +17,7 @@ from openketamine.clinic.devices import services as devices
 from openketamine.clinic.devices.models import DeviceToken
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import clock
+from openketamine.clinic.sites import scope as sites
 
 from . import observations
 from .bundle import MAX_BYTES
@@ -79,6 +80,7 @@ def _import(request: HttpRequest, upload: UploadedFile) -> ImportSummary:
 
 @public  # no session of a browser: the sender shows its own token
 @csrf_exempt
+@sites.everything()  # a device stands where it stands; it is told nothing of any patient
 def observation(request: HttpRequest) -> HttpResponse:
     """Take one vital-signs Observation, by the rules of the monitor feed.
 

@@ -12,6 +12,7 @@ from django.db import models
 
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
+from openketamine.clinic.sites.models import Site
 
 USER = settings.AUTH_USER_MODEL
 
@@ -44,6 +45,8 @@ class ClientApp(models.Model, ClientMixin):
     registered_at = models.DateTimeField(default=clock.now)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    # Whose charts it may see; none: those of the first site.
+    sites = models.ManyToManyField(Site, related_name="+")
 
     class Meta:
         ordering = ["name"]

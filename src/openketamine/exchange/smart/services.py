@@ -18,6 +18,7 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
+from openketamine.clinic.sites.queries import several, sites_at_hand
 
 from . import scopes
 from .grants import PREFIX
@@ -42,6 +43,9 @@ def register_client(
     issuer: str = "",
 ) -> tuple[ClientApp, str]:
     """Let a program in, to what the scopes say and no more.
+
+    Where there are several sites, it is bound to the one that the director has chosen, or to all
+    of the director's.
 
     Args:
         scope: the most that it may ask for, as SMART writes scopes.
@@ -84,6 +88,8 @@ def register_client(
     try:
         with transaction.atomic():
             client.save()
+            if several():
+                client.sites.set(sites_at_hand())
     except IntegrityError as error:
         raise Refused("A program with this issuer is let in already.", field="issuer") from error
     record.append(

@@ -6,11 +6,13 @@ from typing import Any
 
 from django import template
 from django.forms.boundfield import BoundField
+from django.template import Context
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from openketamine.clinic.people.models import Person
 from openketamine.clinic.policy import queries as policy
 from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.record import clock
@@ -47,6 +49,14 @@ def _days(days: int) -> str:
     if days < 2 * 365:
         return f"{days} day{'s' * (days != 1)}"
     return f"{days // 365} years"
+
+
+@register.simple_tag(takes_context=True)
+def site_of(context: Context, person: Person) -> str:
+    """The site of a patient, where there are several."""
+    here = getattr(context.get("request"), "here", None)
+    name = here.names.get(person.site_id) if here else None
+    return format_html(' <span class="tag">{}</span>', name) if name else ""
 
 
 @register.filter

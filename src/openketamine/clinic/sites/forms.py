@@ -1,0 +1,39 @@
+from typing import Any
+
+from django import forms
+
+from openketamine.clinic.accounts.models import Role, User
+
+from .models import Site
+
+
+class SiteForm(forms.Form):
+    """What a site is called and where it is."""
+
+    name = forms.CharField(max_length=80)
+    short_name = forms.CharField(
+        max_length=16, help_text="As it stands beside a patient's name, in up to 16 letters"
+    )
+    address = forms.CharField(max_length=300, required=False)
+
+
+class MembersForm(forms.Form):
+    """Who works at a site."""
+
+    members = forms.ModelMultipleChoiceField(
+        User.objects.exclude(role=Role.PATIENT).order_by("-is_active", "role", "display_name"),
+        label="Who works here",
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+
+class TransferForm(forms.Form):
+    """To which site a patient goes, and why."""
+
+    site = forms.ModelChoiceField(Site.objects.none(), label="To", empty_label="Choose")
+    reason = forms.CharField(label="Why", max_length=300, min_length=10)
+
+    def __init__(self, *args: Any, away_from: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        open_ones = Site.objects.filter(closed_at=None).exclude(pk=away_from)
+        self.fields["site"].queryset = open_ones  # type: ignore[attr-defined]
