@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 
+# A course counts for the site to which its patient belongs now.
+SITE = "course__person__site"
+
+
 @dataclass(frozen=True)
 class Filters:
     """Which courses: an empty value asks nothing. Days are those of the first dose."""
@@ -33,6 +37,7 @@ class Filters:
     prescriber: int | None = None
     begun_from: date | None = None
     begun_to: date | None = None
+    site: int | None = None
 
     def narrow(self, rows: QuerySet[Any], prefix: str = "") -> QuerySet[Any]:
         wanted: dict[str, Any] = {
@@ -40,6 +45,8 @@ class Filters:
             for name in ("condition", "route", "regimen", "prescriber")
             if getattr(self, name)
         }
+        if self.site:
+            wanted[SITE] = self.site
         if self.begun_from:
             wanted["first_dose_at__gte"] = _start_of(self.begun_from)
         if self.begun_to:
@@ -220,18 +227,23 @@ class Sizes:
     regimen: dict[str, int]
     prescriber: dict[int, int]
     year: dict[int, int]
+    site: dict[int, int]
 
 
-def sizes(filters: Filters) -> Sizes:
-    """Counts for the choices of each filter, the others as they are chosen. Five queries."""
+def sizes(filters: Filters, *, with_sites: bool = False) -> Sizes:
+    """Counts for the choices of each filter, the others as they are chosen.
 
-    def counted(name: str) -> dict[Any, int]:
+    Five queries; one more with the sites.
+    """
+
+    def counted(name: str, path: str = "") -> dict[Any, int]:
+        path = path or name
         return dict(
             filters.without(name)
             .narrow(CourseSummary.objects.filter(first_dose_at__isnull=False))
-            .values(name)
+            .values(path)
             .annotate(n=Count("pk"))
-            .values_list(name, "n")
+            .values_list(path, "n")
         )
 
     years = (
@@ -244,12 +256,20 @@ def sizes(filters: Filters) -> Sizes:
     return Sizes(
         **{name: counted(name) for name in ("condition", "route", "regimen", "prescriber")},
         year=dict(years),
+        site=counted("site", SITE) if with_sites else {},
     )
 
 
 def size(filters: Filters) -> int:
     """How many courses began. One query."""
     return filters.narrow(CourseSummary.objects.filter(first_dose_at__isnull=False)).count()
+
+
+def sites_of(filters: Filters, cohort: Cohort) -> Places:
+    """The site of each course of a cohort, shape (n,). One query."""
+    rows = filters.narrow(CourseSummary.objects.filter(first_dose_at__isnull=False))
+    site = dict(rows.values_list("pk", SITE))
+    return np.array([site.get(pk, 0) for pk in cohort.ids], dtype=np.int64)
 
 
 def names_of(users: Iterable[int]) -> dict[int, str]:

@@ -24,6 +24,7 @@ class CohortForm(forms.Form):
     route = forms.ChoiceField(required=False)
     regimen = forms.ChoiceField(required=False)
     prescriber = forms.ChoiceField(required=False)
+    site = forms.ChoiceField(required=False)
     period = forms.ChoiceField(required=False, label="First dose")
     instrument = forms.ChoiceField(required=False, label="Questionnaire")
 
@@ -36,6 +37,7 @@ class CohortForm(forms.Form):
         library: Library,
         instruments: Sequence[tuple[str, str]],
         with_clinicians: bool,
+        sites: Mapping[int, str],
     ) -> None:
         super().__init__(data)
         fewer_than = library.outcomes.small_cells.fewer_than
@@ -64,6 +66,12 @@ class CohortForm(forms.Form):
             ]
         else:
             del self.fields["prescriber"]
+        if len(sites) > 1:
+            self.fields["site"].choices = [("", "Every site")] + [
+                (str(pk), counted(name, sizes.site.get(pk, 0))) for pk, name in sites.items()
+            ]
+        else:
+            del self.fields["site"]
         self.fields["period"].choices = [
             ("", "At any time"),
             (LAST_YEAR, "In the last 12 months"),
@@ -80,7 +88,7 @@ def filters_of(cleaned: Mapping[str, str], today: date) -> Filters:
         begun_from = today - timedelta(days=365)
     elif period:
         begun_from, begun_to = date(int(period), 1, 1), date(int(period), 12, 31)
-    prescriber = cleaned.get("prescriber") or ""
+    prescriber, site = cleaned.get("prescriber") or "", cleaned.get("site") or ""
     return Filters(
         condition=cleaned.get("condition") or "",
         route=cleaned.get("route") or "",
@@ -88,6 +96,7 @@ def filters_of(cleaned: Mapping[str, str], today: date) -> Filters:
         prescriber=int(prescriber) if prescriber else None,
         begun_from=begun_from,
         begun_to=begun_to,
+        site=int(site) if site else None,
     )
 
 
@@ -99,4 +108,6 @@ def raw_filters(data: Mapping[str, Any], today: date) -> Filters:
     is_year = len(period) == 4 and period.isdecimal() and int(period) >= 1900
     plain["period"] = period if period == LAST_YEAR or is_year else ""
     plain["prescriber"] = prescriber if prescriber.isdecimal() and len(prescriber) < 10 else ""
+    site = str(data.get("site", ""))
+    plain["site"] = site if site.isdecimal() and site.isascii() and len(site) < 6 else ""
     return filters_of(plain, today)

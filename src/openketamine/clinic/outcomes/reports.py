@@ -24,6 +24,8 @@ from openketamine.clinic.accounts.access import allow
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.clinic.sites.queries import Here
+from openketamine.clinic.sites.scope import EVERYTHING, narrow
 from openketamine.protocols import Library
 from openketamine.protocols.evidence import Result
 from openketamine.protocols.schema import InstrumentFile, OutcomesFile
@@ -63,6 +65,7 @@ class Page:
     form: CohortForm
     filters: Filters
     query: str
+    sites: dict[int, str]  # of whoever asks; empty where there is one
     cohort: Cohort | None = None
     why: str = ""
     instrument: InstrumentFile | None = None
@@ -93,18 +96,18 @@ def page_of(request: HttpRequest, tab: str) -> Page:
     now = clock.now()
     current = library()
     fresh = summaries.freshen()
-    filters = raw_filters(request.GET, clock.today())
+    data, own = _asked(request, request.GET)
+    filters = raw_filters(data, clock.today())
     with_clinicians = request.user.role == Role.DIRECTOR
     if not with_clinicians:
         filters = filters.without("prescriber")
-    sizes = cohorts.sizes(filters)
-    data = request.GET.dict()
+    sizes = cohorts.sizes(filters, with_sites=bool(own))
     if "condition" not in request.GET and (largest := _largest(sizes.condition, current)):
         data["condition"] = largest
         filters = raw_filters(data, clock.today())
         if not with_clinicians:
             filters = filters.without("prescriber")
-        sizes = cohorts.sizes(filters)
+        sizes = cohorts.sizes(filters, with_sites=bool(own))
     instruments = _instruments(filters, current)
     chosen = data.get("instrument", "")
     if not chosen and instruments:
@@ -118,9 +121,10 @@ def page_of(request: HttpRequest, tab: str) -> Page:
         library=current,
         instruments=instruments,
         with_clinicians=with_clinicians,
+        sites=own,
     )
     chosen_now = {key: value for key, value in data.items() if key in form.fields}
-    page = Page(tab, now, current, fresh, form, filters, urlencode(chosen_now))
+    page = Page(tab, now, current, fresh, form, filters, urlencode(chosen_now), own)
     page.tabs = [
         {"name": name, "title": title, "url": reverse(name), "here": name == tab}
         for name, title in TABS
@@ -145,6 +149,22 @@ def page_of(request: HttpRequest, tab: str) -> Page:
     else:
         page.cohort = found
     return page
+
+
+def _asked(request: HttpRequest, query: QueryDict) -> tuple[dict[str, Any], dict[int, str]]:
+    """What was chosen, and the sites among which the reader may choose.
+
+    The site at which the browser looks is a choice like the others here, which the page shows and
+    the small cells are held against: what it leaves of all sites must not be told either.
+    """
+    here: Here = getattr(request, "here", Here(EVERYTHING))
+    data: dict[str, Any] = query.dict()
+    if len(here.own) < 2:
+        return data, {}
+    narrow(here.reach)
+    if "site" not in data and here.chosen:
+        data["site"] = str(here.chosen.pk)
+    return data, {site.pk: site.name for site in here.own}
 
 
 def _largest(counts: Mapping[str, int], current: Library) -> str:
@@ -576,7 +596,7 @@ def method(request: HttpRequest) -> HttpResponse:
 def ask_for_fit(request: HttpRequest) -> HttpResponse:
     """Have the model of a large cohort fitted in the background."""
     query = request.POST.get("query", "")[:500]
-    data = QueryDict(query).dict()
+    data, _ = _asked(request, QueryDict(query))
     current = library()
     filters = raw_filters(data, clock.today())
     instrument = current.instruments.get(data.get("instrument", ""))
@@ -713,16 +733,22 @@ def clinicians(request: HttpRequest) -> HttpResponse:
     measure = request.GET.get("measure", "improved")
     whose = request.GET.get("whose", "prescriber")
     measure = measure if measure in dict(MEASURES) else "improved"
-    whose = whose if whose in {"prescriber", "therapist"} else "prescriber"
-    context: dict[str, Any] = {"measures": MEASURES, "measure": measure, "whose": whose}
+    kinds = {"prescriber", "therapist"} | ({"site"} if page.sites else set())
+    whose = whose if whose in kinds else "prescriber"
+    context: dict[str, Any] = {
+        "measures": MEASURES, "measure": measure, "whose": whose, "several_sites": bool(page.sites),
+    }  # fmt: skip
     if page.cohort is None or (page.instrument is None and measure != "moderate"):
         return _show(request, page, **context)
-    who = page.cohort.prescribers if whose == "prescriber" else page.cohort.therapists
+    if whose == "site":
+        who = cohorts.sites_of(page.filters, page.cohort)
+    else:
+        who = page.cohort.prescribers if whose == "prescriber" else page.cohort.therapists
     counts, sizes, words = _counted(page, measure)
     people = [int(each) for each in np.unique(who[sizes > 0])]
     n = [int(sizes[who == each].sum()) for each in people]
     k = [int(counts[who == each].sum()) for each in people]
-    names = cohorts.names_of(people)
+    names = page.sites if whose == "site" else cohorts.names_of(people)
     fewer_than = page.fewer_than
     hide = [
         any(marks)

@@ -15,11 +15,11 @@ from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.sites import scope as sites
+from openketamine.clinic.sites.queries import home
 from openketamine.protocols import monitoring
 from openketamine.protocols.eligibility import evaluate, rule_of
 from openketamine.protocols.schema import MonitoringFile
-from openketamine.clinic.sites import scope as sites
-from openketamine.clinic.sites.queries import home
 
 from . import queries
 from .acts import (

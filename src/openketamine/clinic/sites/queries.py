@@ -75,8 +75,8 @@ def home() -> int:
     pk = current().home
     if pk is None:
         raise Refused(
-            "Choose one of your open sites first, at the top of the page: what you add belongs to it. "
-            "A program adds only where it is bound to one site."
+            "Choose one of your open sites first, at the top of the page: what you add belongs to "
+            "it. A program adds only where it is bound to one site."
         )
     return pk
 

@@ -20,6 +20,8 @@ from .scope import Scope, current
 POLICY = "of_its_sites"
 SITES, PEOPLE = "openketamine.sites", "openketamine.people"
 ALL = "all"
+# These touch no row, and must pass where a transaction has failed and takes nothing else.
+_OF_TRANSACTIONS = ("SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
 def told(scope: Scope) -> tuple[str, str]:
@@ -55,7 +57,7 @@ class _Teller:
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         wanted = told(current())
-        if wanted != self.said or self.unsure:
+        if (wanted != self.said or self.unsure) and not sql.startswith(_OF_TRANSACTIONS):
             self.tell(wanted)
         return execute(sql, params, many, context)
 
@@ -78,7 +80,11 @@ def condition(model: separation.Model, quote: Callable[[str], str]) -> str:
     for hang in columns:
         parent = hang.parent
         column, key = f"{table}.{quote(hang.column)}", quote(parent._meta.pk.column)
-        clause = f"EXISTS (SELECT 1 FROM {quote(parent._meta.db_table)} s WHERE s.{key} = {column})"
+        # Names of tables and columns, all from the models.
+        clause = (
+            f"EXISTS (SELECT 1 FROM {quote(parent._meta.db_table)} s "  # noqa: S608
+            f"WHERE s.{key} = {column})"
+        )
         clauses.append(f"({column} IS NULL OR {clause})" if hang.optional else clause)
     if not columns:
         site = model._meta.get_field("site")
@@ -110,12 +116,15 @@ def put_in_force(using: str) -> None:
     connection = connections[using]
     quote = connection.ops.quote_name
     with transaction.atomic(using=using), connection.cursor() as cursor:
+        # No table may be altered while checks of its references are put off.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table, rule in tables(using).items():
             name = quote(table)
             cursor.execute(f"DROP POLICY IF EXISTS {POLICY} ON {name}")
             cursor.execute(f"CREATE POLICY {POLICY} ON {name} USING ({rule})")
             cursor.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
             cursor.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 def without(using: str) -> list[str]:

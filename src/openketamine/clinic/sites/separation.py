@@ -118,8 +118,9 @@ def _condition(model: Model, row: str, scope: Scope, quote: Any, depth: int) -> 
         column, parent = f"{row}.{quote(hang.column)}", hang.parent
         other, key = quote(f"S{depth}"), quote(parent._meta.pk.column)
         rest = _condition(parent, other, scope, quote, depth + 1)
+        # Names of tables and columns, all from the models, and keys that are numbers.
         clause = (
-            f"EXISTS (SELECT 1 FROM {quote(parent._meta.db_table)} {other} "
+            f"EXISTS (SELECT 1 FROM {quote(parent._meta.db_table)} {other} "  # noqa: S608
             f"WHERE {other}.{key} = {column} AND {rest})"
         )
         clauses.append(f"({column} IS NULL OR {clause})" if hang.optional else clause)
@@ -131,7 +132,7 @@ def _of_root(model: Model, row: str, scope: Scope, quote: Any) -> str:
     column = f"{row}.{quote(site.column)}"
     if scope == UNKNOWN:
         table = quote(Site._meta.db_table)
-        return f"NOT EXISTS (SELECT 1 FROM {table} WHERE {quote('id')} <> {FIRST})"
+        return f"NOT EXISTS (SELECT 1 FROM {table} WHERE {quote('id')} <> {FIRST})"  # noqa: S608
     ids = ", ".join(str(int(pk)) for pk in sorted(scope.sites or ()))
     clauses = [f"{column} IN ({ids})"] if ids else []
     if site.null:
@@ -143,7 +144,10 @@ def _of_root(model: Model, row: str, scope: Scope, quote: Any) -> str:
 
 
 class Admitted(Expression):
-    """True of the rows that the scope reaches, as it is when the query runs; no SQL for a whole one."""
+    """True of the rows that the scope reaches, as it is when the query runs.
+
+    No SQL at all where it reaches every row.
+    """
 
     conditional = True
 

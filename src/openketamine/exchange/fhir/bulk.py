@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import close_old_connections
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import ChainHead, Event
@@ -78,10 +78,7 @@ def start(key: UUID) -> None:
 def _work(key: UUID) -> None:
     close_old_connections()
     try:
-        client = Export.objects.select_related("client").get(pk=key).client
-        scope = scope_of(Grant(client, None, None, "")) if several() else sites.EVERYTHING
-        with sites.within(scope):
-            run(key)
+        run(key)
     finally:
         close_old_connections()
 
@@ -91,7 +88,14 @@ def run(key: UUID) -> None:
     mine = Export.objects.filter(pk=key, state__in=RUNS)
     if not mine.update(state=State.RUNNING, seen_at=clock.now(), written=0):
         return
-    export = Export.objects.get(pk=key)
+    export = Export.objects.select_related("client").get(pk=key)
+    scope = scope_of(Grant(export.client, None, None, "")) if several() else sites.EVERYTHING
+    with sites.within(scope):
+        _write(export, mine)
+
+
+def _write(export: Export, mine: QuerySet[Export]) -> None:
+    key = export.pk
     place = folder() / str(key)
     try:
         shutil.rmtree(place, ignore_errors=True)
