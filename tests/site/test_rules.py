@@ -51,6 +51,21 @@ def test_the_role_of_the_tests_is_bound_by_nothing_and_the_plain_one_is(across):
     assert not rules.is_bound("default")
 
 
+def test_the_doctor_says_whether_the_rules_bind(across, request):  # noqa: F811
+    from openketamine.operations.doctor import _sites
+
+    (said,) = _sites()
+    assert (said.what, said.verdict) == ("sites", "wrong")
+    assert "superuser" in said.said
+    request.getfixturevalue("plain")
+    (said,) = _sites()
+    assert said.verdict == "ok"
+    connection.cursor().execute("RESET ROLE")
+    connection.cursor().execute("ALTER TABLE people_course DISABLE ROW LEVEL SECURITY")
+    (said,) = _sites()
+    assert "people_course" in said.said
+
+
 def test_a_raw_query_sees_only_rows_of_its_sites(plain, across):  # noqa: F811
     assert rules.is_bound("default")
     of_a_patient = 0

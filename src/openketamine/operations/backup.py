@@ -170,6 +170,7 @@ def _postgresql(work: Path, manifest: dict[str, Any]) -> None:
                 "--compress=0",  # the whole archive is compressed once
                 "--no-owner",
                 "--no-privileges",
+                "--enable-row-security",
                 f"--snapshot={snapshot}",
                 f"--file={work / DUMP}",
             )

@@ -164,6 +164,37 @@ def _people() -> Iterator[Finding]:
         )
 
 
+def _sites() -> Iterator[Finding]:
+    from openketamine.clinic.sites import rules
+    from openketamine.clinic.sites.queries import several
+
+    if not several():
+        return
+    if connection.vendor != "postgresql":
+        yield Finding(
+            "sites",
+            "attention",
+            "Several sites on SQLite: the program alone keeps them apart.",
+            "openketamine migrate-store --to postgresql://…",
+        )
+    elif bare := rules.without(connection.alias):
+        yield Finding(
+            "sites",
+            "wrong",
+            f"{len(bare)} tables of patients stand under no row-level rule, {bare[0]} among them.",
+            "Run `openketamine manage migrate` as the owner of the tables.",
+        )
+    elif not rules.is_bound(connection.alias):
+        yield Finding(
+            "sites",
+            "wrong",
+            "The server's role is a superuser or has BYPASSRLS: no row-level rule binds it.",
+            "Let it connect as a plain role; see docs/deployment.md, A network of clinics.",
+        )
+    else:
+        yield Finding("sites", "ok", "kept apart by the database as well")
+
+
 def _settings() -> Iterator[Finding]:
     issues = checks.run_checks(include_deployment_checks=True)
     said = [issue for issue in issues if not issue.is_silenced()]
@@ -209,5 +240,6 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _database,
     _record,
     _people,
+    _sites,
     _settings,
 )

@@ -22,6 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.record.models import ChainHead
+from openketamine.clinic.sites import rules
 
 from . import stores
 
@@ -69,6 +70,7 @@ def move(url: str) -> Moved:
                 stores.check_chain()
                 rows = _copy(new)
                 _compare(rows)
+                rules.follow(NEW)
                 # Until both have committed, either is given up; then the new store is the clinic.
                 head = ChainHead.objects.filter(id=1).first()
                 transaction.on_commit(_shut_old, using=NEW)

@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import ChainHead
+from openketamine.clinic.sites import rules
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,9 @@ def run_postgresql(program: str, *arguments: str, using: str = DEFAULT_DB_ALIAS)
     }
     for option, value in (place.get("OPTIONS") or {}).items():
         environment[f"PG{option.upper()}"] = str(value)  # sslmode is PGSSLMODE, and so on
+    # The rows of all sites, also for a role that the rules bind.
+    options = environment.get("PGOPTIONS", "")
+    environment["PGOPTIONS"] = f"{options} -c {rules.SITES}={rules.ALL}".strip()
     environment = {name: value for name, value in environment.items() if value}
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, arguments of our own
