@@ -1,4 +1,4 @@
-"""Several sites in the figures: a choice of one, a funnel over all, and no small rest to be told."""
+"""Several sites in the figures: a choice of one, a funnel over all, no small rest told."""
 
 import re
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connections
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
@@ -22,5 +23,7 @@ def _after_migrating(using: str, **kwargs: Any) -> None:
     from . import rules
     from .models import FIRST, Site
 
+    if Site._meta.db_table not in connections[using].introspection.table_names():
+        return  # migrated to before there were any
     Site.objects.using(using).get_or_create(pk=FIRST)
     rules.follow(using)

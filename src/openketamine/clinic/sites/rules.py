@@ -36,11 +36,10 @@ def introduce(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> No
     """A new connection is told for which sites it works, and again whenever that changes."""
     if connection.vendor != "postgresql":
         return
-    connection.execute_wrappers = [
-        wrapper for wrapper in connection.execute_wrappers if not isinstance(wrapper, _Teller)
-    ]
+    others = [each for each in connection.execute_wrappers if not isinstance(each, _Teller)]
     teller = _Teller(connection)
-    connection.execute_wrappers.append(teller)
+    # First: whoever has put up another takes the last one down again.
+    connection.execute_wrappers = [teller, *others]
     teller.tell(told(current()))
 
 
