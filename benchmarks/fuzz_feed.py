@@ -21,6 +21,9 @@ import tempfile
 import time
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
 
 
 def mutate(rng: random.Random, raw: bytes) -> bytes:
@@ -143,10 +146,9 @@ def main() -> None:
     home = tempfile.mkdtemp(prefix="openketamine-fuzz-")
     os.environ["OPENKETAMINE_HOME"] = home
     os.environ.pop("OPENKETAMINE_DATABASE_URL", None)
-    from monitor_feed import ROOT, SEED
     from openketamine.clinic.boot import prepare_database, start_django
 
-    seed = [sys.executable, "-c", SEED, "2"]
+    seed = [sys.executable, "-m", "tests.clinic.seed", "2"]
     subprocess.run(seed, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     start_django()
     prepare_database()

@@ -124,13 +124,19 @@ class Clinic:
                 time.sleep(0.001)
 
     def request(
-        self, method: str, path: str, data: dict[str, str] | None = None, cookies: str = ""
+        self,
+        method: str,
+        path: str,
+        data: dict[str, str] | None = None,
+        cookies: dict[str, str] | None = None,
     ) -> http.client.HTTPResponse:
+        """One request of a browser, whose cookies are kept as the answer sets them."""
         connection = http.client.HTTPConnection("127.0.0.1", self.ports["serve"], timeout=120)
-        token = re.search(r"csrftoken=(\w+)", cookies)
-        headers = {"Cookie": cookies} if cookies else {}
-        if token:
-            headers["X-CSRFToken"] = token[1]
+        headers = {}
+        if cookies:
+            pairs = list(cookies.items())
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in pairs)
+            headers["X-CSRFToken"] = cookies["csrftoken"]
         if data is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             if cookies:
@@ -140,19 +146,19 @@ class Clinic:
         response = connection.getresponse()
         response.body = response.read()  # type: ignore[attr-defined]
         connection.close()
+        if cookies is not None:  # in one step, for other threads read it
+            cookies.update(_cookies(response))
         return response
 
-    def sign_in(self, username: str) -> str:
+    def sign_in(self, username: str) -> dict[str, str]:
         """The cookies of a signed-in browser; they outlive the server process."""
-        page = self.request("GET", "/account/login/")
-        cookies = _cookies(page)
-        answer = self.request(
-            "POST", "/account/login/", {"login": username, "password": PASSWORD}, cookies
-        )
-        cookies = "; ".join([cookies, _cookies(answer)])
-        return "; ".join({c.split("=")[0]: c for c in cookies.split("; ")}.values())
+        cookies: dict[str, str] = {}
+        self.request("GET", "/account/login/", None, cookies)
+        self.request("POST", "/account/login/", {"login": username, "password": PASSWORD}, cookies)
+        assert "sessionid" in cookies
+        return cookies
 
-    def alarms_on_screen(self, cookies: str) -> set[str]:
+    def alarms_on_screen(self, cookies: dict[str, str]) -> set[str]:
         """The alerts that sound on the session's screen, each by the name of its episode."""
         page = self.request("GET", f"/sessions/{self.session}/", None, cookies)
         assert page.status == 200
@@ -173,9 +179,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _cookies(response: http.client.HTTPResponse) -> str:
+def _cookies(response: http.client.HTTPResponse) -> dict[str, str]:
     set_cookies = response.headers.get_all("Set-Cookie") or []
-    return "; ".join(cookie.split(";")[0] for cookie in set_cookies)
+    pairs = (cookie.split(";")[0].split("=", 1) for cookie in set_cookies)
+    return {name.strip(): value for name, value in pairs}
 
 
 @pytest.fixture
@@ -261,7 +268,7 @@ class Writer(threading.Thread):
 class Tablet(Writer):
     """Enters vital signs in the browser's way, each with an id of its own."""
 
-    def __init__(self, clinic: Clinic, seed: int, cookies: str) -> None:
+    def __init__(self, clinic: Clinic, seed: int, cookies: dict[str, str]) -> None:
         super().__init__(clinic, seed)
         self.cookies = cookies
 
@@ -473,7 +480,7 @@ class Check:
         self.record.read_on()
         return sent & set(self.record.stored())
 
-    def glance(self, cookies: str) -> set[str]:
+    def glance(self, cookies: dict[str, str]) -> set[str]:
         """The screen shows the alerts that the record tells of, whoever worked them out."""
         asked_at = datetime.now(UTC)
         shown = self.clinic.alarms_on_screen(cookies)

@@ -1,6 +1,9 @@
 """A short run of the fuzzing benchmark: nothing acknowledged is lost, nothing falls over."""
 
 import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,16 @@ def test_many_mutated_messages(in_chair):
     assert result["answers"]["AR"] > 60
     assert result["answers"].get("AE", 0) < 20
     assert HeldReading.objects.count() <= HELD_AT_MOST * result["devices"]
+
+
+def test_the_script_itself_runs_on_a_clinic_of_its_own():
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--messages", "200"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["messages"], told["acknowledged and lost"]) == (200, 0)
+    assert told["readings stored"] == told["in the record"] > 0
 
 
 def test_a_message_that_no_database_can_hold_is_refused_and_not_asked_for_again():
