@@ -157,7 +157,7 @@ def test_an_export_that_fails_says_so(service, at_once, monkeypatch):
     def full(*args):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(bulk._Writer, "write", full)
+    monkeypatch.setattr(bulk.Writer, "write", full)
     where = begin(service)
     answer = service.get(where)
     assert answer.status_code == 500

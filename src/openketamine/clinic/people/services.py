@@ -39,6 +39,9 @@ from .referral import (
 )
 
 # Beyond these a value is a slip of the pen or of the unit, not a patient (adults only).
+# Keys that one question to the database may name.
+FEW = 500
+
 PLAUSIBLE = {
     MeasurementKind.WEIGHT_KG: (25, 350, "kg"),
     MeasurementKind.HEIGHT_CM: (100, 250, "cm"),
@@ -269,13 +272,17 @@ def take_statements(
         ),
     )
     _store_items(person, referral)
-    mine = {"person": person, "source_key__startswith": f"event:{event.seq}:"}
+
+    def kept(model: Any, items: Sequence[Any]) -> list[Any]:
+        mine = model.objects.filter(person=person, source_key__startswith=f"event:{event.seq}:")
+        return list(mine.order_by("pk")) if items else []
+
     return Statements(
         event,
-        list(Condition.objects.filter(**mine).order_by("pk")),
-        list(Medication.objects.filter(**mine).order_by("pk")),
-        list(Allergy.objects.filter(**mine).order_by("pk")),
-        list(Measurement.objects.filter(**mine).order_by("pk")),
+        kept(Condition, conditions),
+        kept(Medication, medications),
+        kept(Allergy, allergies),
+        kept(Measurement, measurements),
     )
 
 
@@ -337,9 +344,12 @@ def _store_items(person: Person, referral: ReferralData) -> dict[str, int]:
             lambda item: {"criticality": item.criticality, "reactions": item.reactions},
         ),
     }
+    named = {item.key for item in referral.measurements}
+    of_person = Measurement.objects.filter(person=person)
+    # What is named alone, where it is little: a chart of many years has thousands.
+    of_person = of_person.filter(source_key__in=named) if len(named) <= FEW else of_person
     stored = {
-        (m.source_key, m.kind): m
-        for m in Measurement.objects.filter(person=person).exclude(source_key="")
+        (m.source_key, m.kind): m for m in (of_person.exclude(source_key="") if named else ())
     }
     fresh, altered = [], []
     for item in referral.measurements:
@@ -358,13 +368,16 @@ def _store_items(person: Person, referral: ReferralData) -> dict[str, int]:
             known.value, known.taken_at = item.value, item.taken_at
             altered.append(known)
     Measurement.objects.bulk_create(fresh)
-    Measurement.objects.bulk_update(altered, ["value", "taken_at"])
+    if altered:
+        Measurement.objects.bulk_update(altered, ["value", "taken_at"])
     counts["measurements"] = len(fresh) + len(altered)
     return counts
 
 
 def _store_coded(person: Person, model: Any, items: Any, extra: Any) -> int:
     """Insert what is new and update what differs; returns how many rows that were."""
+    if not items:
+        return 0
     stored = {row.source_key: row for row in model.objects.filter(person=person)}
     fresh, altered = [], []
     fields: list[str] = []

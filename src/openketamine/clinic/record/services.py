@@ -20,8 +20,11 @@ FUTURE_TOLERANCE = timedelta(minutes=2)
 
 def lock() -> ChainHead:
     """Wait until no other transaction writes, and keep others waiting until this one ends."""
-    ChainHead.objects.get_or_create(id=1)
-    return ChainHead.objects.select_for_update().get(id=1)
+    head = ChainHead.objects.select_for_update().filter(id=1).first()
+    if head is None:  # a new clinic's first fact
+        ChainHead.objects.get_or_create(id=1)
+        head = ChainHead.objects.select_for_update().get(id=1)
+    return head
 
 
 def append(

@@ -167,7 +167,7 @@ def _caller(request: HttpRequest) -> ClientApp:
     if client is None:
         raise Refusal(401, "Nobody who signs so was let in.")
     try:
-        claims = claims_of(token, client.jwks, [request.build_absolute_uri(request.path)])
+        claims = claims_of(token, client, [request.build_absolute_uri(request.path)])
         use_once(claims)
     except BadSignature as bad:
         raise Refusal(401, f"The signature does not count: {bad}.") from bad

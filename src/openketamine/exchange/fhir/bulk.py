@@ -26,7 +26,7 @@ from openketamine.clinic.sites.queries import several
 from openketamine.exchange.smart.grants import Grant, scope_of
 from openketamine.exchange.smart.models import Access, ClientApp
 
-from . import live
+from . import live, tables
 from .kinds import KINDS
 from .models import Export, Resource
 from .outcomes import Problem
@@ -103,10 +103,12 @@ def _write(export: Export, mine: QuerySet[Export]) -> None:
         catch_up()
         head = ChainHead.objects.filter(id=1).first()
         export.as_of = clock.not_before(head.recorded_at if head else None)
-        writer = _Writer(export, place)
+        writer = Writer(export, place)
         for kind in export.kinds:
             writer.write(kind)
         writer.write_deleted()
+        if tables.ROWS in export.kinds:
+            _refuse_if_moved(head)
     except Cancelled:
         shutil.rmtree(place, ignore_errors=True)
         return
@@ -126,11 +128,21 @@ def _write(export: Export, mine: QuerySet[Export]) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def _refuse_if_moved(head: ChainHead | None) -> None:
+    """Rows, events and resources fit together only if nothing has happened meanwhile."""
+    now = ChainHead.objects.filter(id=1).first()
+    if (now and now.seq) != (head and head.seq):
+        raise RuntimeError(
+            "The clinic went on meanwhile, so its tables and its record do not fit together. Ask "
+            "again at a quiet hour, or use openketamine fhir-export on the server."
+        )
+
+
 class Cancelled(Exception):  # noqa: N818 - somebody's wish, not a fault
     """The export was deleted while it ran."""
 
 
-class _Writer:
+class Writer:
     """Writes one export: files of so many lines, and the news that it lives."""
 
     def __init__(self, export: Export, place: Path) -> None:
@@ -140,7 +152,10 @@ class _Writer:
         self.written = 0
 
     def write(self, kind: str) -> None:
-        rows = self._live(kind) if KINDS[kind].live else self._projected(kind)
+        if kind == tables.ROWS:
+            rows = tables.rows()
+        else:
+            rows = self._live(kind) if KINDS[kind].live else self._projected(kind)
         self._files(kind, rows, self.output)
 
     def write_deleted(self) -> None:

@@ -18,6 +18,7 @@ from .models import Export
 from .outcomes import Problem, answer, outcome
 from .resources.common import instant
 from .rest import authenticated, fhir, kind_of, only, sees_whole
+from .tables import ROWS
 
 _FORMATS = {"application/fhir+ndjson", "application/ndjson", "ndjson"}
 PART = 256 * 1024
@@ -61,10 +62,15 @@ def _begin(request: HttpRequest, offered: list[str]) -> HttpResponse:
     if "_type" in asked:
         wanted = [name for name in asked["_type"].split(",") if name]
         for name in wanted:
+            if name == ROWS:
+                continue
             kind_of(name)
             if grant.reach(name, "r") is None:
                 raise Problem(403, "forbidden", f"No scope of this token reads {name}.", "_type")
         kinds = [name for name in kinds if name in wanted]
+        if ROWS in wanted:
+            _require_whole(grant, since is None and offered == list(KINDS))
+            kinds.append(ROWS)
     if not kinds:
         raise Problem(403, "forbidden", "No scope of this token reads anything of this.")
     export = bulk.kick_off(
@@ -79,6 +85,22 @@ def _begin(request: HttpRequest, offered: list[str]) -> HttpResponse:
     where = request.build_absolute_uri(f"/fhir/$export-status/{export.pk}")
     told = outcome("information", "informational", f"Begun. Ask at {where}")
     return answer(told, 202, {"Content-Location": where})
+
+
+def _require_whole(grant: Grant, whole: bool) -> None:
+    """The tables behind the resources are for a service that may read everything.
+
+    Raises:
+        Problem: it may not, or asks for a part of them.
+    """
+    scopes = [s for s in grant.scopes if s.level == "system" and s.covers("*", "r")]
+    if not scopes:
+        raise Problem(403, "forbidden", f"{ROWS} needs the scope system/*.rs.", "_type")
+    if not whole:
+        raise Problem(
+            400, "not-supported", f"{ROWS} goes with all of the clinic: $export without _since.",
+            "_type",
+        )  # fmt: skip
 
 
 @fhir

@@ -1,9 +1,10 @@
-"""`openketamine import-fhir FILE…` and `fhir-rebuild`: FHIR from the command line."""
+"""FHIR from the command line: referrals in, the whole clinic out and in, resources anew."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,18 @@ def register(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         "fhir-rebuild", help="work out every resource of the FHIR server anew"
     )
     again.set_defaults(run=run_rebuild)
+    out = subparsers.add_parser(
+        "fhir-export", help="write the whole clinic as FHIR, one resource a line, to come back"
+    )
+    out.add_argument("folder", type=Path, metavar="FOLDER", help="a new or empty folder")
+    out.add_argument("--json", action="store_true", help="print the number of lines as JSON")
+    out.set_defaults(run=run_export)
+    back = subparsers.add_parser(
+        "fhir-import", help="take such an export into an empty clinic, whole or not at all"
+    )
+    back.add_argument("folder", type=Path, metavar="FOLDER")
+    back.add_argument("--json", action="store_true", help="print what came in as JSON")
+    back.set_defaults(run=run_import)
 
 
 def run_rebuild(arguments: argparse.Namespace) -> int:
@@ -36,6 +49,46 @@ def run_rebuild(arguments: argparse.Namespace) -> int:
     from .projection import rebuild
 
     _say(f"{rebuild()} people, courses and sessions said anew.")
+    return 0
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    start_django()
+    prepare_database()
+    from openketamine.clinic.errors import Refused
+
+    from .moving import export_whole
+
+    try:
+        lines = export_whole(arguments.folder)
+    except (Refused, OSError) as refusal:
+        _say(f"Not exported: {getattr(refusal, 'message', refusal)}")
+        return 1
+    if arguments.json:
+        print_json(lines)
+    _say(f"{sum(lines.values())} resources of {len(lines)} kinds in {arguments.folder}.")
+    return 0
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    start_django()
+    prepare_database()
+    from openketamine.clinic.errors import Refused
+
+    from .moving import import_whole
+
+    try:
+        taken = import_whole("command line", arguments.folder)
+    except Refused as refusal:
+        _say(f"REFUSED, and nothing was written. {refusal.message}")
+        return 1
+    if arguments.json:
+        print_json(asdict(taken))
+    _say(
+        f"{taken.people} people, {taken.courses} courses, {taken.events} events and "
+        f"{taken.resources} resources taken. Nobody can sign in by it: make an account with "
+        "openketamine create-account."
+    )
     return 0
 
 

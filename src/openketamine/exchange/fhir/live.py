@@ -38,9 +38,13 @@ from .resources.common import (
 )
 
 EVENT = f"{OWN}:fhir:record-event"
+# What holds the place of an event that did not come along with an import.
+LEFT_OUT = "record.left_out"
+# What says that all before it was imported.
+IMPORTED = "record.imported"
 # What a therapist writes down apart from the chart leaves no trace outside; who has looked at a
 # chart is an AuditEvent.
-_APART = Q(kind__startswith="psychotherapy.") | Q(kind__in=("chart.read", "list.read"))
+_APART = Q(kind__startswith="psychotherapy.") | Q(kind__in=("chart.read", "list.read", LEFT_OUT))
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def run(
     whole: bool = False,
     shut: Sequence[UUID] = (),
 ) -> FoundLive:
-    """One page of a live kind. Three queries at most.
+    """One page of a live kind. Four queries at most.
 
     Args:
         whole: with each event's own text, for those who may read everything.
@@ -172,25 +176,40 @@ def _condition(kind: Kind, name: str, value: str) -> Q:
 
 
 def provenances(said: Sequence[Event], *, whole: bool = False) -> list[Live]:
-    """Each event as a Provenance of what came of it. One query for all."""
+    """Each event as a Provenance of what came of it. Two queries for all."""
     targets: dict[int, list[Content]] = defaultdict(list)
     seqs = [event.corrects_id or event.seq for event in said]
     made = Resource.objects.filter(made_by__in=seqs).order_by("pk")
+    imported = _imported_until()
     for seq, kind, key in made.values_list("made_by", "kind", "key"):
         targets[seq or 0].append(refer(kind, key))
     return [
-        _provenance(event, targets.get(event.corrects_id or event.seq, []), whole) for event in said
+        _provenance(
+            event,
+            targets.get(event.corrects_id or event.seq, []),
+            whole,
+            imported=event.seq < imported,
+        )
+        for event in said
     ]
 
 
+def _imported_until() -> int:
+    """The number of the event that says that all before it was imported; 0 where none does."""
+    found = Event.objects.filter(kind=IMPORTED).order_by("seq").values_list("seq", flat=True)
+    return found.last() or 0
+
+
 def provenances_of(rows: Iterable[Resource]) -> list[Live]:
-    """The events behind these resources, corrections included. Two queries for all."""
+    """The events behind these resources, corrections included. Three queries for all."""
     seqs = {row.made_by for row in rows if row.made_by}
     found = events().filter(Q(pk__in=seqs) | Q(corrects__in=seqs)).order_by("pk")
     return provenances(list(found[: search.MOST_INCLUDED]))
 
 
-def _provenance(event: Event, targets: list[Content], whole: bool) -> Live:
+def _provenance(
+    event: Event, targets: list[Content], whole: bool, *, imported: bool = False
+) -> Live:
     stream, _, stream_key = event.stream.partition(":")
     of_stream = {"session": "Encounter", "course": "CarePlan", "person": "Patient"}.get(stream)
     if not targets:
@@ -211,6 +230,8 @@ def _provenance(event: Event, targets: list[Content], whole: bool) -> Live:
         {"url": "kind", "valueCode": event.kind},
         {"url": "source", "valueCode": event.source},
     ]
+    if imported:
+        extension.append({"url": "imported", "valueBoolean": True})
     if whole:
         extension += [
             {"url": "stream", "valueString": event.stream},

@@ -58,9 +58,12 @@ def catch_up() -> None:
     """Bring every resource to the present. One query where nothing has happened since."""
     while _behind():
         with transaction.atomic():
-            Cursor.objects.get_or_create(id=1)
-            cursor = Cursor.objects.select_for_update().get(id=1)
-            _advance(cursor)
+            cursor = Cursor.objects.select_for_update().filter(id=1).first()
+            if cursor is None:
+                Cursor.objects.get_or_create(id=1)
+                cursor = Cursor.objects.select_for_update().get(id=1)
+            if _advance(cursor) < EVENTS_AT_ONCE:
+                return  # what comes after this moment is the next request's
 
 
 def _behind() -> bool:
@@ -72,8 +75,12 @@ def _behind() -> bool:
     return cursor.seq < (cursor.head or 0) or cursor.library != library().version
 
 
-def _advance(cursor: Cursor) -> None:
-    """Take in the next events, or the library's questionnaires where they have changed."""
+def _advance(cursor: Cursor) -> int:
+    """Take in the next events, and the library's questionnaires where they have changed.
+
+    Returns:
+        How many events that were.
+    """
     version = library().version
     if cursor.library != version:
         _write(clinic.drafts(), [clinic.UNIT], {})
@@ -110,6 +117,7 @@ def _advance(cursor: Cursor) -> None:
         _write(people.added(chunk), None, dict(added[seq] for seq in chunk))
     cursor.seq = events[-1][0] if events else cursor.seq
     cursor.save()
+    return len(events)
 
 
 def project(touched: dict[str, datetime]) -> None:

@@ -23,6 +23,7 @@ from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.privacy.queries import shut_charts, shut_to
 from openketamine.clinic.record import clock
+from openketamine.clinic.record import services as record
 from openketamine.exchange.documents.render import PdfUnavailable, pdf
 from openketamine.exchange.documents.views import (
     SESSION_NOTE,
@@ -403,16 +404,19 @@ def _create(request: HttpRequest, kind: Kind) -> HttpResponse:
     reach = require(grant, kind.name, "c")
     document = writes.parse(_body(request))
     require_open(grant, writes.person_in(document))
+    # One transaction for the act, its resource and the note of it: one wait for the disk. The
+    # record is locked before the resources, here and wherever both are written.
     with transaction.atomic():
+        record.lock()
         condition = request.headers.get("If-None-Exist")
         standing = _standing(grant, kind, condition) if condition else None
         if standing:
             _note(request, grant, "create", kind.name, 200, _about(standing))
             return _written(request, standing, 200)
         made_kind, key = writes.create(grant, reach, kind.name, document)
-    catch_up()
-    row = Resource.objects.get(kind=made_kind, key=key)
-    _note(request, grant, "create", kind.name, 201, _about(row))
+        catch_up()
+        row = Resource.objects.get(kind=made_kind, key=key)
+        _note(request, grant, "create", kind.name, 201, _about(row))
     return _written(request, row, 201)
 
 
@@ -454,6 +458,7 @@ def _update(request: HttpRequest, kind: Kind, key: str) -> HttpResponse:
     reach = require(grant, kind.name, "u")
     document = writes.parse(_body(request))
     with transaction.atomic():
+        record.lock()
         row = _row(kind, key, reach, grant)
         person = Person.objects.select_for_update().get(pk=row.person_id)
         asked = request.headers.get("If-Match")
@@ -467,9 +472,9 @@ def _update(request: HttpRequest, kind: Kind, key: str) -> HttpResponse:
                 **_version_header(row),
             )  # fmt: skip
         writes.update_patient(grant, person, document)
-    catch_up()
-    updated = Resource.objects.get(kind=kind.name, key=key)
-    _note(request, grant, "update", kind.name, 200, _about(updated))
+        catch_up()
+        updated = Resource.objects.get(kind=kind.name, key=key)
+        _note(request, grant, "update", kind.name, 200, _about(updated))
     return _written(request, updated, 200)
 
 

@@ -8,14 +8,14 @@ move nor hide any.
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from openketamine.exchange.smart.scopes import Reach
 
@@ -61,6 +61,7 @@ class Query:
     driver: tuple[str, str, str | None] | None = None  # param, code, system: what finds best
     count: int = COUNT
     sort: Sort = field(default_factory=Sort)
+    sorted: bool = False  # by the asker's wish
     after: tuple[datetime | None, int] | None = None
     summary: str = "false"
     elements: frozenset[str] = frozenset()
@@ -145,6 +146,9 @@ def _read_one(query: Query, name: str, value: str) -> bool:
         query.conditions.append(Q(key__in=_split(value)))
     elif bare == "_lastUpdated" and not modifier:
         query.conditions.append(_any(_by_instant(part) for part in _split(value)))
+        if not query.sorted:
+            # Whoever asks what is new gets it in the order in which it came, along that index.
+            query.sort = Sort("updated_at")
     elif bare in SUBJECT.get(kind.name, ()) and modifier in ("", "Patient"):
         _by_patient(query, value)
     elif bare == kind.date_param and kind.date and not modifier:
@@ -167,7 +171,7 @@ def _read_result(query: Query, name: str, value: str) -> None:
             if query.count == 0:
                 query.summary = "count"
         case "_sort":
-            query.sort = _sort(query.kind, value)
+            query.sort, query.sorted = _sort(query.kind, value), True
         case "_summary":
             if value not in {"count", "false", "true", "data", "text"}:
                 raise ValueError("it is count, true, data, text or false")
@@ -426,8 +430,10 @@ def rows_of(query: Query) -> QuerySet[Resource]:
 
 def page_keys(query: Query) -> QuerySet[Resource, Any]:
     """The numbers of one page's rows and of one more, in its order."""
-    rows = rows_of(query)
     column, down = query.sort.column, query.sort.descending
+    if column == "id" and query.driver and query.person_id is None:
+        return _keys_by_token(query, *query.driver)
+    rows = rows_of(query)
     if query.after:
         reached, number = query.after
         beyond = "lt" if down else "gt"
@@ -442,6 +448,29 @@ def page_keys(query: Query) -> QuerySet[Resource, Any]:
     if column == "starts_at":
         rows = rows.filter(starts_at__isnull=False)
     return rows.order_by(*order).values_list("pk", column)[: query.count + 1]
+
+
+def _keys_by_token(
+    query: Query, param: str, code: str, system: str | None
+) -> QuerySet[Resource, Any]:
+    """The same, walked along the index of codes in its own order: a page costs a page.
+
+    Asked for as "those whose number is among the numbers with this code", a database first gathers
+    all of these, however many the page takes.
+    """
+    down = query.sort.descending
+    walked = {"tokens__param": param, "tokens__code": code}
+    if system is not None:
+        walked["tokens__system"] = system
+    if query.after:
+        walked[f"tokens__resource_id__{'lt' if down else 'gt'}"] = query.after[1]  # type: ignore[assignment]
+    bare = replace(query, driver=None)
+    # One resource may bear a code twice, of two systems.
+    rows = rows_of(bare).filter(**walked)
+    rows = rows.distinct() if system is None else rows
+    number = F("tokens__resource_id")
+    ordered = rows.order_by(number.desc() if down else number.asc())
+    return ordered.values_list("tokens__resource_id", "id")[: query.count + 1]
 
 
 def run(query: Query) -> Found:

@@ -35,6 +35,12 @@ class ClientForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
         help_text="A JSON Web Key Set, for whatever signs its requests",
     )
+    jwks_uri = forms.CharField(
+        label="Or where its public keys are published",
+        required=False,
+        max_length=500,
+        help_text="An https address; its keys are fetched when it signs in, and kept for an hour",
+    )
     issuer = forms.CharField(
         label="By what address it signs (iss)",
         required=False,

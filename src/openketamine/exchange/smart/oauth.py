@@ -10,6 +10,7 @@ from authlib.integrations.django_oauth2 import AuthorizationServer, RevocationEn
 from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError, grants
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7636 import CodeChallenge
+from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from django.conf import settings
 from django.db import transaction
 from joserfc import jwt
@@ -165,19 +166,59 @@ class Challenge(CodeChallenge):  # type: ignore[misc]
         super().validate_code_challenge(grant, redirect_uri)
 
 
+def _token_of(token: str) -> AccessToken | None:
+    """The row of an access token or of the refresh token beside it."""
+    digest = digest_of(token)
+    rows = AccessToken.objects.select_related("client", "user", "user__person")
+    return rows.filter(digest=digest).first() or rows.filter(refresh_digest=digest).first()
+
+
 class Revocation(RevocationEndpoint):  # type: ignore[misc]
+    """RFC 7009: a program gives its own token back."""
+
     CLIENT_AUTH_METHODS = METHODS
 
     def query_token(self, token: str, token_type_hint: str | None) -> AccessToken | None:
-        digest = digest_of(token)
-        return (
-            AccessToken.objects.filter(digest=digest).first()
-            or AccessToken.objects.filter(refresh_digest=digest).first()
-        )
+        return _token_of(token)
 
     def revoke_token(self, token: AccessToken, request: Any) -> None:
         token.revoked_at = token.revoked_at or clock.now()
         token.save(update_fields=["revoked_at"])
+
+
+class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
+    """RFC 7662: what a token allows and whether it still does, told to its own program alone."""
+
+    # Whoever keeps no secret cannot show who it is.
+    CLIENT_AUTH_METHODS = [method for method in METHODS if method != "none"]
+
+    def query_token(self, token: str, token_type_hint: str | None) -> AccessToken | None:
+        found = _token_of(token)
+        if found is None or found.client.revoked_at or (found.user and not found.user.is_active):
+            return None
+        if found.refresh_digest == digest_of(token):
+            # A refresh token lives longer than the access token beside it.
+            assert found.refresh_expires_at
+            found.expires_at = found.refresh_expires_at
+        return found
+
+    def check_permission(self, token: AccessToken, client: ClientApp, request: Any) -> bool:
+        return token.check_client(client)
+
+    def introspect_token(self, token: AccessToken) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "active": True,
+            "token_type": "Bearer",
+            "client_id": token.client.client_id,
+            "scope": token.scope,
+            "exp": int(token.expires_at.timestamp()),
+            "iat": int(token.issued_at.timestamp()),
+        }
+        if token.user:
+            told |= {"sub": str(token.user.pk), "fhirUser": who_in_fhir(token.user)}
+        if token.person_id:
+            told["patient"] = str(token.person_id)
+        return told
 
 
 @cache
@@ -189,6 +230,7 @@ def server() -> SmartServer:
     made.register_grant(RefreshGrant)
     made.register_grant(ServiceGrant)
     made.register_endpoint(Revocation)
+    made.register_endpoint(Introspection)
     return made
 
 
@@ -212,19 +254,23 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
+def who_in_fhir(user: User) -> str:
+    """A user as the FHIR server names them."""
+    person: Person | None = getattr(user, "person", None)
+    return f"Patient/{person.pk}" if person else f"Practitioner/{user.pk}"
+
+
 def id_token(request: Any, user: User, client: ClientApp, nonce: str) -> str:
     """Who has signed in, for the app alone."""
     origin = request.uri.partition("/smart/")[0]
     now = datetime.now(UTC)
-    person: Person | None = getattr(user, "person", None)
-    who = f"Patient/{person.pk}" if person else f"Practitioner/{user.pk}"
     claims = {
         "iss": f"{origin}/smart",
         "sub": str(user.pk),
         "aud": client.client_id,
         "iat": int(now.timestamp()),
         "exp": int((now + timedelta(minutes=5)).timestamp()),
-        "fhirUser": f"{origin}/fhir/{who}",
+        "fhirUser": f"{origin}/fhir/{who_in_fhir(user)}",
         **({"nonce": nonce} if nonce else {}),
     }
     key = signing_key()

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+
 from openketamine.clinic.accounts.models import STAFF, Role
 
 Level = Literal["patient", "user", "system"]
@@ -151,26 +154,54 @@ def _reach_of(
     return None
 
 
+# What each kind is to whoever is asked, beside its name in FHIR.
+_KINDS = {
+    "Patient": _noop("who the patient is and how to reach them"),
+    "Practitioner": _noop("who works here"),
+    "Organization": _noop("the clinic"),
+    "Condition": _noop("diagnoses and problems"),
+    "AllergyIntolerance": _noop("allergies"),
+    "MedicationRequest": _noop("medicines that were ordered"),
+    "MedicationAdministration": _noop("medicines that were given, with their doses"),
+    "Observation": _noop("measurements and scores"),
+    "Questionnaire": _noop("the questionnaires that are asked"),
+    "QuestionnaireResponse": _noop("answers to questionnaires"),
+    "Consent": _noop("consents that were signed"),
+    "CarePlan": _noop("the plan of treatment"),
+    "Encounter": _noop("sessions and visits"),
+    "Procedure": _noop("treatments"),
+    "AdverseEvent": _noop("side effects and emergencies"),
+    "DocumentReference": _noop("notes and documents"),
+    "Provenance": _noop("who wrote what, and when"),
+    "AuditEvent": _noop("who has looked at the chart"),
+    "Binary": _noop("documents as files"),
+}
+_ACTS = (("rs", _noop("read")), ("c", _noop("add")), ("u", _noop("change")), ("d", _noop("remove")))
+_WHOSE = {
+    "patient": _noop("of the patient chosen"),
+    "user": _noop("of everybody you may see"),
+    "system": _noop("of every patient, without anybody signed in"),
+}
+
+
 def in_words(text: str) -> list[str]:
-    """What a person is asked to agree to."""
+    """What a person is asked to agree to, in their language."""
     lines = []
     for scope in parse_all(text):
-        acts = [
-            words
-            for letters, words in (("rs", "read"), ("c", "add"), ("u", "change"), ("d", "remove"))
-            if scope.letters & set(letters)
-        ]
-        whose = {
-            "patient": "of the patient chosen",
-            "user": "of everybody you may see",
-            "system": "of every patient, without anybody signed in",
-        }[scope.level]
-        what = "everything" if scope.kind == "*" else scope.kind
-        may = " and ".join(filter(None, (", ".join(acts[:-1]), acts[-1])))
-        lines.append(f"{may.capitalize()} {what} {whose}")
+        acts = [_(words) for letters, words in _ACTS if scope.letters & set(letters)]
+        if scope.kind == "*":
+            what = _("everything")
+        else:
+            known = _KINDS.get(scope.kind)
+            what = f"{_(known)} ({scope.kind})" if known else scope.kind
+        may = _(" and ").join(filter(None, (", ".join(acts[:-1]), acts[-1])))
+        said = _("%(may)s %(what)s %(whose)s") % {
+            "may": may, "what": what, "whose": _(_WHOSE[scope.level]),
+        }  # fmt: skip
+        lines.append(said[:1].upper() + said[1:])
     words = text.split()
     if "openid" in words or "fhirUser" in words:
-        lines.append("Know who you are")
+        lines.append(_("Know who you are"))
     if "offline_access" in words:
-        lines.append("Keep this access until it is taken back, also when you are signed out")
+        lines.append(_("Keep this access until it is taken back, also when you are signed out"))
     return lines

@@ -1,6 +1,5 @@
 """The director's acts about other programs: let one in, take its access back."""
 
-import json
 import secrets
 import uuid
 from datetime import timedelta
@@ -10,8 +9,6 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import IntegrityError, transaction
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
@@ -22,6 +19,7 @@ from openketamine.clinic.sites.queries import several, sites_at_hand
 
 from . import scopes
 from .grants import PREFIX
+from .keys import KeysUnavailable, public_keys
 from .models import AccessToken, ClientApp, Launch, digest_of
 
 LAUNCH_FOR = timedelta(minutes=5)
@@ -40,6 +38,7 @@ def register_client(
     redirect_uris: str = "",
     launch_url: str = "",
     jwks: str = "",
+    jwks_uri: str = "",
     issuer: str = "",
 ) -> tuple[ClientApp, str]:
     """Let a program in, to what the scopes say and no more.
@@ -51,6 +50,7 @@ def register_client(
         scope: the most that it may ask for, as SMART writes scopes.
         redirect_uris: where it may be called back, one a line.
         jwks: its public keys, as a JSON Web Key Set.
+        jwks_uri: or the https address at which it publishes them.
         issuer: for CDS Hooks, the `iss` of its requests.
 
     Returns:
@@ -69,7 +69,7 @@ def register_client(
     addresses = _addresses(kind, redirect_uris)
     if launch_url:
         _check_address(launch_url, "launch_url")
-    keys = _keys(jwks) if kind in SIGNED else None
+    keys, jwks_uri = _keys(jwks, jwks_uri) if kind in SIGNED else (None, "")
     if kind == ClientApp.Kind.HOOKS and not issuer.strip():
         raise Refused("Enter the address by which it signs (iss).", field="issuer")
     secret = secrets.token_urlsafe(32) if kind == ClientApp.Kind.CONFIDENTIAL else ""
@@ -82,6 +82,7 @@ def register_client(
         launch_url=launch_url.strip(),
         secret_digest=digest_of(secret) if secret else "",
         jwks=keys,
+        jwks_uri=jwks_uri,
         issuer=issuer.strip() if kind == ClientApp.Kind.HOOKS else "",
         registered_by=director,
     )
@@ -147,28 +148,24 @@ def _check_address(address: str, field: str, *, own_schemes: bool = False) -> No
             raise Refused(f"{address} is no address.", field=field) from error
 
 
-def _keys(text: str) -> dict[str, Any]:
-    """A set of public keys that can check a signature.
+def _keys(text: str, address: str) -> tuple[dict[str, Any] | None, str]:
+    """The public keys that were pasted, or the address at which they are published.
 
     Raises:
-        Refused: it is none, or holds a private or a symmetric key.
+        Refused: neither or both, no keys of the public kind, or no https address.
     """
+    address = address.strip()
+    if address and text.strip():
+        raise Refused("Paste its keys, or name where they are published; not both.", field="jwks")
+    if address:
+        _check_address(address, "jwks_uri")
+        if urlsplit(address).scheme != "https":
+            raise Refused(f"{address}: keys are fetched by https only.", field="jwks_uri")
+        return None, address
     try:
-        document = json.loads(text)
-        keys = KeySet.import_key_set(document)
-    except (ValueError, TypeError, KeyError, JoseError) as error:
-        raise Refused(f"This is no JSON Web Key Set: {error}.", field="jwks") from error
-    if not keys.keys:
-        raise Refused("The key set is empty.", field="jwks")
-    for key in keys.keys:
-        if key.key_type not in {"RSA", "EC"}:
-            raise Refused("Keys are RSA or EC (RS384 or ES384).", field="jwks")
-        if key.is_private:
-            raise Refused(
-                "This set holds a private key. Make a new pair, and send the public half only.",
-                field="jwks",
-            )
-    return {"keys": [key.as_dict(private=False) for key in keys.keys]}
+        return public_keys(text), ""
+    except KeysUnavailable as reason:
+        raise Refused(str(reason), field="jwks") from reason
 
 
 @transaction.atomic

@@ -12,7 +12,8 @@ from joserfc.jwk import KeySet
 
 from openketamine.clinic.record import clock
 
-from .models import SeenAssertion
+from .keys import KeysUnavailable, keys_of
+from .models import ClientApp, SeenAssertion
 
 # SMART asks for these two; the other two are what many keys are made for. Never a shared secret.
 ALGORITHMS = ["RS384", "ES384", "RS256", "ES256"]
@@ -24,15 +25,19 @@ class BadSignature(Exception):  # noqa: N818 - an answer, not a fault
     """A signed request that does not count, with the reason."""
 
 
-def claims_of(token: str, jwks: dict[str, Any] | None, audiences: list[str]) -> dict[str, Any]:
-    """The claims of a signed request, once all of them have been checked.
+def claims_of(token: str, client: ClientApp, audiences: list[str]) -> dict[str, Any]:
+    """The claims of a signed request of a program, once all of them have been checked.
 
     Args:
         audiences: whom it may be meant for.
 
     Raises:
-        BadSignature: signature, times or audience do not hold.
+        BadSignature: signature, times or audience do not hold, or its keys cannot be had.
     """
+    try:
+        jwks = keys_of(client, token)
+    except KeysUnavailable as reason:
+        raise BadSignature(str(reason)) from reason
     try:
         keys = KeySet.import_key_set(jwks or {"keys": []})  # type: ignore[arg-type]
         decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
@@ -77,7 +82,7 @@ def use_once(claims: dict[str, Any]) -> None:
 
 
 class SignedClient(JWTBearerClientAssertion):  # type: ignore[misc]
-    """`private_key_jwt`: the program signs who it is, for this token address, once."""
+    """`private_key_jwt`: the program signs who it is, for the token address, once."""
 
     CLIENT_AUTH_METHOD = "private_key_jwt"
 
@@ -92,7 +97,9 @@ class SignedClient(JWTBearerClientAssertion):  # type: ignore[misc]
         if client is None:
             raise InvalidClientError(description="The client does not exist on this server.")
         try:
-            checked = claims_of(given, client.jwks, [request.uri.partition("?")[0]])
+            here = request.uri.partition("?")[0]
+            token_address = f"{here.rpartition('/')[0]}/token"
+            checked = claims_of(given, client, [here, token_address])
             if checked.get("sub") != checked["iss"]:
                 raise BadSignature("iss and sub are the client's id, both")
             use_once(checked)

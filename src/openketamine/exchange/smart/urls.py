@@ -10,6 +10,7 @@ urlpatterns = [
     path("smart/authorize", views.authorize, name="smart_authorize"),
     path("smart/token", views.token, name="smart_token"),
     path("smart/revoke", views.revoke, name="smart_revoke"),
+    path("smart/introspect", views.introspect, name="smart_introspect"),
     path("smart/jwks", views.jwks, name="smart_jwks"),
     path(
         "smart/.well-known/openid-configuration",

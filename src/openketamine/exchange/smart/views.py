@@ -261,6 +261,16 @@ def revoke(request: HttpRequest) -> HttpResponse:
     return _answer(request, partial(server().create_endpoint_response, "revocation"))
 
 
+@public  # the app shows who it is
+@csrf_exempt
+@require_POST
+def introspect(request: HttpRequest) -> HttpResponse:
+    """What one of an app's own tokens allows, and whether it still does (RFC 7662)."""
+    answer = _answer(request, partial(server().create_endpoint_response, "introspection"))
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
 def _answer(request: HttpRequest, act: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
     """What Authlib answers; over plain HTTP it refuses, and says so."""
     try:
@@ -286,6 +296,7 @@ def _addresses(request: HttpRequest) -> dict[str, Any]:
         "authorization_endpoint": request.build_absolute_uri("/smart/authorize"),
         "token_endpoint": request.build_absolute_uri("/smart/token"),
         "revocation_endpoint": request.build_absolute_uri("/smart/revoke"),
+        "introspection_endpoint": request.build_absolute_uri("/smart/introspect"),
         "token_endpoint_auth_methods_supported": [
             "private_key_jwt",
             "client_secret_basic",

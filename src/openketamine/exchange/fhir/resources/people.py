@@ -1,7 +1,7 @@
 """The chart as referral and staff have filled it: who it is, problems, what was measured."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -93,27 +93,37 @@ def drafts(keys: Sequence[UUID]) -> Iterator[Draft]:
 
 
 def added(seqs: Sequence[int]) -> Iterator[Draft]:
-    """What these events alone have added to charts. Four queries, however many events."""
-    people = set(Event.objects.filter(pk__in=seqs).values_list("person_id", flat=True))
+    """What these events alone have added to charts. Five queries at most, however many events."""
+    events = list(Event.objects.filter(pk__in=seqs))
     made = Q(source_key__in=[f"event:{seq}" for seq in seqs])
     for seq in seqs:
         made |= Q(source_key__startswith=f"event:{seq}:")
-    yield from _listed(Q(person__in=people) & made)
+    # Most events add a measurement and nothing else: the other tables are then not asked.
+    lists = {name for event in events for name in event.data if name in _LISTS}
+    if any(event.kind == "person.measured" for event in events):
+        lists.add("measurements")
+    yield from _listed(Q(person__in={event.person_id for event in events}) & made, lists)
 
 
-def _listed(which: Q) -> Iterator[Draft]:
-    for condition in Condition.objects.filter(which).order_by("pk"):
+_LISTS = frozenset({"conditions", "allergies", "medications", "measurements"})
+
+
+def _listed(which: Q, lists: Set[str] = _LISTS) -> Iterator[Draft]:
+    def rows(name: str, model: Any, *order: str) -> Iterable[Any]:
+        return model.objects.filter(which).order_by(*order) if name in lists else ()
+
+    for condition in rows("conditions", Condition, "pk"):
         yield (
             _history(condition)
             if condition.category == Condition.Category.PROCEDURE
             else _condition(condition)
         )
-    for allergy in Allergy.objects.filter(which).order_by("pk"):
+    for allergy in rows("allergies", Allergy, "pk"):
         yield _allergy(allergy)
-    for medication in Medication.objects.filter(which).order_by("pk"):
+    for medication in rows("medications", Medication, "pk"):
         yield _medication(medication)
     measured: dict[UUID, list[Measurement]] = {}
-    for row in Measurement.objects.filter(which).order_by("person_id", "taken_at", "pk"):
+    for row in rows("measurements", Measurement, "person_id", "taken_at", "pk"):
         measured.setdefault(row.person_id, []).append(row)
     for person_id, taken in measured.items():
         yield from _measured(person_id, taken)

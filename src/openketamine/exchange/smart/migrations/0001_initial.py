@@ -49,6 +49,14 @@ class Migration(migrations.Migration):
                 ("secret_digest", models.CharField(blank=True, max_length=64)),
                 ("jwks", models.JSONField(blank=True, help_text="Its public keys", null=True)),
                 (
+                    "jwks_uri",
+                    models.URLField(
+                        blank=True, help_text="Where they are published", max_length=500
+                    ),
+                ),
+                ("jwks_fetched_at", models.DateTimeField(null=True)),
+                ("jwks_tried_at", models.DateTimeField(null=True)),
+                (
                     "issuer",
                     models.CharField(
                         blank=True, help_text="Who signs its requests", max_length=300
