@@ -192,7 +192,9 @@ DAMAGE = {
     "a name": ("Patient-1", _swap('"family":"', '"family":"X'), "Patient-1.ndjson, line 1"),
     "an event's text": ("Provenance-1", _swap("rate_mg_per_h", "rate_mg_per_s"), "was altered"),
     "a row": ("Basic-1", _swap('\\"family_name\\": \\"', '\\"family_name\\": \\"X'), "Patient"),
-    "a row of no known table": ("Basic-1", _swap('"code":"people.person"', '"code":"people.nobody"'), "rows of"),
+    "a row of no known table": (
+        "Basic-1", _swap('"code":"people.person"', '"code":"people.nobody"'), "rows of",
+    ),
     "a file cut short": ("Observation-1", lambda text: text[: len(text) // 2], "no JSON"),
     "a line lost": ("Condition-1", lambda text: text.partition("\n")[2], "is missing"),
     "an event lost": ("Provenance-1", lambda text: text.partition("\n")[2], "events of"),
@@ -203,7 +205,9 @@ DAMAGE = {
         "Condition-1", _swap('"resourceType":"Condition"', '"resourceType":"Patient"'),
         "a Condition is expected",
     ),
-    "no text of its events": ("Provenance-1", _swap('"url":"body"', '"url":"bod"'), "not told whole"),
+    "no text of its events": (
+        "Provenance-1", _swap('"url":"body"', '"url":"bod"'), "not told whole",
+    ),
     "the end is lost": (
         "Basic-1", lambda text: "\n".join(text.splitlines()[:-1]), "no Basic resources",
     ),
@@ -251,7 +255,8 @@ def test_an_export_writes_over_nothing(db, tmp_path):
 
 def test_no_secret_and_no_note_of_a_therapist_goes_along(db):
     going = {model._meta.label_lower for model in tables.carried()}
-    assert "people.person" in going and "plans.plan" in going
+    assert "people.person" in going
+    assert "plans.plan" in going
     assert not going & tables.STAYS.keys()
     assert {m._meta.label_lower for m in apps.get_models()} >= tables.STAYS.keys()
     suspicious = {"password", "secret", "token", "api_key", "private"}

@@ -12,6 +12,7 @@ import json
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -152,10 +153,8 @@ class _To(http.client.HTTPSConnection):
 
     def cut(self) -> None:
         if self.sock:
-            try:
+            with suppress(OSError):  # it is over already
                 self.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it is over already
 
 
 def context() -> ssl.SSLContext:
