@@ -148,7 +148,28 @@ _OWN = re.compile(
 )
 
 
-def multiply(blocks: range) -> None:
+Template = dict[str, tuple[list[str], list[Any]]]
+
+
+def first_thousand() -> Template:
+    """The columns and rows of every table that holds people or what is theirs."""
+    from django.db import connection
+
+    from openketamine.clinic.people.models import Condition, Course, Measurement, Person
+    from openketamine.exchange.fhir.models import Link, Moment, Quantity, Resource, Text, Token
+
+    found: Template = {}
+    with connection.cursor() as cursor:
+        for model in (
+            Person, Course, Measurement, Condition, Resource, Token, Text, Moment, Link, Quantity,
+        ):  # fmt: skip
+            name = model._meta.db_table
+            cursor.execute(f"SELECT * FROM {name} ORDER BY id")
+            found[name] = [column[0] for column in cursor.description], cursor.fetchall()
+    return found
+
+
+def multiply(template: Template, blocks: range) -> None:
     """Copy the first thousand people, as they stand in the tables with all that is theirs.
 
     To work each of 100,000 people out as the server does takes most of an hour and measures
@@ -156,21 +177,10 @@ def multiply(blocks: range) -> None:
     """
     from django.db import connection
 
-    from openketamine.clinic.people.models import Condition, Course, Measurement, Person
-    from openketamine.exchange.fhir.models import Link, Moment, Quantity, Resource, Text, Token
-
-    tables = (
-        Person, Course, Measurement, Condition, Resource, Token, Text, Moment, Link, Quantity,
-    )  # fmt: skip
-    template: dict[str, tuple[list[str], list[Any]]] = {}
-    highest: dict[str, int] = {}
-    with connection.cursor() as cursor:
-        for model in tables:
-            name = model._meta.db_table
-            cursor.execute(f"SELECT * FROM {name} ORDER BY id")
-            template[name] = [column[0] for column in cursor.description], cursor.fetchall()
-            last = template[name][1][-1][0] if template[name][1] else 0
-            highest[name] = last if isinstance(last, int) else 0
+    highest = {
+        name: rows[-1][0] if rows and isinstance(rows[-1][0], int) else 0
+        for name, (_, rows) in template.items()
+    }
     resources, measurements = highest["fhir_resource"], highest["people_measurement"]
 
     for block in blocks:
@@ -390,11 +400,13 @@ def growth(sizes: list[int], *, plans: bool = False) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     people: list[uuid.UUID] = []
+    template: Template = {}
     for size in sizes:
         began = time.perf_counter()
         if not people:
             fill(BLOCK)
-        multiply(range(max(len(people), BLOCK) // BLOCK, size // BLOCK))
+            template = first_thousand()
+        multiply(template, range(max(len(people), BLOCK) // BLOCK, size // BLOCK))
         people = list(Person.objects.order_by("mrn").values_list("pk", flat=True))
         filled = time.perf_counter() - began
         with connection.cursor() as cursor:

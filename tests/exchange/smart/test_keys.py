@@ -70,21 +70,21 @@ def test_a_new_key_counts_at_once_and_a_withdrawn_one_no_longer(
     published["text"] = public_set(other)
     with clock.at(clock.now() + keys.AGAIN_AFTER + timedelta(seconds=1)):
         assert ask_as_service(client, assertion(warehouse, other)).status_code == 200
-        assert ask_as_service(client, assertion(warehouse, key)).status_code == 401
+        assert ask_as_service(client, assertion(warehouse, key)).status_code == 400
     assert published["asked"] == 2  # and no more within the minute, whatever comes in
 
 
 def test_a_stranger_cannot_have_them_fetched_over_and_over(client, warehouse, key, published):
     stranger = ECKey.generate_key("P-384", {"kid": "nobody"})
     for _ in range(5):
-        assert ask_as_service(client, assertion(warehouse, stranger)).status_code == 401
+        assert ask_as_service(client, assertion(warehouse, stranger)).status_code == 400
     assert published["asked"] == 1
 
 
 def test_keys_that_cannot_be_had_let_nobody_in_and_say_why(client, warehouse, key, published):
     published["fault"] = "keys.example did not answer: timed out"
     answer = ask_as_service(client, assertion(warehouse, key))
-    assert answer.status_code == 401
+    assert answer.status_code == 400
     assert "did not answer" in answer.json()["error_description"]
     again = ask_as_service(client, assertion(warehouse, key))
     assert "a moment ago" in again.json()["error_description"]
@@ -95,7 +95,7 @@ def test_old_keys_do_not_outlive_their_hour(client, warehouse, key, published):
     ask_as_service(client, assertion(warehouse, key))
     published["fault"] = "gone"
     with clock.at(clock.now() + keys.KEPT_FOR + timedelta(seconds=1)):
-        assert ask_as_service(client, assertion(warehouse, key)).status_code == 401
+        assert ask_as_service(client, assertion(warehouse, key)).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_old_keys_do_not_outlive_their_hour(client, warehouse, key, published):
 )
 def test_what_is_no_set_of_public_keys_is_refused(client, warehouse, key, published, text):
     published["text"] = text
-    assert ask_as_service(client, assertion(warehouse, key)).status_code == 401
+    assert ask_as_service(client, assertion(warehouse, key)).status_code == 400
     assert ClientApp.objects.get().jwks is None
 
 

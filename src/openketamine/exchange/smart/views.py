@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from openketamine.clinic.accounts.access import allow, public, signed_in, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.errors import Refused
+from openketamine.clinic.people.language import language_for
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.sites import scope as sites
@@ -113,7 +115,18 @@ def open_app(request: HttpRequest, person_id: uuid.UUID, client_id: uuid.UUID) -
 @never_cache
 @require_http_methods(["GET", "POST"])
 def authorize(request: HttpRequest) -> HttpResponse:
-    """An app asks whoever is signed in for access: to what, and on which patient."""
+    """An app asks whoever is signed in for access: to what, and on which patient.
+
+    A patient is asked in their own language; the staff's pages are in English.
+    """
+    user: Any = request.user
+    if user.role != Role.PATIENT:
+        return _authorize(request)
+    with translation.override(language_for(request, getattr(user, "person", None))):
+        return _authorize(request)
+
+
+def _authorize(request: HttpRequest) -> HttpResponse:
     try:
         grant = server().get_consent_grant(request, end_user=request.user)
     except OAuth2Error as error:
