@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
+from openketamine.clinic.sites import scope as sites
 from openketamine.exchange.smart.grants import Grant
 
 from . import audit, bulk
@@ -94,6 +95,8 @@ def _require_whole(grant: Grant, whole: bool) -> None:
         Problem: it may not, or asks for a part of them.
     """
     scopes = [s for s in grant.scopes if s.level == "system" and s.covers("*", "r")]
+    if not sites.current().is_whole:
+        raise Problem(403, "forbidden", f"{ROWS} is of all sites; use openketamine fhir-export.")
     if not scopes:
         raise Problem(403, "forbidden", f"{ROWS} needs the scope system/*.rs.", "_type")
     if not whole:

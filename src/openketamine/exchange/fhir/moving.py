@@ -30,6 +30,7 @@ from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import GENESIS, ChainHead, Event, Source
+from openketamine.clinic.sites.models import FIRST, Site
 
 from .bulk import Writer
 from .kinds import IN_CHART, KINDS
@@ -111,6 +112,10 @@ def import_whole(actor: User | str, folder: Path) -> Taken:
     told = _Export(folder)
     with transaction.atomic():
         head = record.lock()
+        # The one row that every installation begins with: the export brings its own.
+        opened = Site._base_manager.filter(pk=FIRST)
+        if not head.seq and Site._base_manager.count() == opened.count():
+            opened.delete()
         if head.seq or any(model._base_manager.exists() for model in carried()):
             raise Refused(
                 "This clinic is not empty. A whole export comes into a new one only: start with an "
