@@ -85,9 +85,21 @@ function announce() {
   }
 }
 
+// The focus goes back to what opened the sheet. Where an entry has done away with that, it goes to
+// the next alert, or to the pump, and never to the top of the page.
+let opener = "";
+let returning = 0;
+function giveBack() {
+  const alerts = opener.startsWith("ack-") ? document.querySelector("#alerts [id^=ack-]") : null;
+  const back = document.getElementById(opener) ?? alerts ?? document.querySelector("#pump .button");
+  back?.focus({ preventScroll: true });
+}
+
 function closeSheet() {
   sheet.close();
   document.getElementById("sheet-body").replaceChildren();
+  returning = Date.now() + 5_000;
+  giveBack();
 }
 
 function present() {
@@ -189,6 +201,7 @@ document.body.addEventListener("htmx:afterRequest", (event) => {
 document.body.addEventListener("htmx:afterSettle", () => {
   readClock();
   announce();
+  if (Date.now() < returning && !sheet.open && document.activeElement === document.body) giveBack();
 });
 document.body.addEventListener("sheet-done", closeSheet);
 document.body.addEventListener("session-changed", draw);
@@ -206,10 +219,35 @@ sheet.addEventListener("click", (event) => {
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.('a[hx-target="#sheet-body"]');
   if (link) htmx.process(link);
+  if (link?.id && !sheet.contains(link)) opener = link.id;
 }, true);
 
-// One key for each act, as the buttons say it themselves; never while somebody writes.
+// One key for each act, as the buttons say it themselves; never while somebody writes, and not at
+// all where somebody has turned them off, who speaks to the machine or whose hands shake.
 const keys = document.getElementById("keys");
+const KEYS_OFF = "openketamine-keys-off";
+let keysOff = false;
+try {
+  keysOff = localStorage.getItem(KEYS_OFF) === "yes";
+} catch {
+  // A device that keeps nothing begins with the keys on.
+}
+function sayKeys() {
+  keys.querySelector("[data-turn-keys]").textContent = keysOff
+    ? "Turn the single keys on, on this device"
+    : "Turn the single keys off, on this device";
+}
+keys.querySelector("[data-turn-keys]").addEventListener("click", () => {
+  keysOff = !keysOff;
+  try {
+    localStorage.setItem(KEYS_OFF, keysOff ? "yes" : "no");
+  } catch {
+    // Until the next page, then.
+  }
+  sayKeys();
+});
+sayKeys();
+document.querySelector("[data-open-keys]").addEventListener("click", () => showKeys());
 function showKeys() {
   const found = [...document.querySelectorAll("[aria-keyshortcuts]")].map((act) => [
     act.getAttribute("aria-keyshortcuts"),
@@ -228,7 +266,7 @@ function showKeys() {
 keys.addEventListener("click", (event) => event.target.closest("[data-close-keys]") && keys.close());
 document.addEventListener("keydown", (event) => {
   const writing = event.target.closest("input, textarea, select, [contenteditable], dialog[open]:not(.sheet)");
-  if (writing || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  if (keysOff || writing || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
   if (event.key === "?") showKeys();
   if (!/^[a-z]$/i.test(event.key)) return;
   const act = document.querySelector(`[aria-keyshortcuts="${event.key.toLowerCase()}"]`);
