@@ -58,3 +58,9 @@ def test_a_page_within_an_entry_shows_where_it_belongs(client, db):
     client.force_login(make_user(Role.NURSE))
     page = client.get("/on-call/rota/").content.decode()
     assert re.search(r'href="/on-call/" aria-current="true">On call', page)
+
+
+def test_a_page_about_a_patient_belongs_to_the_people(client, person):
+    client.force_login(make_user(Role.NURSE))
+    page = client.get(f"/people/{person.pk}/measure/").content.decode()
+    assert re.search(r'href="/people/" aria-current="true">People', page)

@@ -157,7 +157,7 @@ class Simulation:
             id=self._uuid(),
             mrn=f"{self.next_mrn:04d}",
             given_name=_GIVEN[i % len(_GIVEN)],
-            family_name=f"Simulated {self.seed}-{i + 1}",
+            family_name=f"Simulated {i + 1}",
             birth_date=date(first.year - age, 1 + i % 12, 1 + i % 28),
             sex="female" if rng.random() < 0.58 else "male",
             source_system="urn:openketamine:simulation",

@@ -4,6 +4,7 @@ An entry shows only where the access rule of its page admits the person, so that
 disagree.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -41,9 +42,19 @@ class Navigation:
     primary: tuple[Entry, ...]
     more: tuple[Group, ...]
 
-    def within_more(self, here: str | None) -> Entry | None:
-        """The entry under "More" where the person is now."""
-        return next((e for group in self.more for e in group.entries if e.holds(here)), None)
+    def current(self, here: str | None, about: Iterable[str] = ()) -> Entry | None:
+        """The entry where the person is now.
+
+        Args:
+            here: the name of the page's address.
+            about: the parameters of that address, which say what the page is about.
+        """
+        entries = [*self.primary, *(e for group in self.more for e in group.entries)]
+        belongs = {BELONGS[name] for name in about if name in BELONGS}
+        return next(
+            (e for e in entries if e.holds(here)),
+            next((e for e in entries if e.name in belongs), None),
+        )
 
 
 OUTCOMES = (
@@ -95,6 +106,18 @@ GROUPS = (
         ),
     ),
 )
+# A page about one thing belongs to where that thing is found.
+BELONGS = {
+    "session_id": "today",
+    "visit_id": "therapist_list",
+    "person_id": "people",
+    "course_id": "people",
+    "plan_id": "people",
+    "planned_id": "people",
+    "trial_id": "people",
+    "review_id": "people",
+    "form_id": "people",
+}
 # What each role comes back to all day, in the order of its day; never more than five.
 ROW = {
     Role.NURSE: ("today", "people", "devices", "home_sessions", "on_call"),

@@ -220,9 +220,10 @@ def lookup(mapping: Any, key: Any) -> Any:
 def navigation(context: dict[str, Any]) -> dict[str, Any]:
     """The entries for the person signed in, and which of them is this page."""
     request = context["request"]
-    here = request.resolver_match.url_name if request.resolver_match else None
+    match = request.resolver_match
+    here = match.url_name if match else None
     found = navigation_of(request.user.role)
-    current = next((e for e in found.primary if e.holds(here)), found.within_more(here))
+    current = found.current(here, match.kwargs if match else ())
     return {"primary": found.primary, "more": found.more, "current": current, "here": here}
 
 
