@@ -26,6 +26,10 @@ FOCUS = """() => {
 def focus(page: Page) -> dict[str, object]:
     """What has the focus, after it was seen that it has it and can be seen to."""
     found = page.evaluate(FOCUS)
+    for _ in range(15):  # an entry that was just made may still be on its way back
+        if found["lost"] or not found["seen"]:
+            page.wait_for_timeout(200)
+            found = page.evaluate(FOCUS)
     assert not found["lost"], "the focus is lost"
     if found["tag"] != "IFRAME":
         assert found["outlined"], f"no outline on {found}"

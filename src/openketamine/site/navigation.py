@@ -101,6 +101,7 @@ GROUPS = (
         (
             Entry("policy", "Policy", ("policy_propose", "policy_version")),
             Entry("staff", "Staff"),
+            Entry("sites", "Sites", ("site",)),
             Entry("smart_apps", "Programs"),
             Entry("privacy", "Privacy", ("review_glass",)),
         ),
