@@ -195,9 +195,7 @@ def in_words(text: str) -> list[str]:
             known = _KINDS.get(scope.kind)
             what = f"{_(known)} ({scope.kind})" if known else scope.kind
         may = _(" and ").join(filter(None, (", ".join(acts[:-1]), acts[-1])))
-        said = _("%(may)s %(what)s %(whose)s") % {
-            "may": may, "what": what, "whose": _(_WHOSE[scope.level]),
-        }  # fmt: skip
+        said = f"{may} {what} {_(_WHOSE[scope.level])}"
         lines.append(said[:1].upper() + said[1:])
     words = text.split()
     if "openid" in words or "fhirUser" in words:
