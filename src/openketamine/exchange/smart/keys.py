@@ -145,16 +145,18 @@ class _To(http.client.HTTPSConnection):
     def __init__(self, machine: str, host: str, port: int) -> None:
         super().__init__(host, port, timeout=LONGEST_S, context=context())
         self._machine = machine
+        # Of its own: the library lets go of `sock` as soon as it has read the head of the answer.
+        self._line: socket.socket | None = None
 
     def connect(self) -> None:
         raw = socket.create_connection((self._machine, self.port), self.timeout)
-        self.sock = raw  # so that it can be cut while it shakes hands
-        self.sock = self._context.wrap_socket(raw, server_hostname=self.host)  # type: ignore[attr-defined]
+        self._line = raw  # so that it can be cut while it shakes hands
+        self.sock = self._line = self._context.wrap_socket(raw, server_hostname=self.host)  # type: ignore[attr-defined]
 
     def cut(self) -> None:
-        if self.sock:
+        if self._line:
             with suppress(OSError):  # it is over already
-                self.sock.shutdown(socket.SHUT_RDWR)
+                self._line.shutdown(socket.SHUT_RDWR)
 
 
 def context() -> ssl.SSLContext:
