@@ -13,4 +13,5 @@ tools/audit.sh
 pytest -n auto --dist loadgroup -q -m "not journey"
 # Journeys in processes of their own: the browser's event loop runs on in the thread of the tests.
 pytest -n auto --dist loadgroup -q -m journey tests/journeys
-tools/with_postgresql.sh pytest -n auto --dist loadgroup -q -m "not journey" tests/clinic tests/exchange tests/site
+tools/with_postgresql.sh pytest -n auto --dist loadgroup -q \
+  -m "not journey and not own_clinic" tests/clinic tests/exchange tests/site

@@ -40,6 +40,7 @@ def with_https(code: str, home: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.own_clinic
 def test_the_deployment_check_finds_nothing(tmp_path):
     with_https(
         "from openketamine.cli import main\n"
@@ -48,6 +49,7 @@ def test_the_deployment_check_finds_nothing(tmp_path):
     )
 
 
+@pytest.mark.own_clinic
 def test_with_an_https_origin_cookies_and_transport_are_strict(tmp_path):
     code = """
 import json
@@ -195,6 +197,7 @@ def test_passwords_are_hashed_slowly():
     assert PBKDF2PasswordHasher.iterations >= 310_000
 
 
+@pytest.mark.own_clinic
 def test_a_new_clinic_has_no_account(tmp_path):
     code = (
         "from openketamine.clinic.boot import prepare_database, start_django\n"

@@ -266,7 +266,7 @@ def test_many_messages_cost_the_same_queries(at_chair, running, django_assert_nu
 
     for number in (1, 30):
         batch = messages(number)
-        with django_assert_num_queries(25):
+        with django_assert_num_queries(22):
             services.receive(batch)
     assert len(readings(running)) == 31
 

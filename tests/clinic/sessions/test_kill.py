@@ -516,6 +516,7 @@ def some_progress(writers: list[Writer]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.own_clinic
 def test_kills_lose_no_acknowledged_reading_entry_or_dose(clinic: Clinic):
     clinic.start("serve", "monitor-feed")
     nurse, prescriber = clinic.sign_in("nurse"), clinic.sign_in("prescriber")

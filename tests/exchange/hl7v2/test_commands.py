@@ -36,6 +36,7 @@ def free_port():
         return str(probe.getsockname()[1])
 
 
+@pytest.mark.own_clinic
 def test_a_night_goes_over_tls_from_a_file_to_a_feed_that_asks_for_a_certificate(
     night, certificate, tmp_path, capsys
 ):

@@ -30,6 +30,7 @@ def test_many_mutated_messages(in_chair):
     assert HeldReading.objects.count() <= HELD_AT_MOST * result["devices"]
 
 
+@pytest.mark.own_clinic
 def test_the_script_itself_runs_on_a_clinic_of_its_own():
     done = subprocess.run(
         [sys.executable, SCRIPT, "--messages", "200"], capture_output=True, text=True, check=False
