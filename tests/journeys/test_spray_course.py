@@ -115,7 +115,7 @@ def agree_and_order(seats: dict[str, Visitor], course: Course) -> None:
     page = seat.open(f"/people/{course.person_id}/")
     page.get_by_role("link", name="Check the dose").click()
     page.get_by_label("Dose").fill("56")
-    page.get_by_label("Devices").fill("2")
+    page.get_by_label("Devices", exact=True).fill("2")
     seat.look("spray-verify")
     press(page, "Confirm as Session nurse Example, RN")
     says(page, "The plan is in force.")

@@ -202,7 +202,7 @@ def test_readings_of_many_chairs_cost_the_same_queries(in_chair, django_assert_n
 
     services.record_from_monitors(readings(1))  # reads the clinic's protocols once
     for each in (1, 30):
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(10):
             stored = services.record_from_monitors(readings(each))
         assert all(isinstance(event, Event) for event in stored)
     assert record.verify().intact
@@ -228,7 +228,7 @@ def test_an_entry_that_cannot_contradict_the_session_is_written_without_folding_
     """However many readings a session has, the next one costs the same."""
     for _ in range(3):
         services.record_vitals(nurse, running, heart_rate_bpm=72)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(10):
         services.record_vitals(nurse, running, heart_rate_bpm=72)
 
 
