@@ -63,3 +63,16 @@ hypothesis.settings.register_profile(
     "clinic", deadline=None, derandomize=os.environ.get("CI") == "true"
 )
 hypothesis.settings.load_profile("clinic")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, only what touches the database: the rest has run on SQLite all the same."""
+    if "OPENKETAMINE_DATABASE_URL" not in os.environ:
+        return
+    touches = {"db", "transactional_db"}
+    kept, left = [], []
+    for item in items:
+        asks = touches & set(getattr(item, "fixturenames", ()))
+        (kept if asks or item.get_closest_marker("django_db") else left).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
