@@ -68,7 +68,7 @@ def test_the_same_seed_simulates_the_same_courses(signed_policy):
 
 
 def test_once_a_minute_the_runner_works_out_what_has_changed(course, monkeypatch):
-    monkeypatch.setattr(summaries, "_looked_at", None)
+    monkeypatch.setattr(summaries._round, "last", None)
     signals.tick.send(sender=None, now=NOW)
     assert CourseSummary.objects.count() == 1
     CourseSummary.objects.all().delete()

@@ -46,7 +46,7 @@ def test_it_works(reachable):
 
 
 def test_the_message_says_nothing_about_anybody(reachable, mailoutbox, monkeypatch):
-    monkeypatch.setattr(reminders, "_looked_at", None)
+    monkeypatch.setattr(reminders._round, "last", None)
     with clock.at(reachable.due_at + timedelta(minutes=5)):
         runner.run_once()
     (mail,) = mailoutbox
@@ -137,7 +137,7 @@ def test_the_link_of_a_reminder_ends_with_the_form(reachable):
 
 def test_the_clock_plans_and_reminds_and_looks_once_a_minute(reachable, monkeypatch):
     looked = []
-    monkeypatch.setattr(reminders, "_looked_at", None)
+    monkeypatch.setattr(reminders._round, "last", None)
     monkeypatch.setattr(reminders, "plan_due_forms", lambda: looked.append(1))
     with clock.at(reachable.due_at + timedelta(minutes=5)):
         runner.run_once()

@@ -72,6 +72,6 @@ def test_a_picture_of_an_open_session_stays(session):  # noqa: F811
 
 
 def test_the_clinics_clock_does_it(pictured, monkeypatch):
-    monkeypatch.setattr(keeping, "_looked_at", None)
+    monkeypatch.setattr(keeping._round, "last", None)
     keeping.look_at_the_clock(None, days(31))
     assert not CuffPhoto.objects.exists()

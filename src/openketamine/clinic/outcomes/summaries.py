@@ -39,8 +39,7 @@ from .models import CourseSummary, FormRequest, ScoreSummary, SummaryState
 CHUNK = 250
 # How many a page brings up to date by itself before it is shown.
 AT_ONCE = 100
-_EVERY = timedelta(minutes=1)
-_looked_at: datetime | None = None
+_round = signals.Every(timedelta(minutes=1))
 _NOTED = (
     "session.side_effect_noted",
     "session.emergency_called",
@@ -113,11 +112,8 @@ def _changed_since(seq: int) -> Any:
 @receiver(signals.tick)
 def look_at_the_clock(sender: Any, now: datetime, **kwargs: Any) -> None:
     """Once a minute: work out what has changed, so that no page has to wait for it."""
-    global _looked_at
-    if _looked_at is not None and timedelta() <= now - _looked_at < _EVERY:
-        return
-    _looked_at = now
-    rebuild()
+    if _round.is_due(now):
+        rebuild()
 
 
 @transaction.atomic

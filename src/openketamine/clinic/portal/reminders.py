@@ -26,19 +26,15 @@ from . import services
 
 ACTOR = "reminders"
 # Forms are due by the hour; nobody gains by a look every two seconds.
-_EVERY = timedelta(minutes=1)
-_looked_at: datetime | None = None
+_round = signals.Every(timedelta(minutes=1))
 
 
 @receiver(signals.tick)
 def look_at_the_clock(sender: Any, now: datetime, **kwargs: Any) -> None:
     """Once a minute: what has fallen due, and whom to remind."""
-    global _looked_at
-    if _looked_at is not None and timedelta() <= now - _looked_at < _EVERY:
-        return
-    _looked_at = now
-    plan_due_forms()
-    remind()
+    if _round.is_due(now):
+        plan_due_forms()
+        remind()
 
 
 def remind() -> int:

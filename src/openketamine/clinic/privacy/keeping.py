@@ -6,22 +6,18 @@ from typing import Any
 from django.dispatch import receiver
 
 from openketamine.clinic.athome import photos
-from openketamine.clinic.notices.signals import tick
+from openketamine.clinic.notices.signals import Every, tick
 
 from .models import LegalHold
 
-EVERY = timedelta(hours=1)
-_looked_at: datetime | None = None
+_round = Every(timedelta(hours=1))
 
 
 @receiver(tick)
 def look_at_the_clock(sender: Any, now: datetime, **kwargs: Any) -> None:
     """Once an hour."""
-    global _looked_at
-    if _looked_at is not None and timedelta() <= now - _looked_at < EVERY:
-        return
-    _looked_at = now
-    clear(now)
+    if _round.is_due(now):
+        clear(now)
 
 
 def clear(now: datetime) -> int:
