@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, models, transaction
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused
@@ -18,13 +18,22 @@ from .models import GENESIS, ChainHead, Event, Source, canonical
 FUTURE_TOLERANCE = timedelta(minutes=2)
 
 
+M = TypeVar("M", bound=models.Model)
+
+
+def locked_row(model: type[M]) -> M:
+    """The only row of its table, held until the transaction ends; made where there is none yet."""
+    rows = model._default_manager.select_for_update().filter(pk=1)
+    row = rows.first()
+    if row is None:
+        model._default_manager.get_or_create(pk=1)
+        row = rows.get()
+    return row
+
+
 def lock() -> ChainHead:
     """Wait until no other transaction writes, and keep others waiting until this one ends."""
-    head = ChainHead.objects.select_for_update().filter(id=1).first()
-    if head is None:  # a new clinic's first fact
-        ChainHead.objects.get_or_create(id=1)
-        head = ChainHead.objects.select_for_update().get(id=1)
-    return head
+    return locked_row(ChainHead)
 
 
 def append(

@@ -21,6 +21,7 @@ from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import ChainHead, Event
+from openketamine.clinic.record.services import locked_row
 from openketamine.clinic.sessions.models import Session
 from openketamine.clinic.sites import scope as sites
 
@@ -58,11 +59,7 @@ def catch_up() -> None:
     """Bring every resource to the present. One query where nothing has happened since."""
     while _behind():
         with transaction.atomic():
-            cursor = Cursor.objects.select_for_update().filter(id=1).first()
-            if cursor is None:
-                Cursor.objects.get_or_create(id=1)
-                cursor = Cursor.objects.select_for_update().get(id=1)
-            if _advance(cursor) < EVENTS_AT_ONCE:
+            if _advance(locked_row(Cursor)) < EVENTS_AT_ONCE:
                 return  # what comes after this moment is the next request's
 
 
