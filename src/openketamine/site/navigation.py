@@ -155,11 +155,8 @@ def navigation_of(role: Role) -> Navigation:
     primary = tuple(open_to_role[name] for name in ROW[role] if name in open_to_role)
     if len(ROW[role]) == 1:
         return Navigation(primary, ())
-    rest = [
-        Group(group.label, tuple(e for e in group.entries if e.name in open_to_role))
-        for group in GROUPS
+    rest = open_to_role.keys() - set(ROW[role])
+    groups = [
+        Group(group.label, tuple(e for e in group.entries if e.name in rest)) for group in GROUPS
     ]
-    rest = [
-        Group(group.label, tuple(e for e in group.entries if e not in primary)) for group in rest
-    ]
-    return Navigation(primary, tuple(group for group in rest if group.entries))
+    return Navigation(primary, tuple(group for group in groups if group.entries))

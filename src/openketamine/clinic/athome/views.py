@@ -268,18 +268,18 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         return request.POST if act == name else None
 
     screening = own.ScreeningForm(bound("screening"), auto_id="screening_%s")
+    # What is swallowed is not held; how long a lozenge is, nothing says.
+    swallowed = course.route == "ORAL"
+    hold_min, after_hold = (0, AfterHold.SWALLOW) if swallowed else (None, None)
+    if enrolment:
+        hold_min, after_hold = enrolment.hold_min, enrolment.after_hold
     enrol = own.EnrolForm(
         bound("enrol"),
         auto_id="enrol_%s",
         initial={
             "doctor": enrolment.doctor_id if enrolment else course.prescriber_id,
-            # What is swallowed is not held; how long a lozenge is, nothing says.
-            "hold_min": enrolment.hold_min if enrolment else 0 if course.route == "ORAL" else None,
-            "after_hold": enrolment.after_hold
-            if enrolment
-            else AfterHold.SWALLOW
-            if course.route == "ORAL"
-            else None,
+            "hold_min": hold_min,
+            "after_hold": after_hold,
         },
     )
     supervised = own.SupervisedForm(

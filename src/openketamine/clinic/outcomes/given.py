@@ -1,5 +1,6 @@
 """Every dose of a course, in the clinic and at home, with what was noted of it."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -95,21 +96,16 @@ def _at_home(course: Course) -> list[Given]:
     taken = Movement.objects.filter(
         enrolment__course=course, kind=Movement.Kind.TAKEN
     ).select_related("session__planned__plan")
-    sessions: dict[object, HomeSession] = {}
-    mg: dict[object, float] = {}
-    first: dict[object, datetime] = {}
+    by_session: dict[HomeSession, list[Movement]] = defaultdict(list)
     for movement in taken.order_by("at"):
-        key = movement.session_id
-        sessions[key] = movement.session
-        mg[key] = mg.get(key, 0.0) + movement.pieces * movement.piece_mg
-        first.setdefault(key, movement.at)
-    told = told_of(list(sessions.values()))
+        by_session[movement.session].append(movement)
+    told = told_of(list(by_session))
     side_effects = library().monitoring[PROTOCOL].side_effects
     labels = {item.id: item.label for item in side_effects.items} if side_effects else {}
     return [
         Given(
-            at=first[key],
-            dose_mg=mg[key],
+            at=movements[0].at,
+            dose_mg=sum(each.pieces * each.piece_mg for each in movements),
             route=session.planned.plan.route,
             number=session.planned.number,
             ordered_mg=session.planned.plan.dose_mg,
@@ -122,5 +118,5 @@ def _at_home(course: Course) -> list[Given]:
             at_home=True,
             url=f"/home-sessions/{session.pk}/",
         )
-        for key, session in sessions.items()
+        for session, movements in by_session.items()
     ]

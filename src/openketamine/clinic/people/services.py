@@ -38,10 +38,9 @@ from .referral import (
     ReferredMedication,
 )
 
-# Beyond these a value is a slip of the pen or of the unit, not a patient (adults only).
 # Keys that one question to the database may name.
 FEW = 500
-
+# Beyond these a value is a slip of the pen or of the unit, not a patient (adults only).
 PLAUSIBLE = {
     MeasurementKind.WEIGHT_KG: (25, 350, "kg"),
     MeasurementKind.HEIGHT_CM: (100, 250, "cm"),

@@ -55,8 +55,8 @@ def visit_of(request: HttpRequest) -> Visit | None:
         return _visit(person, by_link=False) if person else None
     key = request.session.get(LINK_SESSION_KEY)
     with sites.everything():
-        found = PatientLink.objects.select_related("person").filter(pk=UUID(key)) if key else None
-        link = found.first() if found is not None else None
+        links = PatientLink.objects.select_related("person")
+        link = links.filter(pk=UUID(key)).first() if key else None
     if link is None:
         raise Refused(_("This link does not work any more. Ask the clinic for a new one."))
     sites.narrow(sites.of_person(link.person_id))
