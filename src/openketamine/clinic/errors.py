@@ -22,3 +22,14 @@ class Barred(Refused):
 
     Raised inside the act's transaction; whoever runs the act writes the attempt after it.
     """
+
+
+def require_reason(reason: str, asked: str = "Give the reason.") -> str:
+    """The reason without the space around it.
+
+    Raises:
+        Refused: there is none; `asked` says what to do.
+    """
+    if not (reason := reason.strip()):
+        raise Refused(asked, field="reason")
+    return reason

@@ -90,7 +90,7 @@ def test_a_review_that_is_held_ends_it(followed_up, prescriber):
 
 def test_the_clinics_clock_looks_every_few_minutes(followed_up, monkeypatch):
     looked = []
-    monkeypatch.setattr(services, "_looked", None)
+    monkeypatch.setattr(services._round, "last", None)
     monkeypatch.setattr(services, "escalate_overdue", lambda: looked.append(1))
     start = clock.now()
     for seconds in (0, 2, 300, 601, 602):

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.intake import queries as intake
 from openketamine.clinic.intake.queries import jurisdiction
 from openketamine.clinic.intake.services import require_no_open_safety_review
@@ -859,13 +859,12 @@ def cancel_session(clinician: User, session: HomeSession, *, reason: str) -> Hom
     found, line = locked(session)
     if line.dose_at:
         raise Refused("A dose was taken. Close the session instead.")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
-    append(found, clinician, "cancelled", {"reason": reason.strip()})
+    reason = require_reason(reason)
+    append(found, clinician, "cancelled", {"reason": reason})
     found.closed_at = clock.now()
     found.save(update_fields=["closed_at"])
     PlannedSession.objects.filter(pk=found.planned_id).update(
-        cancelled_at=clock.now(), cancel_reason=reason.strip()
+        cancelled_at=clock.now(), cancel_reason=reason
     )
     refresh(found)
     return found

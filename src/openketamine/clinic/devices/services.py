@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
@@ -480,12 +480,6 @@ def _require(actor: User, roles: frozenset[Role], act: str) -> None:
         raise Refused(f"Your role does not {act}.")
 
 
-def _reason(reason: str) -> str:
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
-    return reason.strip()[:300]
-
-
 @transaction.atomic
 def assign(actor: User, device: Device, chair: Chair) -> Assignment:
     """This device stands at this chair from now on.
@@ -638,7 +632,7 @@ def attach_held(
         Refused: no reason, nothing is held, or a reading does not fall into the session.
     """
     _require(actor, BEDSIDE, "attach readings to a session")
-    reason = _reason(reason)
+    reason = require_reason(reason)[:300]
     record.lock()
     held = _held(device, why, last_id)
     if why == Why.WITHDRAWN:
@@ -686,7 +680,7 @@ def discard_held(actor: User, device: Device, *, why: str, last_id: int, reason:
         Refused: no reason, or nothing is held.
     """
     _require(actor, MAY_ASSIGN, "discard readings")
-    reason = _reason(reason)
+    reason = require_reason(reason)[:300]
     record.lock()
     held = _held(device, why, last_id)
     _settle(held)
@@ -722,7 +716,7 @@ def take_back(
         Refused: no reason, or no reading of the device in this time.
     """
     _require(actor, BEDSIDE, "take readings back")
-    reason = _reason(reason)
+    reason = require_reason(reason)[:300]
     record.lock()
     events = [
         event

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.notices import services as notices
 from openketamine.clinic.notices import signals as notice_signals
 from openketamine.clinic.notices.models import Call
@@ -577,8 +577,7 @@ def decide_finding(
         raise Refused("This is known. Decide about it.", field="decision")
     if finding.kind == "contraindication" and decision != FindingDecision.Decision.OVERRIDE:
         raise Refused("A contraindication can only be overridden, with a reason.", field="decision")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     made, _ = FindingDecision.objects.update_or_create(
         course=course,
         route=course.route,
@@ -586,7 +585,7 @@ def decide_finding(
         defaults={
             "decision": decision,
             "facts_read": finding.facts_read,
-            "reason": reason.strip(),
+            "reason": reason,
             "by": prescriber,
             "at": clock.now(),
         },
@@ -599,7 +598,7 @@ def decide_finding(
             "finding": asdict(finding),
             "route": course.route,
             "decision": decision,
-            "reason": reason.strip(),
+            "reason": reason,
             **stamp(),
         },
         person_id=course.person_id,

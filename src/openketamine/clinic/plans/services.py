@@ -10,7 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.intake.services import require_no_open_safety_review
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.people.services import check_plausible, move_to
@@ -598,21 +598,20 @@ def end_treatment(prescriber: User, course: Course, *, reason: str) -> None:
         raise Refused("Only a prescriber ends a course.")
     if course.stage != Stage.TREATMENT:
         raise Refused("This course is not in treatment.")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     standing = course.planned_sessions.select_for_update().filter(cancelled_at=None, done_at=None)
     if standing.filter(started_at__isnull=False).exists():
         raise Refused("A session is in progress. Let it end first.")
     dropped = list(standing.values_list("number", flat=True))
-    standing.update(cancelled_at=clock.now(), cancel_reason=reason.strip())
+    standing.update(cancelled_at=clock.now(), cancel_reason=reason)
     record.append(
         prescriber,
         course.stream,
         "plans.treatment_ended",
-        {"reason": reason.strip(), "sessions_dropped": dropped},
+        {"reason": reason, "sessions_dropped": dropped},
         person_id=course.person_id,
     )
-    move_to(prescriber, course, Stage.FOLLOW_UP, reason=reason.strip())
+    move_to(prescriber, course, Stage.FOLLOW_UP, reason=reason)
 
 
 @transaction.atomic
@@ -659,15 +658,14 @@ def cancel_planned(actor: User, planned: PlannedSession, *, reason: str) -> None
         Refused: it is over or cancelled, or no reason is given.
     """
     planned = _waiting(actor, planned)
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
-    planned.cancelled_at, planned.cancel_reason = clock.now(), reason.strip()
+    reason = require_reason(reason)
+    planned.cancelled_at, planned.cancel_reason = clock.now(), reason
     planned.save(update_fields=["cancelled_at", "cancel_reason"])
     record.append(
         actor,
         planned.course.stream,
         "plans.session_cancelled",
-        {"planned": str(planned.pk), "reason": reason.strip()},
+        {"planned": str(planned.pk), "reason": reason},
         person_id=planned.person_id,
     )
 

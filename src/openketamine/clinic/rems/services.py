@@ -9,7 +9,7 @@ from datetime import date
 from django.db import transaction
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
@@ -104,12 +104,11 @@ def end_certification(
     certification = Certification.objects.select_for_update().get(pk=certification.pk)
     if certification.ended_on:
         raise Refused("It has ended already.")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     _not_to_come(ended_on, "ended_on")
     if ended_on < certification.certified_on:
         raise Refused("It cannot end before it began.", field="ended_on")
-    certification.ended_on, certification.ended_reason = ended_on, reason.strip()
+    certification.ended_on, certification.ended_reason = ended_on, reason
     certification.save(update_fields=["ended_on", "ended_reason"])
     record.append(
         director,
@@ -118,7 +117,7 @@ def end_certification(
         {
             "certification": certification.pk,
             "ended_on": ended_on.isoformat(),
-            "reason": reason.strip(),
+            "reason": reason,
         },
     )
 
@@ -194,17 +193,16 @@ def end_enrolment(actor: User, enrolment: Enrolment, *, ended_on: date, reason: 
     enrolment = Enrolment.objects.select_for_update().select_related("person").get(pk=enrolment.pk)
     if enrolment.ended_on:
         raise Refused("It has ended already.")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     _not_to_come(ended_on, "ended_on")
     if ended_on < enrolment.enrolled_on:
         raise Refused("It cannot end before it began.", field="ended_on")
-    enrolment.ended_on, enrolment.ended_reason = ended_on, reason.strip()
+    enrolment.ended_on, enrolment.ended_reason = ended_on, reason
     enrolment.save(update_fields=["ended_on", "ended_reason"])
     record.append(
         actor,
         enrolment.person.stream,
         "rems.enrolment_ended",
-        {"enrolment": enrolment.pk, "ended_on": ended_on.isoformat(), "reason": reason.strip()},
+        {"enrolment": enrolment.pk, "ended_on": ended_on.isoformat(), "reason": reason},
         person_id=enrolment.person_id,
     )

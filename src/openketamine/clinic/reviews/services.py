@@ -7,7 +7,7 @@ from django.db import transaction
 from django.dispatch import receiver
 
 from openketamine.clinic.accounts.models import STAFF, Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.intake.services import require_no_open_safety_review
 from openketamine.clinic.notices import services as notices
 from openketamine.clinic.notices import signals, wordings
@@ -61,8 +61,7 @@ def hold_review(
     require_no_open_safety_review(course)
     if decision not in Decision.values:
         raise Refused("Choose a decision.", field="decision")
-    if not reason.strip():
-        raise Refused("Give the reason in your own words.", field="reason")
+    reason = require_reason(reason, "Give the reason in your own words.")
     if decision == Decision.REFER and not refer_to.strip():
         raise Refused("Say where the patient is referred to.", field="refer_to")
     current, today = library(), clock.today()
@@ -84,7 +83,7 @@ def hold_review(
         due_on=page.due.on if page.due else None,
         decided_by=prescriber,
         decision=decision,
-        reason=reason.strip(),
+        reason=reason,
         refer_to=refer_to.strip() if decision == Decision.REFER else "",
         next_on=next_on,
         known=page.as_kept(),
@@ -134,16 +133,15 @@ def close_course(prescriber: User, course: Course, *, reason: str) -> None:
     last = course.reviews.order_by("-held_at").first()
     if last is None or last.decision not in {Decision.STOP, Decision.REFER}:
         raise Refused("Hold a review first that decides to stop or to refer.")
-    if not reason.strip():
-        raise Refused("Say how the patient is looked after from now on.", field="reason")
+    reason = require_reason(reason, "Say how the patient is looked after from now on.")
     record.append(
         prescriber,
         course.stream,
         "reviews.course_closed",
-        {"reason": reason.strip(), "review": str(last.pk)},
+        {"reason": reason, "review": str(last.pk)},
         person_id=course.person_id,
     )
-    move_to(prescriber, course, Stage.CLOSED, reason=reason.strip())
+    move_to(prescriber, course, Stage.CLOSED, reason=reason)
 
 
 def _open_course(course: Course) -> None:
@@ -196,10 +194,9 @@ def take_back_misuse(actor: User, note: MisuseNote, *, reason: str) -> None:
     note = MisuseNote.objects.select_for_update().select_related("course").get(pk=note.pk)
     if note.taken_back_at:
         raise Refused("This was taken back already.")
-    if not reason.strip():
-        raise Refused("Say why it was none.", field="reason")
+    reason = require_reason(reason, "Say why it was none.")
     note.taken_back_at, note.taken_back_by = clock.now(), actor
-    note.taken_back_reason = reason.strip()
+    note.taken_back_reason = reason
     note.save(update_fields=["taken_back_at", "taken_back_by", "taken_back_reason"])
     record.append(
         actor,
@@ -302,17 +299,14 @@ def take_up(
     return kept
 
 
-_looked: datetime | None = None
+_round = signals.Every(LOOK_EVERY)
 
 
 @receiver(signals.tick)
 def look_for_overdue(sender: Any, now: datetime, **kwargs: Any) -> None:
     """On the clinic's clock: bring long overdue reviews before the prescriber and the director."""
-    global _looked
-    if _looked is not None and timedelta() <= now - _looked < LOOK_EVERY:
-        return
-    _looked = now
-    escalate_overdue()
+    if _round.is_due(now):
+        escalate_overdue()
 
 
 def escalate_overdue() -> int:

@@ -6,7 +6,6 @@ fit is refused and nothing is half-done.
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -27,38 +26,13 @@ from openketamine.clinic.rems import queries as rems
 from openketamine.protocols import monitoring
 
 from . import queries, transfers
-from .models import (
-    OPEN,
-    Phase,
-    Session,
-)
-from .timeline import (
-    PUMP_AND_PHASE,
-    OutOfOrderError,
-    fold,
-)
+from .kept import Fact
+from .models import OPEN, Phase, Session
+from .timeline import PUMP_AND_PHASE, OutOfOrderError, fold
 
 BEDSIDE = frozenset({Role.NURSE, Role.PRESCRIBER})
-
-
 ENTRY = BEDSIDE | {Role.THERAPIST}
-
-
 LONGEST_BACKDATING = timedelta(hours=12)
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """An event that is not written yet, for folding beforehand."""
-
-    seq: int
-    kind: str
-    occurred_at: datetime
-    recorded_at: datetime
-    actor_name: str
-    source: str
-    corrects_id: int | None
-    data: dict[str, Any]
 
 
 def stored(session: Session, client_id: uuid.UUID | None) -> Event | None:
@@ -69,11 +43,7 @@ def stored(session: Session, client_id: uuid.UUID | None) -> Event | None:
 
 
 A = TypeVar("A", bound=User | str)
-
-
 E = TypeVar("E")
-
-
 P = ParamSpec("P")
 
 
@@ -134,7 +104,7 @@ def append(
     phase = session.phase
     if kind in PUMP_AND_PHASE:
         events: list[Any] = list(Event.objects.filter(stream=session.stream).order_by("seq"))
-        draft = _Draft(
+        draft = Fact(
             seq=(events[-1].seq if events else 0) + 1,
             kind=kind,
             occurred_at=occurred_at,

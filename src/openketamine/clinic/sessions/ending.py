@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from openketamine.clinic.accounts.models import User
-from openketamine.clinic.errors import Barred, Refused
+from openketamine.clinic.errors import Barred, Refused, require_reason
 from openketamine.clinic.people.models import Stage
 from openketamine.clinic.people.services import move_to
 from openketamine.clinic.plans import queries as plans
@@ -17,13 +17,7 @@ from openketamine.clinic.rems import queries as rems
 
 from . import queries, signals
 from .acts import BEDSIDE, act, append, require_open, require_role, tried
-from .models import (
-    UNDER_THE_DRUG,
-    MonitoringForm,
-    Phase,
-    Session,
-    TransferDecision,
-)
+from .models import UNDER_THE_DRUG, MonitoringForm, Phase, Session, TransferDecision
 
 # The safety programme's own rule for outpatients (clinical reference 4.5, verified).
 MONITORING_FORM_WITHIN = timedelta(days=7)
@@ -197,14 +191,11 @@ def cancel_session(
         raise Refused(
             "The dose has started. Discharge the patient, or record the transfer to a hospital."
         )
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
-    event = append(
-        actor, session, "session.cancelled", {"reason": reason.strip()}, client_id=client_id
-    )
+    reason = require_reason(reason)
+    event = append(actor, session, "session.cancelled", {"reason": reason}, client_id=client_id)
     _close(session, clock.now())
     session.planned.cancelled_at = clock.now()
-    session.planned.cancel_reason = reason.strip()
+    session.planned.cancel_reason = reason
     session.planned.save(update_fields=["cancelled_at", "cancel_reason"])
     return event
 

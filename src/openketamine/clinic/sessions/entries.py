@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from openketamine.clinic.accounts.models import User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
@@ -26,15 +26,8 @@ from .acts import (
     require_open,
     require_role,
 )
-from .models import (
-    Session,
-)
-from .timeline import (
-    CORRECTABLE,
-    OBSERVATIONS,
-    RETIMABLE,
-    VITALS,
-)
+from .models import Session
+from .timeline import CORRECTABLE, OBSERVATIONS, RETIMABLE, VITALS
 
 
 @act
@@ -137,8 +130,7 @@ def give_medicine(
         )
     if route not in item.routes:
         raise Refused(f"{item.label} is listed for {', '.join(item.routes)}.", field="route")
-    if not reason.strip():
-        raise Refused("Say what it is given for.", field="reason")
+    reason = require_reason(reason, "Say what it is given for.")
     return append(
         actor,
         session,
@@ -149,7 +141,7 @@ def give_medicine(
             "dose": dose,
             "unit": item.unit,
             "route": route,
-            "reason": reason.strip(),
+            "reason": reason,
         },
         at=at,
         client_id=client_id,
@@ -195,8 +187,7 @@ def acknowledge_alert(
     """
     require_role(actor, BEDSIDE, "acknowledge alerts")
     session = require_open(session)
-    if not reason.strip():
-        raise Refused("An alert is acknowledged with a reason.", field="reason")
+    reason = require_reason(reason, "An alert is acknowledged with a reason.")
     timeline = queries.timeline_of(session)
     standing = queries.alerts_of(session, timeline, clock.now())
     alert = next((a for a in standing if a.rule_id == rule_id and not a.acknowledged), None)
@@ -211,7 +202,7 @@ def acknowledge_alert(
             "quantity": alert.quantity,
             "priority": alert.priority,
             "statement": alert.statement,
-            "reason": reason.strip(),
+            "reason": reason,
             **queries.stamp_of(session),
         },
         client_id=client_id,
@@ -271,13 +262,12 @@ def end_emergency(
     called = {line.seq for line in timeline.emergencies}
     if emergency not in called or emergency in timeline.emergencies_over:
         raise Refused("This emergency is over already.")
-    if not reason.strip():
-        raise Refused("Say what was done, or why it was none.", field="reason")
+    reason = require_reason(reason, "Say what was done, or why it was none.")
     return append(
         actor,
         session,
         "session.emergency_over",
-        {"emergency": emergency, "reason": reason.strip()},
+        {"emergency": emergency, "reason": reason},
         client_id=client_id,
     )
 
@@ -309,8 +299,7 @@ def silence_sound(
         raise Refused(
             f"A device is silenced for at most {policy.longest_min:g} minutes.", field="minutes"
         )
-    if not reason.strip():
-        raise Refused("Say why the sound is silenced.", field="reason")
+    reason = require_reason(reason, "Say why the sound is silenced.")
     if not alarms:
         raise Refused("No alarm sounds here.")
     return record.append(
@@ -320,7 +309,7 @@ def silence_sound(
         {
             "device": str(device),
             "minutes": minutes,
-            "reason": reason.strip(),
+            "reason": reason,
             "alarms": sorted(alarms),
         },
         client_id=client_id,
@@ -354,8 +343,7 @@ def correct_event(
     target = Event.objects.filter(stream=session.stream, seq=seq).first()
     if target is None:
         raise Refused("There is no such entry in this session.")
-    if not reason.strip():
-        raise Refused("A correction needs its reason.", field="reason")
+    reason = require_reason(reason, "A correction needs its reason.")
     correction: dict[str, Any]
     if occurred_at is not None:
         if target.kind not in CORRECTABLE | RETIMABLE:
@@ -375,7 +363,7 @@ def correct_event(
         actor,
         session,
         "session.corrected",
-        {**correction, "reason": reason.strip()},
+        {**correction, "reason": reason},
         corrects=target,
         client_id=client_id,
     )

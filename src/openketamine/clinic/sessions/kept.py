@@ -29,7 +29,7 @@ ASKED_AT_ONCE = 400
 
 @dataclass(slots=True)
 class Fact:
-    """What the fold needs of an event, and no more: of these there are many."""
+    """What the fold needs of an event, written or not yet, and no more: of these there are many."""
 
     seq: int
     kind: str

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Barred, Refused
+from openketamine.clinic.errors import Barred, Refused, require_reason
 from openketamine.clinic.people.models import MeasurementKind
 from openketamine.clinic.people.services import check_plausible, record_measurement
 from openketamine.clinic.plans import queries as plans
@@ -33,15 +33,8 @@ from .acts import (
     require_same_plan,
     require_treatable,
 )
-from .models import (
-    Chair,
-    Phase,
-    Session,
-)
-from .timeline import (
-    BASELINE,
-    Timeline,
-)
+from .models import Chair, Phase, Session
+from .timeline import BASELINE, Timeline
 
 MAY_ADD_CHAIRS = BEDSIDE | {Role.DIRECTOR}
 
@@ -261,13 +254,12 @@ def decide_go(
     about = undecided(session, timeline)
     if not about:
         raise Refused("There is nothing to decide: do the pre-session check first.")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     return append(
         prescriber,
         session,
         "session.go_decided",
-        {"about": about, "reason": reason.strip()},
+        {"about": about, "reason": reason},
         client_id=client_id,
     )
 

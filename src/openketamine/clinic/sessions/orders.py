@@ -6,16 +6,13 @@ import uuid
 from django.db import transaction
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event
 
 from . import queries
 from .acts import BEDSIDE, act, append, require_open, require_role
-from .models import (
-    Session,
-    VerbalOrder,
-)
+from .models import Session, VerbalOrder
 
 _UNITS = {
     "rate": "mg/h",
@@ -24,8 +21,6 @@ _UNITS = {
     "injection": "mg",
     "device": "mg",
 }
-
-
 _NAMES = {
     "rate": "a rate of",
     "bolus": "a bolus of",
@@ -137,8 +132,7 @@ def give_order(
     session = require_open(session)
     if what not in _UNITS:
         raise Refused("Choose what is ordered.", field="what")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     require_within_policy(session, what, amount, field="amount")
     verbal = actor.role != Role.PRESCRIBER or (ordered_by is not None and ordered_by != actor)
     prescriber = ordered_by if verbal else actor
@@ -161,7 +155,7 @@ def give_order(
             "prescriber_name": str(prescriber),
             "verbal": verbal,
             "read_back": verbal and read_back,
-            "reason": reason.strip(),
+            "reason": reason,
         },
         client_id=client_id,
     )
@@ -170,7 +164,7 @@ def give_order(
             session=session,
             event_seq=event.seq,
             prescriber=prescriber,
-            statement=f"{_NAMES[what].capitalize()} {amount:g} {_UNITS[what]}: {reason.strip()}",
+            statement=f"{_NAMES[what].capitalize()} {amount:g} {_UNITS[what]}: {reason}",
             given_at=event.occurred_at,
         )
     return event

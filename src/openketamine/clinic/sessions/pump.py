@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 
 from openketamine.clinic.accounts.models import User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 
@@ -20,15 +20,9 @@ from .acts import (
     require_treatable,
     require_way,
 )
-from .models import (
-    Phase,
-    Session,
-)
+from .models import Phase, Session
 from .orders import covering_order, require_within_policy
-from .timeline import (
-    Syringe,
-    Timeline,
-)
+from .timeline import Syringe, Timeline
 
 # A pump rounds to a tenth; less than this left to run is a finished infusion.
 ROUNDING_MG = 0.15
@@ -215,8 +209,7 @@ def change_syringe(
         raise Refused("Pause the pump first; then change the syringe.")
     if not (wasted_mg >= 0 and math.isfinite(wasted_mg)):
         raise Refused("What is thrown away is zero or more.", field="wasted_mg")
-    if not reason.strip():
-        raise Refused("Give the reason for the change.", field="reason")
+    reason = require_reason(reason, "Give the reason for the change.")
     syringe = _require_prepared(session, timeline)
     if syringe is None:
         raise Refused("Prepare the new syringe first.")
@@ -224,7 +217,7 @@ def change_syringe(
         actor,
         session,
         "session.syringe_changed",
-        {"syringe": syringe.seq, "wasted_mg": wasted_mg, "reason": reason.strip()},
+        {"syringe": syringe.seq, "wasted_mg": wasted_mg, "reason": reason},
         at=at,
         client_id=client_id,
     )
@@ -246,13 +239,12 @@ def pause_infusion(
     """
     require_role(actor, BEDSIDE, "pause infusions")
     session = require_open(session)
-    if not reason.strip():
-        raise Refused("Give the reason for the pause.", field="reason")
+    reason = require_reason(reason, "Give the reason for the pause.")
     return append(
         actor,
         session,
         "session.infusion_paused",
-        {"reason": reason.strip()},
+        {"reason": reason},
         at=at,
         client_id=client_id,
     )
@@ -315,8 +307,7 @@ def change_rate(
     plan = session.planned.plan
     if not rate_mg_per_h > 0:
         raise Refused("A rate is above zero. To hold the pump, pause it.", field="rate_mg_per_h")
-    if not reason.strip():
-        raise Refused("Give the reason for the change.", field="reason")
+    reason = require_reason(reason, "Give the reason for the change.")
     require_within_policy(session, "rate", rate_mg_per_h, field="rate_mg_per_h")
     order = None
     if rate_mg_per_h > plan.rate_mg_per_h:
@@ -329,7 +320,7 @@ def change_rate(
         "session.rate_changed",
         {
             "rate_mg_per_h": rate_mg_per_h,
-            "reason": reason.strip(),
+            "reason": reason,
             **({"order": order} if order else {}),
         },
         at=at,
@@ -358,8 +349,7 @@ def give_bolus(
     session = require_open(session)
     if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
         raise Refused("A bolus is given during an infusion.")
-    if not reason.strip():
-        raise Refused("Give the reason for the bolus.", field="reason")
+    reason = require_reason(reason, "Give the reason for the bolus.")
     require_within_policy(session, "bolus", dose_mg, field="dose_mg")
     order = covering_order(
         actor, session, "bolus", dose_mg, reason, ordered_by, read_back, "dose_mg"
@@ -368,7 +358,7 @@ def give_bolus(
         actor,
         session,
         "session.bolus_given",
-        {"dose_mg": dose_mg, "reason": reason.strip(), "order": order},
+        {"dose_mg": dose_mg, "reason": reason, "order": order},
         at=at,
         client_id=client_id,
     )
@@ -474,8 +464,7 @@ def change_total(
     session = require_open(session)
     if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
         raise Refused("The total is changed during an infusion.")
-    if not reason.strip():
-        raise Refused("Give the reason for the change.", field="reason")
+    reason = require_reason(reason, "Give the reason for the change.")
     timeline = queries.timeline_of(session)
     pumped = timeline.pumped_mg(at or clock.now())
     if total_mg < pumped:
@@ -495,7 +484,7 @@ def change_total(
         "session.total_changed",
         {
             "programmed_mg": total_mg,
-            "reason": reason.strip(),
+            "reason": reason,
             **({"order": order} if order else {}),
         },
         at=at,

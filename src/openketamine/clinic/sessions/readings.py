@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from openketamine.clinic.accounts.models import User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
 from openketamine.protocols import monitoring
@@ -26,14 +26,8 @@ from .acts import (
     require_open,
     require_role,
 )
-from .models import (
-    OPEN,
-    Phase,
-    Session,
-)
-from .timeline import (
-    VITALS,
-)
+from .models import OPEN, Phase, Session
+from .timeline import VITALS
 
 
 @act
@@ -144,8 +138,7 @@ def retract_readings(
         Refused: not a role that may, no reason, or one of them is no reading of this session.
     """
     require_role(actor, BEDSIDE, "correct entries")
-    if not reason.strip():
-        raise Refused("A correction needs its reason.", field="reason")
+    reason = require_reason(reason, "A correction needs its reason.")
     for event in events:
         if event.stream != session.stream or event.kind != "session.vitals_recorded":
             raise Refused("There is no such reading in this session.")
@@ -155,7 +148,7 @@ def retract_readings(
                 actor,
                 session.stream,
                 "session.corrected",
-                {"action": "retract", "reason": reason.strip()},
+                {"action": "retract", "reason": reason},
                 session.person_id,
                 None,
                 corrects=event,

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils import timezone
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Barred, Refused
+from openketamine.clinic.errors import Barred, Refused, require_reason
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.protocols.schema import Regimen, Wait
@@ -277,15 +277,14 @@ def end_spray(
     session = require_open(session)
     if session.phase != Phase.SPRAYING:
         raise Refused("Nothing is left to take, or nothing has been taken yet.")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     timeline = queries.timeline_of(session)
     return append(
         actor,
         session,
         "session.spray_ended",
         {
-            "reason": reason.strip(),
+            "reason": reason,
             "not_taken": max(timeline.units_planned - timeline.units_taken, 0),
         },
         at=at,
@@ -308,13 +307,12 @@ def waive_wait(
     until, what = first_not_before(session, timeline)
     if timeline.sprays or until is None or until <= clock.now():
         raise Refused("There is nothing to wait for.")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     return append(
         prescriber,
         session,
         "session.wait_waived",
-        {"about": what, "until": until.isoformat(), "reason": reason.strip()},
+        {"about": what, "until": until.isoformat(), "reason": reason},
         client_id=client_id,
     )
 

@@ -7,7 +7,7 @@ questions that usually follow a session: the patient may lie in a hospital bed.
 from django.db import transaction
 
 from openketamine.clinic.accounts.models import Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.people.services import move_to
 from openketamine.clinic.plans import queries as plans
@@ -70,19 +70,18 @@ def decide(
         raise Refused("Only a prescriber decides whether a course goes on.")
     if way not in Way.values:
         raise Refused("Choose whether the course goes on, pauses or stops.", field="way")
-    if not reason.strip():
-        raise Refused("Give the reason.", field="reason")
+    reason = require_reason(reason)
     record.lock()
     decision = (
         TransferDecision.objects.select_for_update(of=("self",))
         .select_related("session__planned__plan", "session__course", "course")
         .get(pk=decision.pk)
     )
-    if decision.way == way and decision.reason == reason.strip():
+    if decision.way == way and decision.reason == reason:
         return decision  # pressed twice, or the answer was lost
     if decision.way in FINAL:
         raise Refused(f"This is decided already: {decision.get_way_display().lower()}.")
-    decision.way, decision.reason = way, reason.strip()
+    decision.way, decision.reason = way, reason
     decision.decided_by, decision.decided_at = prescriber, clock.now()
     decision.save(update_fields=["way", "reason", "decided_by", "decided_at"])
     session, course = decision.session, decision.course
@@ -94,7 +93,7 @@ def decide(
         {
             "session": str(session.pk),
             "way": way,
-            "reason": reason.strip(),
+            "reason": reason,
             "sessions_left": list(remaining.values_list("number", flat=True)),
         },
         person_id=course.person_id,

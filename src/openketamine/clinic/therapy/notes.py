@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.crypto import salted_hmac
 
 from openketamine.clinic.accounts.models import STAFF, Role, User
-from openketamine.clinic.errors import Refused
+from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
@@ -94,15 +94,12 @@ def grant(actor: User, person: Person, *, reader: User, reason: str) -> NoteGran
         raise Refused("You have no notes on this patient to let anybody read.")
     if reader.role not in STAFF or not reader.is_active or reader.pk == actor.pk:
         raise Refused("Choose a colleague.", field="reader")
-    if not reason.strip():
-        raise Refused("Write why: the patient's authorisation, supervision, cover.", field="reason")
+    reason = require_reason(reason, "Write why: the patient's authorisation, supervision, cover.")
     if NoteGrant.objects.filter(
         author=actor, person=person, reader=reader, revoked_at=None
     ).exists():
         raise Refused(f"{reader} may read them already.", field="reader")
-    made = NoteGrant.objects.create(
-        author=actor, person=person, reader=reader, reason=reason.strip()[:300]
-    )
+    made = NoteGrant.objects.create(author=actor, person=person, reader=reader, reason=reason[:300])
     _audit(actor, "reading_granted", {"grant": made.pk, "reader": reader.pk, "reason": made.reason})
     return made
 
