@@ -38,7 +38,10 @@ def test_every_instrument_has_its_page(client, course, nurse, name):
     client.force_login(nurse)
     text = page(client, course, name)
     instrument = INSTRUMENTS[name]
-    assert escape(instrument.licence.statement) in text
+    why = "" if instrument.text_shipped else "the wording may not stand here. "
+    if instrument.licence.terms == "OWN WORDING":
+        why = "this software’s own wording. "
+    assert f"Licence: {why}{escape(instrument.licence.statement)}." in text
     assert ("The wording may not stand here" in text) is not instrument.text_shipped
     fields = [item.id for item in instrument.items] or ["total"]
     assert all(f'name="{field}"' in text for field in fields)
