@@ -198,6 +198,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "openketamine.clinic.privacy.access.SiteMiddleware",
+    "openketamine.clinic.people.language.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -268,8 +269,15 @@ CACHES = {
 }
 
 LANGUAGE_CODE = "en"
-# The staff work in English; a patient's pages choose their language themselves (see `language.py`).
 LANGUAGES = [("en", "English"), ("es", "Español")]
+# What staff read until they choose; everybody else see `clinic/people/language.py`.
+STAFF_LANGUAGE = os.environ.get("OPENKETAMINE_LANGUAGE", "en")
+if STAFF_LANGUAGE not in dict(LANGUAGES):
+    raise ImproperlyConfigured(
+        f"OPENKETAMINE_LANGUAGE is {STAFF_LANGUAGE!r}; write {' or '.join(dict(LANGUAGES))}"
+    )
+# A decimal point in both: a comma that somebody overlooks makes ten times the dose.
+FORMAT_MODULE_PATH = ["openketamine.site.formats"]
 REGION = os.environ.get("OPENKETAMINE_REGION", "US")
 CLINIC_PHONE = os.environ.get("OPENKETAMINE_PHONE", "555-0100" if DEMO else "")
 CURRENCY = os.environ.get("OPENKETAMINE_CURRENCY", "USD")

@@ -27,6 +27,9 @@ class User(AbstractUser):
     role = models.CharField(max_length=16, choices=Role.choices)
     display_name = models.CharField(max_length=120)
     credentials = models.CharField(max_length=40, blank=True, help_text="As signed, e.g. MD or RN")
+    language = models.CharField(
+        max_length=8, blank=True, help_text="Of the pages that they see; the clinic's where empty"
+    )
 
     REQUIRED_FIELDS = ["role", "display_name"]
 

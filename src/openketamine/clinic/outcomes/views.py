@@ -25,6 +25,7 @@ from openketamine.clinic.people.language import language_for, remember
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.sites import scope as sites
+from openketamine.clinic.staff.services import choose_language
 from openketamine.protocols.instruments import asked, is_off_window
 from openketamine.protocols.schema import InstrumentFile
 
@@ -143,13 +144,16 @@ def enter_form(request: HttpRequest, form_id: uuid.UUID) -> HttpResponse:
 @public
 @require_POST
 def set_language(request: HttpRequest) -> HttpResponse:
-    """Choose the language of the patient's pages on this device."""
+    """Choose the language: of a member of staff for them, of everybody else for this device."""
     target = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
         target = "/"
     response = redirect(target)
     if (language := request.POST.get("language", "")) in dict(settings.LANGUAGES):
-        remember(response, language)
+        if request.user.is_authenticated and request.user.is_clinic_staff:
+            choose_language(request.user, language)
+        else:
+            remember(response, language)
     return response
 
 

@@ -1,11 +1,14 @@
-"""In which language a patient's page speaks: as chosen here, as the chart says, as the device asks.
-
-The staff's pages stay in English, so no middleware decides for all of them.
+"""In which language a page speaks: to staff in the one that each of them chose; to everybody else
+as chosen on the device, as the chart says, as the device asks.
 """
+
+from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
+
+from openketamine.clinic.accounts.models import User
 
 from .models import Person
 
@@ -40,3 +43,24 @@ def remember(response: HttpResponse, language: str) -> None:
         httponly=True,
         secure=settings.SESSION_COOKIE_SECURE,
     )
+
+
+def language_of_staff(user: User) -> str:
+    """What they chose, else the clinic's own."""
+    return user.language if user.language in dict(settings.LANGUAGES) else settings.STAFF_LANGUAGE
+
+
+class LanguageMiddleware:
+    """Speaks one language throughout a request. Pages opened by a link then ask the chart."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        user = request.user
+        if isinstance(user, User) and user.is_clinic_staff:
+            language = language_of_staff(user)
+        else:
+            language = language_for(request, None)
+        with translation.override(language):
+            return self.get_response(request)

@@ -75,3 +75,9 @@ def set_active(actor: User, user: User, *, active: bool) -> None:
         "staff.account_opened" if active else "staff.account_shut",
         {"user": user.pk, "username": user.username},
     )
+
+
+def choose_language(user: User, language: str) -> None:
+    """Show somebody their pages in one of `settings.LANGUAGES` from now on."""
+    user.language = language
+    user.save(update_fields=["language"])

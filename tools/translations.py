@@ -1,0 +1,205 @@
+"""Collect the texts that people read and keep each room's Spanish beside it.
+
+    python tools/translations.py [ROOM …]      such as clinic/sessions; all rooms without one
+
+A room's catalogue is its `locale/es/LC_MESSAGES/django.po`. Texts that are new get an empty
+translation there, texts that are no longer used go, what is translated stays, and the `.mo` is
+made anew. What the site's own catalogue has need not stand in a room's. Ends with 1 while a text
+lacks its Spanish.
+"""
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polib
+import yaml
+from django.template import engines
+from django.templatetags.i18n import BlockTranslateNode, TranslateNode
+from django.utils.translation import trim_whitespace
+
+from openketamine.clinic.boot import start_django
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "openketamine"
+SITE = "site"
+CATALOGUE = Path("locale", "es", "LC_MESSAGES", "django.po")
+# How the texts are marked in Python, by the name that each function has where it is defined.
+SINGLE = {"_", "gettext", "gettext_lazy", "gettext_noop"}
+PLURAL = {"_n", "ngettext", "ngettext_lazy"}
+MARKING = {"django.utils.translation": SINGLE | PLURAL, "openketamine.words": {"_", "_n"}}
+# Fields of the protocol library that hold words for people; their values may be lists or mappings.
+WORDS = frozenset(
+    {
+        "statement", "explanation", "note", "question", "label", "name", "off_label", "review",
+        "steps", "responses", "sections", "choices", "reason", "title", "measures", "says", "text",
+        "advice", "hint", "help", "description", "summary", "heading", "why", "meaning",
+    }
+)  # fmt: skip
+Text = tuple[str, str]  # the text, and its plural or ""
+
+
+def rooms() -> list[str]:
+    """Every part of the package that may have words of its own."""
+    inner = [
+        f"{area}/{path.name}"
+        for area in ("clinic", "exchange")
+        for path in sorted((PACKAGE / area).iterdir())
+        if path.is_dir() and (path / "__init__.py").exists()
+    ]
+    return [*inner, "protocols", "pharmacology", SITE]
+
+
+def texts_of(room: str) -> set[Text]:
+    """Every text of a room that is marked for translation."""
+    folder = PACKAGE / room
+    found: set[Text] = set()
+    for path in sorted(folder.rglob("*.py")):
+        if "migrations" not in path.parts:
+            found.update(_in_python(path))
+    for path in sorted(folder.rglob("*.html")):
+        found.update(_in_template(path))
+    if room == "protocols":
+        for path in sorted((folder / "library").rglob("*.yaml")):
+            found.update((text, "") for text in in_library(yaml.safe_load(path.read_text())))
+    return {(text, plural) for text, plural in found if any(map(str.isalpha, text))}
+
+
+def in_library(part: Any, inside: bool = False) -> Iterator[str]:
+    """The words for people in a file of the protocol library.
+
+    Args:
+        inside: whether this part stands under a field that holds such words.
+    """
+    if isinstance(part, str) and inside:
+        yield part
+    elif isinstance(part, list):
+        for each in part:
+            yield from in_library(each, inside)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            yield from in_library(value, inside or key in WORDS)
+
+
+def catalogue_of(room: str) -> Path:
+    """Where the room keeps its Spanish."""
+    return PACKAGE / room / CATALOGUE
+
+
+def read(room: str) -> polib.POFile:
+    """The room's catalogue, or an empty one."""
+    path = catalogue_of(room)
+    if path.exists():
+        return polib.pofile(str(path), wrapwidth=0)
+    catalogue = polib.POFile(wrapwidth=0)
+    catalogue.metadata = {
+        "Content-Type": "text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding": "8bit",
+        "Language": "es",
+        "Plural-Forms": "nplurals=2; plural=(n != 1);",
+    }
+    return catalogue
+
+
+def missing(room: str) -> list[str]:
+    """The texts of a room that have no Spanish, neither in its own catalogue nor in the site's."""
+    there = _translated(read(room)) | _translated(read(SITE))
+    return sorted(text for text, plural in texts_of(room) if (text, plural) not in there)
+
+
+def bring_up_to_date(room: str) -> list[str]:
+    """Write the room's catalogue and its compiled form.
+
+    Returns:
+        The texts that still lack their Spanish.
+    """
+    used = texts_of(room)
+    catalogue = read(room)
+    shared = _translated(read(SITE)) if room != SITE else set()
+    if room != SITE:  # the site's catalogue serves the other rooms as well
+        for entry in [each for each in catalogue if _text(each) not in used]:
+            catalogue.remove(entry)
+    there = {_text(entry) for entry in catalogue}
+    for text, plural in sorted(used - there - shared):
+        catalogue.append(
+            polib.POEntry(
+                msgid=text,
+                msgid_plural=plural,
+                msgstr="",
+                msgstr_plural={0: "", 1: ""} if plural else {},
+                flags=["python-format"] if "%(" in text else [],
+            )
+        )
+    catalogue.sort(key=lambda entry: entry.msgid)
+    if catalogue:
+        path = catalogue_of(room)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        catalogue.save(str(path))
+        catalogue.save_as_mofile(str(path.with_suffix(".mo")))
+    return missing(room)
+
+
+def _text(entry: polib.POEntry) -> Text:
+    return entry.msgid, entry.msgid_plural or ""
+
+
+def _translated(catalogue: Iterable[polib.POEntry]) -> set[Text]:
+    return {_text(entry) for entry in catalogue if entry.translated()}
+
+
+def _in_python(path: Path) -> Iterator[Text]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    marks: dict[str, bool] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in MARKING:
+            for name in node.names:
+                if name.name in MARKING[node.module]:
+                    marks[name.asname or name.name] = name.name in PLURAL
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        called = node.func
+        name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
+        of_module = isinstance(called, ast.Attribute) and name in SINGLE | PLURAL
+        if name not in marks and not of_module:
+            continue
+        plural = marks.get(name, name in PLURAL)
+        said = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        if plural and len(said) >= 2:
+            yield str(said[0]), str(said[1])
+        elif said and isinstance(node.args[0], ast.Constant):
+            yield str(said[0]), ""
+
+
+def _in_template(path: Path) -> Iterator[Text]:
+    template = engines["django"].from_string(path.read_text(encoding="utf-8")).template
+    for node in template.nodelist.get_nodes_by_type(TranslateNode):
+        literal = getattr(node.filter_expression.var, "literal", None)
+        if isinstance(literal, str):
+            yield literal, ""
+    for node in template.nodelist.get_nodes_by_type(BlockTranslateNode):
+        single, _names = node.render_token_list(node.singular)
+        plural = node.render_token_list(node.plural)[0] if node.plural else ""
+        if node.trimmed:
+            single, plural = trim_whitespace(single), trim_whitespace(plural)
+        yield single, plural
+
+
+def main(names: list[str]) -> int:
+    """Bring these rooms up to date, or all."""
+    known = rooms()
+    if unknown := [name for name in names if name not in known]:
+        print(f"No such room: {', '.join(unknown)}. There are: {', '.join(known)}")
+        return 2
+    lacking = {room: bring_up_to_date(room) for room in names or known}
+    for room, texts in lacking.items():
+        print(f"{room}: {len(texts)} of {len(texts_of(room))} without Spanish")
+        for text in texts:
+            print("   ", text.replace("\n", "\\n"))
+    return 1 if any(lacking.values()) else 0
+
+
+start_django()
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
