@@ -177,7 +177,7 @@ def _in_template(path: Path) -> Iterator[Text]:
     for node in template.nodelist.get_nodes_by_type(TranslateNode):
         literal = getattr(node.filter_expression.var, "literal", None)
         if isinstance(literal, str):
-            yield literal, ""
+            yield literal.replace("%", "%%"), ""  # as the template language looks for it
     for node in template.nodelist.get_nodes_by_type(BlockTranslateNode):
         single, _names = node.render_token_list(node.singular)
         plural = node.render_token_list(node.plural)[0] if node.plural else ""

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.policy import queries as policy
@@ -208,6 +209,16 @@ def policy_in_force(approval: Approval | None = None) -> SafeString:
 def policy_state(version: Any, now: Any, waiting: Any) -> str:
     """Where a version of the clinic's own text stands."""
     return policy.state_of(version, now, waiting)
+
+
+@register.filter
+def said(text: Any) -> str:
+    """A text of the protocols, or a code that is a word, in the reader's language.
+
+    `{% translate text %}` is for literals: of a text in a variable it doubles every "%" before it
+    looks for the Spanish, and finds none.
+    """
+    return gettext(str(text)) if text else ""
 
 
 @register.filter
