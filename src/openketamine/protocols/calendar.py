@@ -14,13 +14,24 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
+from openketamine.words import _, _n, _noop
+
 from .library import Library
 from .regimens import NextDose, next_dose
 from .schema import MissedRule, Phase, Regimen, Rhythm
+from .words import day_and_month
 
 WEEK = 7
 LONGEST_SEARCH_DAYS = 90  # for an open day, before the calendar is called closed
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_DAYS = (
+    _noop("Monday"),
+    _noop("Tuesday"),
+    _noop("Wednesday"),
+    _noop("Thursday"),
+    _noop("Friday"),
+    _noop("Saturday"),
+    _noop("Sunday"),
+)
 
 
 class NoOpenDayError(ValueError):
@@ -36,8 +47,10 @@ class OpenDays:
 
     def why_closed(self, day: date) -> str | None:
         if day.weekday() not in self.weekdays:
-            return f"the clinic is closed on a {_DAYS[day.weekday()]}"
-        return f"the clinic is closed on {day:%d %B}" if day in self.closed else None
+            return _("the clinic is closed on a %(weekday)s") % {"weekday": _(_DAYS[day.weekday()])}
+        if day in self.closed:
+            return _("the clinic is closed on %(day)s") % {"day": day_and_month(day)}
+        return None
 
 
 @dataclass(frozen=True)
@@ -186,9 +199,12 @@ class _Plan:
         condition: str,
     ) -> None:
         if not regimen.phases:
-            raise ValueError(f"{regimen.name} has no schedule: {regimen.unset[0].reason}")
+            raise ValueError(
+                _("%(regimen)s has no schedule: %(reason)s")
+                % {"regimen": _(regimen.name), "reason": _(regimen.unset[0].reason)}
+            )
         if len({past.on for past in history}) != len(history):
-            raise ValueError("the history has two sessions on one day")
+            raise ValueError(_("the history has two sessions on one day"))
         self.library, self.regimen, self.choices = library, regimen, choices
         self.condition = condition
         self.open_days, self.history, self.today = open_days, history, today
@@ -210,11 +226,15 @@ class _Plan:
                 raise ValueError(f"{self.regimen.name} has no phase {phase_id!r}")
             if rhythm not in phases[phase_id].rhythms:
                 raise ValueError(
-                    f"{phases[phase_id].label}: {rhythm!r} is not offered; choose from "
-                    f"{', '.join(phases[phase_id].rhythms)}"
+                    _("%(phase)s: %(rhythm)r is not offered; choose from %(rhythms)s")
+                    % {
+                        "phase": _(phases[phase_id].label),
+                        "rhythm": rhythm,
+                        "rhythms": ", ".join(phases[phase_id].rhythms),
+                    }
                 )
         if self.choices.sessions is not None and self.choices.sessions < 0:
-            raise ValueError("the number of sessions is not below zero")
+            raise ValueError(_("the number of sessions is not below zero"))
 
     def _rhythm(self, phase: Phase) -> Rhythm:
         return self.library.rhythms[self.choices.rhythms.get(phase.id, phase.rhythms[0])]
@@ -223,7 +243,9 @@ class _Plan:
         if reason := self.open_days.why_closed(day):
             return reason
         if self.choices.weekdays and day.weekday() not in self.choices.weekdays:
-            return f"the patient cannot come on a {_DAYS[day.weekday()]}"
+            return _("the patient cannot come on a %(weekday)s") % {
+                "weekday": _(_DAYS[day.weekday()])
+            }
         return None
 
     def _open_from(self, day: date) -> date:
@@ -231,7 +253,10 @@ class _Plan:
             candidate = day + timedelta(days=ahead)
             if not self._why_not(candidate):
                 return candidate
-        raise NoOpenDayError(f"no open day within {LONGEST_SEARCH_DAYS} days of {day:%d %B %Y}")
+        raise NoOpenDayError(
+            _("no open day within %(days)d days of %(day)s")
+            % {"days": LONGEST_SEARCH_DAYS, "day": f"{day_and_month(day)} {day.year}"}
+        )
 
     def _week(self, day: date) -> int:
         return (day - self.anchor).days // WEEK + 1
@@ -301,12 +326,13 @@ class _Plan:
         rules = [rule for rule in self.regimen.missed if phase.id in rule.phases]
         if any(rule.worsened is not None for rule in rules) and worsened is None:
             self.questions.append(
-                f"Have symptoms worsened since the session missed on {missed[-1].on:%d %B}?"
+                _("Have symptoms worsened since the session missed on %(day)s?")
+                % {"day": day_and_month(missed[-1].on)}
             )
             worsened = False
         for rule in rules:
             if rule.worsened is None or rule.worsened is worsened:
-                self.notes.append(f"{rule.statement} ({rule.id}).")
+                self.notes.append(f"{_(rule.statement)} ({rule.id}).")
                 return rule
         return None
 
@@ -342,10 +368,13 @@ class _Plan:
                 for on_day in self._on_days(back, start):
                     target = start + timedelta(days=offset + on_day)
                     if target < end:
-                        reason = f"{back.statement}, one step back from {rhythm.id}"
+                        reason = _("%(rhythm)s, one step back from %(from)s") % {
+                            "rhythm": _(back.statement),
+                            "from": rhythm.id,
+                        }
                         yield _Slot(target, self._week(target), phase, back, reason, False)
 
-        statement = "Decide on the rhythm from here on: stay, or return to the wider one."
+        statement = _noop("Decide on the rhythm from here on: stay, or return to the wider one.")
         return slots(), [Review(end, phase.id, statement)]
 
     # What is due
@@ -386,7 +415,12 @@ class _Plan:
             period, place = divmod(index, len(days))
             target = run + timedelta(days=period * rhythm.period_days + days[place])
             number = total - left + index + 1
-            reason = f"{phase.label}, session {number} of {total}: {rhythm.statement}"
+            reason = _("%(phase)s, session %(number)d of %(total)d: %(rhythm)s") % {
+                "phase": _(phase.label),
+                "number": number,
+                "total": total,
+                "rhythm": _(rhythm.statement),
+            }
             yield _Slot(target, self._week(target), phase, rhythm, reason, True)
 
     def _by_week(self, phase: Phase) -> Iterator[_Slot]:
@@ -404,7 +438,7 @@ class _Plan:
                 target = begin + timedelta(days=on_day)
                 if place < used or begin + timedelta(days=WEEK - 1) < self.earliest:
                     continue
-                reason = f"{phase.label}, week {week}: {rhythm.statement}"
+                reason = self._by_week_reason(phase, week, rhythm)
                 yield _Slot(target, week, phase, rhythm, reason, False)
 
     def _spaced(self, phase: Phase, rhythm: Rhythm, first: int, last: int) -> Iterator[_Slot]:
@@ -421,9 +455,17 @@ class _Plan:
         while target < self.earliest - timedelta(days=WEEK - 1):
             target += step
         while self._week(target) <= last:
-            reason = f"{phase.label}, week {self._week(target)}: {rhythm.statement}"
+            reason = self._by_week_reason(phase, self._week(target), rhythm)
             yield _Slot(target, self._week(target), phase, rhythm, reason, False)
             target += step
+
+    @staticmethod
+    def _by_week_reason(phase: Phase, week: int, rhythm: Rhythm) -> str:
+        return _("%(phase)s, week %(week)d: %(rhythm)s") % {
+            "phase": _(phase.label),
+            "week": week,
+            "rhythm": _(rhythm.statement),
+        }
 
     def _back_to_rhythm(self, day: date) -> int:
         """Days to the weekday of the first session: at most three either way."""
@@ -453,33 +495,44 @@ class _Plan:
                 return day, self._reasons(slot, day, moved)
             day -= timedelta(days=1)
         if slot.movable:
-            raise NoOpenDayError(f"no day fits within {LONGEST_SEARCH_DAYS} days of {slot.target}")
-        why = f": {moved[0]}" if moved else ""
-        return None, [f"Week {slot.week}: a session falls away, no day fits{why}."]
+            raise NoOpenDayError(
+                _("no day fits within %(days)d days of %(day)s")
+                % {"days": LONGEST_SEARCH_DAYS, "day": slot.target}
+            )
+        if moved:
+            told = _("Week %(week)d: a session falls away, no day fits: %(why)s.")
+            return None, [told % {"week": slot.week, "why": moved[0]}]
+        return None, [_("Week %(week)d: a session falls away, no day fits.") % {"week": slot.week}]
 
     @staticmethod
     def _reasons(slot: _Slot, day: date, moved: list[str]) -> list[str]:
         reasons = [f"{slot.reason}."]
         if day != slot.target and moved:
-            way = "later" if day > slot.target else "earlier"
             days = abs((day - slot.target).days)
-            reasons.append(f"{days} {'day' if days == 1 else 'days'} {way}: {moved[0]}.")
+            told = (
+                _n("%(days)d day later: %(why)s.", "%(days)d days later: %(why)s.", days)
+                if day > slot.target
+                else _n("%(days)d day earlier: %(why)s.", "%(days)d days earlier: %(why)s.", days)
+            )
+            reasons.append(told % {"days": days, "why": moved[0]})
         return reasons
 
     def _too_dense(self, day: date, rhythm: Rhythm, taken: list[date]) -> str | None:
         for other in taken:
             apart = abs((day - other).days)
             if apart < rhythm.least_gap_days:
-                return (
-                    f"at least {rhythm.least_gap_days} days lie between sessions and "
-                    f"{other:%d %B} is {apart} away"
-                )
+                return _(
+                    "at least %(least)d days lie between sessions and %(day)s is %(apart)d away"
+                ) % {"least": rhythm.least_gap_days, "day": day_and_month(other), "apart": apart}
         monday = day - timedelta(days=day.weekday())
         by_calendar = [d for d in taken if monday <= d < monday + timedelta(days=WEEK)]
         by_treatment = [d for d in taken if self._week(d) == self._week(day)]
         most = rhythm.per_week
         if len(by_calendar) >= most or len(by_treatment) >= most:
-            return f"a week has at most {most} {'session' if most == 1 else 'sessions'}"
+            told = _n(
+                "a week has at most %(most)d session", "a week has at most %(most)d sessions", most
+            )
+            return told % {"most": most}
         return None
 
     # What goes with it
@@ -521,7 +574,10 @@ class _Plan:
                     continue
                 last = on
                 if on >= self.today:
-                    reason = f"{occasion.label} (session {number})"
+                    reason = _("%(occasion)s (session %(number)d)") % {
+                        "occasion": _(occasion.label),
+                        "number": number,
+                    }
                     asked = occasion.instruments_for(self.condition)
                     due.append(ProposedMeasurement(on, asked, occasion.id, reason))
         return sorted(due, key=lambda measurement: (measurement.on, measurement.occasion))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from openketamine.words import _, _noop, in_english
+
 from . import schema
 from .files import parse, read
 
@@ -46,12 +48,16 @@ class CatalogueEntry:
 
 
 def entries(library: Library) -> list[CatalogueEntry]:
-    """Every entry, in the order of care."""
-    return [found.as_entry() for found in _walk(library)]
+    """Every entry, in the order of care, in English."""
+    with in_english():
+        return [found.as_entry() for found in _walk(library)]
 
 
 def policy(library: Library) -> list[tuple[CatalogueEntry, str, str]]:
-    """What counts only once the director has signed it: (entry, words to sign, what about)."""
+    """What counts only once the director has signed it: (entry, words to sign, what about).
+
+    In the reader's language; what is signed is the English (see `Library.policy`).
+    """
     signed = []
     for found in _walk(library):
         entry = found.as_entry()
@@ -64,6 +70,7 @@ def policy(library: Library) -> list[tuple[CatalogueEntry, str, str]]:
     return signed
 
 
+ALL_ROUTES = "all routes"
 # Lists whose members carry no marks of their own: they stand under those of their list.
 _CONTAINERS = (schema.Medicines, schema.SideEffects, schema.MeasurementPlan)
 _UNDER_A_LIST = (schema.Medicine, schema.SideEffect, schema.Occasion)
@@ -143,7 +150,7 @@ def _within(here: _Found) -> Iterator[_Found]:
         area = area or ", ".join(getattr(item, "routes", ()))
         if isinstance(item, schema.Stance):
             routes = parent.routes_of(item)
-            area = "all routes" if len(routes) == len(schema.ROUTES) else ", ".join(routes)
+            area = ALL_ROUTES if len(routes) == len(schema.ROUTES) else ", ".join(routes)
         here = replace(here, area=area)
         yield here
         parent = item
@@ -224,26 +231,38 @@ def _statement(found: _Found) -> str:
     item = found.item
     match item:
         case schema.FactDefinition():
-            return item.question or item.label
+            return _(item.question or item.label)
         case schema.ChecklistItem():
-            return item.question
+            return _(item.question)
         case schema.Device():
-            return f"Device of {item.content_mg:g} mg in {item.volume_ml:g} mL. {item.note}".strip()
+            device = _("Device of %(content)s mg in %(volume)s mL.") % {
+                "content": f"{item.content_mg:g}",
+                "volume": f"{item.volume_ml:g}",
+            }
+            return f"{device} {_(item.note)}".strip()
         case schema.Vial():
-            return f"Vial of {item.concentration_mg_per_ml:g} mg/mL. {item.note}".strip()
+            vial = _("Vial of %(strength)s mg/mL.") % {
+                "strength": f"{item.concentration_mg_per_ml:g}"
+            }
+            return f"{vial} {_(item.note)}".strip()
         case schema.SideEffect():
-            return item.label
+            return _(item.label)
         case schema.Medicine():
-            return f"{item.label} ({item.purpose}), {item.usual}"
+            return f"{_(item.label)} ({_(item.purpose)}), {_(item.usual)}"
         case schema.Occasion():
-            return item.statement or f"{item.label}: {', '.join(item.every_instrument)}"
+            if item.statement:
+                return _(item.statement)
+            return f"{_(item.label)}: {', '.join(item.every_instrument)}"
         case schema.Document():
-            return f"{item.title}, version {item.version}"
+            return _("%(title)s, version %(version)s") % {
+                "title": _(item.title),
+                "version": item.version,
+            }
         case schema.InstrumentFile():
-            return item.name
+            return _(item.name)
         case schema.Stance():
-            return str(found.parent.statement)
-    return str(getattr(item, "statement", "") or getattr(item, "label", "") or found.place)
+            return _(found.parent.statement)
+    return _(str(getattr(item, "statement", "") or getattr(item, "label", "") or found.place))
 
 
 def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
@@ -251,34 +270,39 @@ def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
     match item:
         case schema.Stance():
             rule = isinstance(found.parent, schema.EligibilityRule)
-            routes = f" ({found.area})" if found.area != "all routes" else ""
-            return f"{entry.kind if rule else 'Must be known'}: {entry.statement}{routes}"
+            routes = f" ({found.area})" if found.area != ALL_ROUTES else ""
+            return f"{_(entry.kind) if rule else _('Must be known')}: {entry.statement}{routes}"
         case schema.TestAges():
             limits = ", ".join(f"{name} {days}" for name, days in item.days.items())
             return f"{entry.statement}: {limits}"
         case schema.ChecklistItem():
-            return f"Before the drug: {item.question}"
+            return _("Before the drug: %(question)s") % {"question": _(item.question)}
         case schema.Shares():
             answers = found.file.responses if hasattr(found.file, "responses") else {}
-            words = [f"{priority}: {answer}" for priority, answer in answers.items()]
-            return " ".join([f"{item.statement}.", *words])
+            words = [f"{_(priority)}: {_(answer)}" for priority, answer in answers.items()]
+            return " ".join([f"{_(item.statement)}.", *words])
         case schema.Threshold():
             if item in getattr(found.file, "before", ()):
-                return f"Before the drug: {item.statement}: the prescriber decides"
+                return _("Before the drug: %(limit)s: the prescriber decides") % {
+                    "limit": _(item.statement)
+                }
             answer = found.file.responses[item.priority]
-            return f"{item.statement} ({item.priority}): {answer}"
+            return f"{_(item.statement)} ({_(item.priority)}): {_(answer)}"
         case schema.HomeRule():
-            return f"{item.statement} [{item.value:g} {item.unit}]"
+            return f"{_(item.statement)} [{item.value:g} {_(item.unit)}]"
         case schema.AlarmRule() | schema.CallRule():
-            return str(next(words for _, rule, words in found.file.rules() if rule is item))
+            return str(next(words for _key, rule, words in found.file.rules() if rule is item))
         case schema.Medicine():
-            return f"Medicine at hand: {item.label}, {item.usual}"
+            return _("Medicine at hand: %(medicine)s, %(usual)s") % {
+                "medicine": _(item.label),
+                "usual": _(item.usual),
+            }
         case schema.Document():
             proposed = sum(point.certainty in schema.UNCHECKED for point in _points(item))
-            return (
-                f"The text “{item.title}”, version {item.version}, in which {proposed} statements "
-                f"rest on clinic policy"
-            )
+            return _(
+                "The text “%(title)s”, version %(version)s, in which %(count)d statements rest on "
+                "clinic policy"
+            ) % {"title": _(item.title), "version": item.version, "count": proposed}
     return entry.statement
 
 
@@ -286,27 +310,30 @@ def _about(found: _Found) -> str:
     """The heading under which the director reads it."""
     match found.file:
         case schema.FactsFile() | schema.IngredientsFile():
-            return "Referrals"
+            return _("Referrals")
         case schema.EligibilityFile():
-            return f"Eligibility, {found.name.partition('/')[2].removesuffix('.yaml')}"
+            about = found.name.partition("/")[2].removesuffix(".yaml")
+            return _("Eligibility, %(what)s") % {"what": _(about)}
         case schema.JurisdictionFile():
-            return f"Law, {found.file.name}"
+            return _("Law, %(place)s") % {"place": _(found.file.name)}
         case schema.ProgrammesFile():
-            return "Programmes"
+            return _("Programmes")
         case schema.RegimensFile():
             regimen = found.item if found.parent is None else found.parent
             name = getattr(regimen, "name", "")
-            return f"Regimen, {name}" if name else "Rhythms, talk therapy and long-term care"
+            if not name:
+                return _("Rhythms, talk therapy and long-term care")
+            return _("Regimen, %(name)s") % {"name": _(name)}
         case schema.MonitoringFile():
-            return f"Session, {found.area}"
+            return _("Session, %(route)s") % {"route": found.area}
         case schema.DischargeFile():
-            return f"Discharge, {found.area}"
+            return _("Discharge, %(route)s") % {"route": found.area}
         case schema.MeasurementPlan():
-            return "Measurements"
+            return _("Measurements")
         case schema.EducationFile():
-            return f"Documents, {found.area}"
+            return _("Documents, %(route)s") % {"route": found.area}
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(found.file).__name__.removesuffix("File"))
-    return words.capitalize() + (f", {found.area}" if found.area else "")
+    return _(words.capitalize()) + (f", {found.area}" if found.area else "")
 
 
 def _points(document: schema.Document) -> Iterator[schema.Point]:
@@ -449,18 +476,18 @@ def due(library: Library, on: date, *, within: timedelta = timedelta(days=60)) -
     found = []
     for entry in entries(library):
         if entry.effective_to and entry.effective_to < on:
-            found.append(Due(entry.file, entry.id, entry.effective_to, "has lapsed since"))
+            found.append(Due(entry.file, entry.id, entry.effective_to, _noop("has lapsed since")))
         elif entry.effective_to and entry.effective_to <= on + within:
-            found.append(Due(entry.file, entry.id, entry.effective_to, "lapses after"))
+            found.append(Due(entry.file, entry.id, entry.effective_to, _noop("lapses after")))
     files = {entry.file: library.parts[entry.file] for entry in entries(library)}
     own = {(e.file, e.id): e.review_by for e in entries(library)}
     for name, file in files.items():
         limit = getattr(file, "review_due", None)
         if limit and limit < on:
-            found.append(Due(name, "", limit, "should have been reviewed by"))
+            found.append(Due(name, "", limit, _noop("should have been reviewed by")))
         for (where, entry_id), day in own.items():
             if where == name and day != limit and day < on:
-                found.append(Due(name, entry_id, day, "should have been reviewed by"))
+                found.append(Due(name, entry_id, day, _noop("should have been reviewed by")))
     return sorted(found, key=lambda each: each.on)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from openketamine.words import _
+
 from .schema import DischargeCriterion, DischargeFile, DischargeScore
 
 
@@ -18,10 +20,10 @@ class CriterionResult:
     @property
     def because(self) -> str:
         if self.state == "unknown":
-            return "not known yet"
+            return _("not known yet")
         if isinstance(self.value, bool):
-            return "yes" if self.value else "no"
-        return f"{self.value:.0f} {self.criterion.unit}".strip()
+            return _("Yes").lower() if self.value else _("No").lower()
+        return f"{self.value:.0f} {_(self.criterion.unit)}".strip()
 
 
 @dataclass(frozen=True)

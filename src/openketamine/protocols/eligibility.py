@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+from openketamine.words import _, _noop
+
 from . import schema
 from .ingredients import facts_of as ingredients_facts
 from .ingredients import recognise
 from .library import Library, Screened, words_of
+from .words import whole_date
 
 SNOMED = "http://snomed.info/sct"
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -250,10 +253,11 @@ class _Judge:
             item.key,
             "missing",
             item.statement,
-            " ".join(old) or "Not known yet, so it cannot be judged. Ask, measure or look it up.",
-            "We need to measure or test this again."
+            " ".join(old)
+            or _noop("Not known yet, so it cannot be judged. Ask, measure or look it up."),
+            _noop("We need to measure or test this again.")
             if old
-            else "We still need to ask you about this.",
+            else _noop("We still need to ask you about this."),
             dict.fromkeys(names),
             names,
             stance.source or item.source,
@@ -290,8 +294,13 @@ def _known(
         day = dates.get(name)
         if day is None or (on - day).days > days:
             del known[name]
-            when = f"of {day.day} {day:%B %Y} is older than" if day else "has no date; at most"
-            stale[name] = f"{library.facts[name].label} {when} {days} days. Repeat it."
+            said = {"fact": _(library.facts[name].label), "days": days}
+            stale[name] = (
+                _("%(fact)s of %(date)s is older than %(days)d days. Repeat it.")
+                % {**said, "date": whole_date(day)}
+                if day
+                else _("%(fact)s has no date; at most %(days)d days. Repeat it.") % said
+            )
     depends: dict[str, set[str]] = {}
     for fact in library.facts.values():
         if fact.asked_if is not None and fact.id not in known:
@@ -320,8 +329,12 @@ def why_unfit(library: Library, name: str, value: Any) -> str | None:
             fits = value in fact.choices
     if fits:
         return None
-    wanted = {"boolean": "yes or no", "number": "a number", "list": "a list of names"}
-    return f"{fact.label}: {value!r} is not {wanted.get(fact.kind) or ' or '.join(fact.choices)}."
+    wanted = {"boolean": _("yes or no"), "number": _("a number"), "list": _("a list of names")}
+    return _("%(fact)s: %(value)r is not %(wanted)s.") % {
+        "fact": _(fact.label),
+        "value": value,
+        "wanted": wanted.get(fact.kind) or _(" or ").join(map(_, fact.choices)),
+    }
 
 
 def facts_asked(

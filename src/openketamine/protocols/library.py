@@ -16,6 +16,8 @@ from typing import Any, NoReturn, TypeVar
 import yaml
 from pydantic import BaseModel
 
+from openketamine.words import _, in_english
+
 from . import catalogue, schema
 from .files import File, ProtocolError, parse, read
 from .overlay import OWN_SOURCE, Departure, Overlay, lay_over
@@ -107,8 +109,13 @@ class Library:
         Entries that are not in force yet, or no longer, are among them: what was signed stays
         signed when a day passes.
         """
+        with in_english():
+            return self.policy_in_words()
+
+    def policy_in_words(self) -> tuple[PolicyEntry, ...]:
+        """The same in the reader's language. What is signed is the English."""
         if self.whole:
-            return self.whole.policy
+            return self.whole.policy_in_words()
         entries = [
             PolicyEntry(
                 entry.id,
@@ -123,10 +130,11 @@ class Library:
         return tuple(entries) + tuple(
             PolicyEntry(
                 f"{gone.entry} (retired)",
-                f"Left out: {gone.said or gone.entry}. Because: {gone.because}",
+                _("Left out: %(what)s. Because: %(why)s")
+                % {"what": _(gone.said or gone.entry), "why": gone.because},
                 OWN_SOURCE,
                 "DESIGN",
-                f"Left out of {gone.file}",
+                _("Left out of %(file)s") % {"file": gone.file},
                 _sha256([gone.file, gone.entry]),
             )
             for gone in self.departures

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from openketamine.words import _
+
 from .schema import Branch, MonitoringFile, ObservationRule, Plausible, Threshold
 
 Priority = Literal["amber", "red"]
@@ -29,12 +31,14 @@ def impossible(protocol: MonitoringFile, quantity: str, value: float) -> str | N
     bounds = _bounds(protocol, quantity)
     if bounds.minimum <= value <= bounds.maximum:
         return None
-    unit = "" if bounds.unit == "%" else f" {bounds.unit}"
-    percent = " %" if bounds.unit == "%" else unit
-    return (
-        f"{bounds.label} {value:g}{percent} is not possible. "
-        f"Enter a value from {bounds.minimum:g} to {bounds.maximum:g}."
-    )
+    return _(
+        "%(quantity)s %(value)s is not possible. Enter a value from %(lowest)s to %(highest)s."
+    ) % {
+        "quantity": _(bounds.label),
+        "value": f"{value:g} {_(bounds.unit)}".rstrip(),
+        "lowest": f"{bounds.minimum:g}",
+        "highest": f"{bounds.maximum:g}",
+    }
 
 
 def _bounds(protocol: MonitoringFile, quantity: str) -> Plausible:
@@ -129,7 +133,8 @@ def branch_for(
         return None
     with_signs = next(branch for branch in branches if branch.symptoms)
     if symptoms is None:
-        return BranchAnswer(None, f"Look first: {with_signs.statement}?")
+        asked = _("Look first: %(signs)s?") % {"signs": _(with_signs.statement)}
+        return BranchAnswer(None, asked)
     return BranchAnswer(next(branch for branch in branches if branch.symptoms is symptoms))
 
 

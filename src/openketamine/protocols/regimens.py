@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from openketamine.words import _, _n, _noop
+
 from .library import Library
 from .schema import Device, Limit, Regimen
 
@@ -51,10 +53,17 @@ class PlanFinding:
     @property
     def message(self) -> str:
         limit = self.limit
-        return (
-            f"{limit.label} {self.value:g} {limit.unit} is outside the clinic's policy of "
-            f"{limit.minimum:g} to {limit.maximum:g} {limit.unit} ({limit.id})."
-        )
+        return _(
+            "%(quantity)s %(value)s %(unit)s is outside the clinic's policy of %(lowest)s to "
+            "%(highest)s %(unit)s (%(limit)s)."
+        ) % {
+            "quantity": _(limit.label),
+            "value": f"{self.value:g}",
+            "unit": _(limit.unit),
+            "lowest": f"{limit.minimum:g}",
+            "highest": f"{limit.maximum:g}",
+            "limit": limit.id,
+        }
 
 
 def check_plan(regimen: Regimen, quantities: Mapping[str, float]) -> list[PlanFinding]:
@@ -161,7 +170,10 @@ def _worked(exact: Decimal, rounded: float, unit: str) -> str:
     """A result, and what it was before it was rounded."""
     if exact == _exact(rounded):
         return f"{rounded:g} {unit}"
-    return f"{_rounded(exact, '0.001').normalize():f}, rounded {rounded:g} {unit}"
+    return _("%(exact)s, rounded %(rounded)s") % {
+        "exact": f"{_rounded(exact, '0.001').normalize():f}",
+        "rounded": f"{rounded:g} {unit}",
+    }
 
 
 def _rounded(value: Decimal, step: str) -> Decimal:
@@ -215,22 +227,35 @@ def devices(device: Device, *, dose_mg: float) -> Amount:
     count = int(exact)
     if exact != count:
         raise ValueError(
-            f"{dose_mg:g} mg is not a whole number of devices of {device.content_mg:g} mg"
+            _("%(dose)s mg is not a whole number of devices of %(content)s mg")
+            % {"dose": f"{dose_mg:g}", "content": f"{device.content_mg:g}"}
         )
     volume, salt = _exact(device.volume_ml) * count, _exact(device.salt_mg) * count
     minutes = device.rest_min * (count - 1)
-    each = "device" if count == 1 else "devices"
     steps = [
-        f"{dose_mg:g} mg ÷ {device.content_mg:g} mg a device = {count} {each}",
-        f"{count} × {device.sprays} sprays = {count * device.sprays} sprays, one in each nostril "
-        "from each device",
+        _n(
+            "%(dose)s mg ÷ %(content)s mg a device = %(count)d device",
+            "%(dose)s mg ÷ %(content)s mg a device = %(count)d devices",
+            count,
+        )
+        % {"dose": f"{dose_mg:g}", "content": f"{device.content_mg:g}", "count": count},
+        _("%(count)d × %(each)d sprays = %(sprays)d sprays, one in each nostril from each device")
+        % {"count": count, "each": device.sprays, "sprays": count * device.sprays},
         f"{count} × {device.volume_ml:g} mL = {volume.normalize():f} mL",
-        f"{count} × {device.salt_mg:g} mg = {salt.normalize():f} mg of the hydrochloride",
+        _("%(count)d × %(each)s mg = %(salt)s mg of the hydrochloride")
+        % {
+            "count": count,
+            "each": f"{device.salt_mg:g}",
+            "salt": f"{salt.normalize():f}",
+        },
     ]
     if count > 1:
         steps.append(
-            f"{count - 1} × {device.rest_min:g} min of rest = at least {minutes:g} min from the "
-            "first device to the last"
+            _(
+                "%(rests)d × %(each)s min of rest = at least %(minutes)s min from the first "
+                "device to the last"
+            )
+            % {"rests": count - 1, "each": f"{device.rest_min:g}", "minutes": f"{minutes:g}"}
         )
     return Amount(
         dose_mg=dose_mg,
@@ -254,13 +279,20 @@ def sprays(*, dose_mg: float, mg_per_spray: float) -> Amount:
     exact = _exact(dose_mg) / _exact(mg_per_spray)
     count = int(exact)
     if exact != count:
-        raise ValueError(f"{dose_mg:g} mg is not a whole number of sprays of {mg_per_spray:g} mg")
-    each = "spray" if count == 1 else "sprays"
+        raise ValueError(
+            _("%(dose)s mg is not a whole number of sprays of %(content)s mg")
+            % {"dose": f"{dose_mg:g}", "content": f"{mg_per_spray:g}"}
+        )
+    step = _n(
+        "%(dose)s mg ÷ %(content)s mg a spray = %(count)d spray",
+        "%(dose)s mg ÷ %(content)s mg a spray = %(count)d sprays",
+        count,
+    )
     return Amount(
         dose_mg=dose_mg,
         sprays=count,
         units=((mg_per_spray, count),),
-        steps=(f"{dose_mg:g} mg ÷ {mg_per_spray:g} mg a spray = {count} {each}",),
+        steps=(step % {"dose": f"{dose_mg:g}", "content": f"{mg_per_spray:g}", "count": count},),
     )
 
 
@@ -273,11 +305,11 @@ def counted(strengths_mg: Iterable[float], *, dose_mg: float) -> Amount:
     _above_zero(dose=dose_mg)
     strengths = sorted((_exact(s) for s in strengths_mg), reverse=True)
     if not strengths:
-        raise ValueError("no strength is stated")
+        raise ValueError(_("no strength is stated"))
     wanted = _exact(dose_mg)
     fewest: dict[Decimal, tuple[Decimal, ...]] = {Decimal(0): ()}
     # Everything that can be counted out, by size, up to one piece beyond the dose.
-    for _ in range(int(wanted / strengths[-1]) + 1):
+    for _piece in range(int(wanted / strengths[-1]) + 1):
         for total, pieces in list(fewest.items()):
             for strength in strengths:
                 more = total + strength
@@ -288,11 +320,17 @@ def counted(strengths_mg: Iterable[float], *, dose_mg: float) -> Amount:
     if wanted not in fewest:
         below = max(t for t in fewest if t < wanted)
         above = min(t for t in fewest if t > wanted)
-        near = f"{below.normalize():f} mg" if below else "nothing"
         raise ValueError(
-            f"{dose_mg:g} mg cannot be made of whole pieces of "
-            f"{' and '.join(f'{s:g}' for s in strengths)} mg; the nearest are {near} and "
-            f"{above.normalize():f} mg"
+            _(
+                "%(dose)s mg cannot be made of whole pieces of %(strengths)s mg; the nearest are "
+                "%(below)s and %(above)s mg"
+            )
+            % {
+                "dose": f"{dose_mg:g}",
+                "strengths": _(" and ").join(f"{s:g}" for s in strengths),
+                "below": f"{below.normalize():f} mg" if below else _("nothing"),
+                "above": f"{above.normalize():f}",
+            }
         )
     pieces = fewest[wanted]
     units = tuple((float(s), pieces.count(s)) for s in strengths if s in pieces)
@@ -336,7 +374,7 @@ def infusion_at_rate(
         raise ValueError(f"the bolus must not be below zero: {bolus_mg_per_kg:g}")
     by_weight = unit == "mg/kg/h"
     if (by_weight or bolus_mg_per_kg) and weight_kg is None:
-        raise ValueError("the weight is unknown, and the dose is by weight")
+        raise ValueError(_("the weight is unknown, and the dose is by weight"))
     steps: list[str] = []
     weight = Decimal(0)
     if weight_kg is not None:
@@ -358,10 +396,16 @@ def infusion_at_rate(
         exact_bolus = _exact(bolus_mg_per_kg) * weight
         bolus = _rounded(exact_bolus, "0.1")
         steps.append(
-            f"{bolus_mg_per_kg:g} mg/kg × {weight_kg:g} kg = "
-            f"{_worked(exact_bolus, float(bolus), 'mg')} as a bolus"
+            _("%(by_weight)s = %(bolus)s as a bolus")
+            % {
+                "by_weight": f"{bolus_mg_per_kg:g} mg/kg × {weight_kg:g} kg",
+                "bolus": _worked(exact_bolus, float(bolus), "mg"),
+            }
         )
-        steps.append(f"{bolus:f} mg + {run_shown:f} mg = {bolus + run_shown:f} mg in all")
+        steps.append(
+            _("%(bolus)s mg + %(run)s mg = %(total)s mg in all")
+            % {"bolus": f"{bolus:f}", "run": f"{run_shown:f}", "total": f"{bolus + run_shown:f}"}
+        )
     total = bolus + run_shown
     volume = total / _exact(concentration_mg_per_ml)
     shown = float(_rounded(volume, "0.01"))
@@ -379,13 +423,21 @@ def check_rate(regimen: Regimen, worked: InfusionSum, *, duration_min: float) ->
     found = []
     if dose.total_at_least_mg is not None and worked.total_mg < dose.total_at_least_mg:
         found.append(
-            f"{worked.total_mg:g} mg in all is less than the {dose.total_at_least_mg:g} mg of "
-            f"{regimen.name}."
+            _("%(total)s mg in all is less than the %(least)s mg of %(regimen)s.")
+            % {
+                "total": f"{worked.total_mg:g}",
+                "least": f"{dose.total_at_least_mg:g}",
+                "regimen": _(regimen.name),
+            }
         )
     if dose.longer_than_min is not None and duration_min <= dose.longer_than_min:
         found.append(
-            f"{duration_min:g} min is not longer than the {dose.longer_than_min:g} min of "
-            f"{regimen.name}."
+            _("%(duration)s min is not longer than the %(least)s min of %(regimen)s.")
+            % {
+                "duration": f"{duration_min:g}",
+                "least": f"{dose.longer_than_min:g}",
+                "regimen": _(regimen.name),
+            }
         )
     return found
 
@@ -421,7 +473,10 @@ def next_dose(
     """
     dose = regimen.dose
     if dose is None:
-        raise ValueError(f"{regimen.name} has no dose: {regimen.unset[0].reason}")
+        raise ValueError(
+            _("%(regimen)s has no dose: %(reason)s")
+            % {"regimen": _(regimen.name), "reason": _(regimen.unset[0].reason)}
+        )
     unit = dose.unit
     if not given:
         options = dose.first or dose.options
@@ -431,22 +486,27 @@ def next_dose(
         low, high = (min(options), max(options)) if options else (dose.lowest, dose.highest)
         if dose.step_most is not None and amount is not None:
             low = high = amount
-        words = f"The first session: {regimen.statement}."
+        words = _("The first session: %(statement)s.") % {"statement": _(regimen.statement)}
         return NextDose(unit, low, high, options, amount, (words,))
     last = given[-1]
-    asked = "Was the last dose tolerated?"
+    asked = _("Was the last dose tolerated?")
+    given_last = {"dose": f"{last:g} {unit}"}
     if tolerated is None:
-        ceiling, reason = last, f"Whether {last:g} {unit} was tolerated is not known: no rise."
+        ceiling = last
+        reason = _("Whether %(dose)s was tolerated is not known: no rise.") % given_last
     elif not tolerated:
-        ceiling, reason = last, f"{last:g} {unit} was not tolerated: no rise."
+        ceiling, reason = last, _("%(dose)s was not tolerated: no rise.") % given_last
     elif dose.step_most is not None:
         ceiling = float(min(_exact(last) + _exact(dose.step_most), _exact(dose.highest)))
-        reason = (
-            f"From {last:g} {unit} in a step of {dose.step_least:g} to {dose.step_most:g} {unit}, "
-            f"to {dose.highest:g} {unit} at most."
-        )
+        reason = _("From %(dose)s in a step of %(least)s to %(most)s, to %(highest)s at most.") % {
+            **given_last,
+            "least": f"{dose.step_least:g}",
+            "most": f"{dose.step_most:g} {unit}",
+            "highest": f"{dose.highest:g} {unit}",
+        }
     else:
-        ceiling, reason = dose.highest, f"{last:g} {unit} was tolerated; the prescriber chooses."
+        ceiling = dose.highest
+        reason = _("%(dose)s was tolerated; the prescriber chooses.") % given_last
     ceiling = min(ceiling, dose.highest)
     options = tuple(option for option in dose.options if option <= ceiling)
     low, high = (min(options), max(options)) if options else (dose.lowest, ceiling)
@@ -458,13 +518,27 @@ def next_dose(
     if tolerated is False:
         lower = [o for o in dose.options if o < last]
         proposed = max(lower, default=proposed)
-        reason += " A lower dose or an end is the prescriber's decision."
+        reason = " ".join((reason, _("A lower dose or an end is the prescriber's decision.")))
     return NextDose(
         unit, low, high, options, proposed, (reason,), (asked,) if tolerated is None else ()
     )
 
 
+# What may be refused for not being above zero, as people read it.
+QUANTITIES = (
+    _noop("dose"),
+    _noop("weight"),
+    _noop("concentration"),
+    _noop("duration"),
+    _noop("spray"),
+    _noop("rate"),
+)
+
+
 def _above_zero(**quantities: float) -> None:
     for name, value in quantities.items():
         if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"the {name} must be above zero, not {value:g}")
+            raise ValueError(
+                _("the %(quantity)s must be above zero, not %(value)s")
+                % {"quantity": _(name), "value": f"{value:g}"}
+            )

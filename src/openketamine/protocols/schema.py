@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from openketamine.words import _
+
 Certainty = Literal[
     "verified",
     "verified (older label)",
@@ -1277,25 +1279,29 @@ class AlarmsFile(LibraryFile):
     foretold: Foretold
 
     def rules(self) -> Iterator[tuple[str, Entry, str]]:
-        """Every rule: its id, the rule, and what it says with its figures."""
-        yield "AL-EMERGENCY", self.emergency, self.emergency.statement
+        """Every rule: its id, the rule, and what it says, with its figures, to its reader."""
+        yield "AL-EMERGENCY", self.emergency, _(self.emergency.statement)
         for item in self.settling:
-            figures = (
-                f"margin {item.margin:g}, confirmed {item.confirm_s:g} s, alone "
-                f"{item.alone_s:g} s, over {item.clear_s:g} s"
-            )
-            yield item.id, item, f"{item.statement} [{figures}]"
+            figures = _(
+                "margin %(margin)s, confirmed %(confirm)s s, alone %(alone)s s, over %(clear)s s"
+            ) % {
+                "margin": f"{item.margin:g}",
+                "confirm": f"{item.confirm_s:g}",
+                "alone": f"{item.alone_s:g}",
+                "clear": f"{item.clear_s:g}",
+            }
+            yield item.id, item, f"{_(item.statement)} [{figures}]"
         for sign in self.signs:
-            yield sign.id, sign, f"{sign.statement} ({sign.priority})"
+            yield sign.id, sign, f"{_(sign.statement)} ({_(sign.priority)})"
         lost, again, quiet = self.feed_lost, self.late_again, self.quiet
-        yield lost.id, lost, f"{lost.statement} ({lost.priority}, {lost.after_min:g} min)"
-        yield again.id, again, f"{again.statement} [{again.after_min:g} min]"
+        yield lost.id, lost, f"{_(lost.statement)} ({_(lost.priority)}, {lost.after_min:g} min)"
+        yield again.id, again, f"{_(again.statement)} [{again.after_min:g} min]"
         for step in self.escalation:
-            reaches = ", ".join(step.reaches)
-            yield step.id, step, f"{step.statement} [{step.after_min:g} min: {reaches}]"
-        yield quiet.id, quiet, f"{quiet.statement} [{quiet.longest_min:g} min]"
+            reaches = ", ".join(map(_, step.reaches))
+            yield step.id, step, f"{_(step.statement)} [{step.after_min:g} min: {reaches}]"
+        yield quiet.id, quiet, f"{_(quiet.statement)} [{quiet.longest_min:g} min]"
         soon = self.foretold
-        yield soon.id, soon, f"{soon.statement} [{soon.within_min:g} min]"
+        yield soon.id, soon, f"{_(soon.statement)} [{soon.within_min:g} min]"
 
     @model_validator(mode="after")
     def _red_reaches_somebody_at_once(self) -> "AlarmsFile":
@@ -1371,15 +1377,19 @@ class CallsFile(LibraryFile):
         return next(rule.after_min for rule in self.left_open if rule.priority == priority)
 
     def rules(self) -> Iterator[tuple[str, Entry, str]]:
-        """Every rule: its id, the rule, and what it says with its figures."""
+        """Every rule: its id, the rule, and what it says, with its figures, to its reader."""
         for step in self.escalation:
-            by = f" by {' and '.join(step.by)}" if step.by else ""
-            reaches = ", ".join(step.reaches)
-            yield step.id, step, f"{step.statement} [{step.after_min:g} min: {reaches}{by}]"
+            reaches = ", ".join(map(_, step.reaches))
+            if step.by:
+                reaches = _("%(people)s by %(ways)s") % {
+                    "people": reaches,
+                    "ways": _(" and ").join(map(_, step.by)),
+                }
+            yield step.id, step, f"{_(step.statement)} [{step.after_min:g} min: {reaches}]"
         for again in self.rings_again:
-            yield again.id, again, f"{again.statement} [{again.every_min:g} min]"
+            yield again.id, again, f"{_(again.statement)} [{again.every_min:g} min]"
         for left in self.left_open:
-            yield left.id, left, f"{left.statement} [{left.after_min:g} min]"
+            yield left.id, left, f"{_(left.statement)} [{left.after_min:g} min]"
 
     @model_validator(mode="after")
     def _nobody_is_forgotten(self) -> "CallsFile":

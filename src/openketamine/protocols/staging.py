@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from openketamine.words import _
+
 from . import schema
 from .library import Library
 
@@ -68,16 +70,16 @@ def _judge(rules: schema.StagingFile, trial: Trial, on: date) -> Judged:
         duration = weeks >= rules.weeks.shortest
     failed = None if trial.outcome == "unknown" else trial.outcome in rules.failing_outcomes
     answers = (
-        (trial.in_this_episode, "not in this episode", "whether it was in this episode"),
-        (trial.adequate_dose, "dose not adequate", "whether the dose was adequate"),
-        (duration, "not long enough", "how long it lasted"),
-        (failed, rules.outcomes.get(trial.outcome, trial.outcome).lower(), "what came of it"),
+        (trial.in_this_episode, _("not in this episode"), _("whether it was in this episode")),
+        (trial.adequate_dose, _("dose not adequate"), _("whether the dose was adequate")),
+        (duration, _("not long enough"), _("how long it lasted")),
+        (failed, _(rules.outcomes.get(trial.outcome, trial.outcome)).lower(), _("what came of it")),
     )
-    if against := [words for holds, words, _ in answers if holds is False]:
-        return Judged(trial, False, "does not count: " + ", ".join(against))
-    if open_ := [words for holds, _, words in answers if holds is None]:
-        return Judged(trial, None, "not known: " + ", ".join(open_))
-    return Judged(trial, True, "counts")
+    if against := [words for holds, words, _open in answers if holds is False]:
+        return Judged(trial, False, _("does not count: %(why)s") % {"why": ", ".join(against)})
+    if open_ := [words for holds, _against, words in answers if holds is None]:
+        return Judged(trial, None, _("not known: %(what)s") % {"what": ", ".join(open_)})
+    return Judged(trial, True, _("counts"))
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,18 @@ def _points(part: schema.StagingPart, answer: float | str | None) -> int | None:
         return None
     if part.points:
         if answer not in part.points:
-            raise ValueError(f"{part.label}: {answer!r} is not one of {', '.join(part.points)}.")
+            raise ValueError(
+                _("%(part)s: %(answer)r is not one of %(choices)s.")
+                % {
+                    "part": _(part.label),
+                    "answer": answer,
+                    "choices": ", ".join(map(_, part.points)),
+                }
+            )
         return part.points[str(answer)]
     if not isinstance(answer, int | float) or answer < 0:
-        raise ValueError(f"{part.label}: {answer!r} is not a number of zero or more.")
+        raise ValueError(
+            _("%(part)s: %(answer)r is not a number of zero or more.")
+            % {"part": _(part.label), "answer": answer}
+        )
     return next((value for top, value in part.up_to if answer <= top), part.highest)

@@ -311,7 +311,11 @@ def _closed_on(text: str) -> frozenset[date]:
 OPEN_WEEKDAYS = _open_days(os.environ.get("OPENKETAMINE_OPEN_DAYS", "mon,tue,wed,thu,fri"))
 CLOSED_ON = _closed_on(os.environ.get("OPENKETAMINE_CLOSED_ON", ""))
 USE_I18N = True
-LOCALE_PATHS = [Path(__file__).parent / "locale"]
+# The packages beside the site are no apps of Django, so their Spanish is named here.
+LOCALE_PATHS = [
+    Path(__file__).parents[1] / package / "locale"
+    for package in ("site", "protocols", "pharmacology")
+]
 
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True

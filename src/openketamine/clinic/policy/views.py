@@ -80,7 +80,7 @@ def policy(request: HttpRequest) -> HttpResponse:
         {
             "now": now,
             "library": to_read,
-            "entries": to_read.policy,
+            "entries": to_read.policy_in_words(),
             "approval": now.approval,
             "waiting": waiting,
             "waiting_fault": fault,

@@ -16,6 +16,7 @@ from openketamine.clinic.record import clock
 from openketamine.exchange.fhir import bundle
 from openketamine.protocols import Coding, Finding
 from openketamine.protocols.schema import RouteDefinition
+from openketamine.words import in_english
 
 SUMMARY_LETTERS = 140
 _ACTIVE = frozenset({"active", "recurrence", "relapse", "on-hold", "draft"})
@@ -134,19 +135,20 @@ def facts_of(known: Known, route: RouteDefinition) -> tuple[dict[str, Any], dict
 
 
 def judge(known: Known, route_id: str, condition: str = "TRD") -> list[Finding]:
-    """What the clinic's rules find for one route today."""
+    """What the clinic's rules find for one route today, in English."""
     current = library()
     route = next(r for r in current.programmes.routes if r.id == route_id)
     facts, days = facts_of(known, route)
-    return protocols.screen(
-        current,
-        facts,
-        route=route_id,
-        condition=condition,
-        on=clock.today(),
-        jurisdiction=jurisdiction(),
-        dates=days,
-    )
+    with in_english():
+        return protocols.screen(
+            current,
+            facts,
+            route=route_id,
+            condition=condition,
+            on=clock.today(),
+            jurisdiction=jurisdiction(),
+            dates=days,
+        )
 
 
 def ordered_routes(orders: Any) -> list[str]:
