@@ -71,6 +71,22 @@ def policy(library: Library) -> list[tuple[CatalogueEntry, str, str]]:
 
 
 ALL_ROUTES = "all routes"
+# Headings that are made of the name of a file.
+HEADINGS = (
+    _noop("Eligibility, conditions"),
+    _noop("Eligibility, contraindications"),
+    _noop("Eligibility, home"),
+    _noop("Eligibility, medicines"),
+    _noop("Eligibility, precautions"),
+    _noop("Eligibility, tests"),
+    _noop("Alarms"),
+    _noop("At home"),
+    _noop("Calls"),
+    _noop("Outcomes"),
+    _noop("Reviews"),
+    _noop("Staging"),
+    _noop("Therapy"),
+)
 # Lists whose members carry no marks of their own: they stand under those of their list.
 _CONTAINERS = (schema.Medicines, schema.SideEffects, schema.MeasurementPlan)
 _UNDER_A_LIST = (schema.Medicine, schema.SideEffect, schema.Occasion)
@@ -313,7 +329,7 @@ def _about(found: _Found) -> str:
             return _("Referrals")
         case schema.EligibilityFile():
             about = found.name.partition("/")[2].removesuffix(".yaml")
-            return _("Eligibility, %(what)s") % {"what": _(about)}
+            return _(f"Eligibility, {about}")
         case schema.JurisdictionFile():
             return _("Law, %(place)s") % {"place": _(found.file.name)}
         case schema.ProgrammesFile():

@@ -524,21 +524,17 @@ def next_dose(
     )
 
 
-# What may be refused for not being above zero, as people read it.
-QUANTITIES = (
-    _noop("dose"),
-    _noop("weight"),
-    _noop("concentration"),
-    _noop("duration"),
-    _noop("spray"),
-    _noop("rate"),
-)
+NOT_ABOVE_ZERO = {
+    "dose": _noop("the dose must be above zero, not %(value)s"),
+    "weight": _noop("the weight must be above zero, not %(value)s"),
+    "concentration": _noop("the concentration must be above zero, not %(value)s"),
+    "duration": _noop("the duration must be above zero, not %(value)s"),
+    "spray": _noop("the spray must be above zero, not %(value)s"),
+    "rate": _noop("the rate must be above zero, not %(value)s"),
+}
 
 
 def _above_zero(**quantities: float) -> None:
     for name, value in quantities.items():
         if not (value > 0 and math.isfinite(value)):
-            raise ValueError(
-                _("the %(quantity)s must be above zero, not %(value)s")
-                % {"quantity": _(name), "value": f"{value:g}"}
-            )
+            raise ValueError(_(NOT_ABOVE_ZERO[name]) % {"value": f"{value:g}"})

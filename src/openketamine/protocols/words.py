@@ -10,7 +10,7 @@ from openketamine.words import _, _noop
 
 from . import schema
 
-# Marks of an entry and states of a finding, as people read them: translated where they are shown.
+# Marks of an entry and kinds of a finding, as people read them: translated where they are shown.
 MARKS = (
     _noop("verified"),
     _noop("verified (older label)"),
@@ -27,15 +27,11 @@ MARKS = (
     _noop("contraindication"),
     _noop("caution"),
     _noop("missing"),
+    _noop("changed"),
+    _noop("added"),
+    _noop("retired"),
     _noop("amber"),
     _noop("red"),
-    _noop("met"),
-    _noop("not met"),
-    _noop("unknown"),
-    _noop("next"),
-    _noop("due"),
-    _noop("late"),
-    _noop("missed"),
 )
 # Whom an alarm or a call reaches, and by what.
 REACHED = (
@@ -49,22 +45,6 @@ REACHED = (
     _noop("responsible"),
     _noop("text"),
     _noop("email"),
-)
-# The headings of the policy that are named after files of the library.
-HEADINGS = (
-    _noop("Alarms"),
-    _noop("At home"),
-    _noop("Calls"),
-    _noop("Outcomes"),
-    _noop("Reviews"),
-    _noop("Staging"),
-    _noop("Therapy"),
-    _noop("conditions"),
-    _noop("contraindications"),
-    _noop("home"),
-    _noop("medicines"),
-    _noop("precautions"),
-    _noop("tests"),
 )
 _MONTHS = (
     _noop("January"),
