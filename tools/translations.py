@@ -21,6 +21,7 @@ from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 from django.utils.translation import trim_whitespace
 
 from openketamine.clinic.boot import start_django
+from openketamine.protocols import evidence, questions
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "openketamine"
 SITE = "site"
@@ -28,15 +29,40 @@ CATALOGUE = Path("locale", "es", "LC_MESSAGES", "django.po")
 # How the texts are marked in Python, by the name that each function has where it is defined.
 SINGLE = {"_", "gettext", "gettext_lazy", "gettext_noop"}
 PLURAL = {"_n", "ngettext", "ngettext_lazy"}
-MARKING = {"django.utils.translation": SINGLE | PLURAL, "openketamine.words": {"_", "_n"}}
-# Fields of the protocol library that hold words for people; their values may be lists or mappings.
-WORDS = frozenset(
+MARKING = {"django.utils.translation": SINGLE | PLURAL, "openketamine.words": {"_", "_n", "_noop"}}
+# Fields that hold words for people; their values may be lists or mappings.
+WORDS = {
+    "protocols": frozenset(
+        {
+            "statement", "explanation", "note", "question", "label", "name", "off_label", "review",
+            "steps", "responses", "sections", "choices", "reason", "title", "measures", "says",
+            "text", "advice", "hint", "help", "description", "summary", "heading", "why", "meaning",
+            "demands", "missing", "otherwise", "topics", "sources", "classes", "outcomes", "bands",
+            "points", "certainty", "authority", "standing", "drug", "unit", "setting", "settings",
+            "rhythms", "kind",
+        }
+    ),
+    "pharmacology": frozenset({"title", "known_flaws", "certainty"}),
+}  # fmt: skip
+# Fields that hold none though they stand under one that does: names of things.
+NAMES = frozenset(
     {
-        "statement", "explanation", "note", "question", "label", "name", "off_label", "review",
-        "steps", "responses", "sections", "choices", "reason", "title", "measures", "says", "text",
-        "advice", "hint", "help", "description", "summary", "heading", "why", "meaning",
+        "id", "ref", "source", "when", "facts", "item", "any_of", "asked_if", "route", "routes",
+        "conditions", "instrument", "instruments", "quantity", "short_name", "side",
     }
 )  # fmt: skip
+# What the library says in each language by itself, so the wording of a questionnaire, which is a
+# published one or none; and the medicines, whose names are looked for as they are written.
+ELSEWHERE = frozenset({"translations", "ingredients", "only_if"})
+WORDING = frozenset({"text", "options"})
+# What is shown of a published result, and what only of those that a question is answered by.
+RESULT = (
+    "arm", "population", "design", "condition", "endpoint", "route", "unit", "dose", "dose_unit",
+)  # fmt: skip
+RESULT_CITED = ("schedule", "notes", "instrument")
+# Texts that patients get and that the package holds in each of their languages; and what no page
+# shows.
+LEFT_OUT = {"education", "plain.yaml", "coverage.yaml", "effects"}
 Text = tuple[str, str]  # the text, and its plural or ""
 
 
@@ -60,26 +86,53 @@ def texts_of(room: str) -> set[Text]:
             found.update(_in_python(path))
     for path in sorted(folder.rglob("*.html")):
         found.update(_in_template(path))
+    if room in WORDS:
+        for path in sorted(folder.rglob("*.yaml")):
+            if not LEFT_OUT & set(path.parts):
+                over = ELSEWHERE | (WORDING if "instruments" in path.parts else frozenset())
+                part = yaml.safe_load(path.read_text(encoding="utf-8"))
+                found.update((text, "") for text in in_library(part, WORDS[room], over))
     if room == "protocols":
-        for path in sorted((folder / "library").rglob("*.yaml")):
-            found.update((text, "") for text in in_library(yaml.safe_load(path.read_text())))
+        found.update((text, "") for text in _in_results())
     return {(text, plural) for text, plural in found if any(map(str.isalpha, text))}
 
 
-def in_library(part: Any, inside: bool = False) -> Iterator[str]:
-    """The words for people in a file of the protocol library.
+def in_library(
+    part: Any, fields: frozenset[str], over: frozenset[str] = ELSEWHERE, inside: bool = False
+) -> Iterator[str]:
+    """The words for people in a file of the package.
 
     Args:
-        inside: whether this part stands under a field that holds such words.
+        fields: those that hold such words.
+        over: fields that are passed over with all that stands under them.
+        inside: whether this part stands under one of them.
     """
     if isinstance(part, str) and inside:
         yield part
     elif isinstance(part, list):
         for each in part:
-            yield from in_library(each, inside)
+            yield from in_library(each, fields, over, inside)
     elif isinstance(part, dict):
         for key, value in part.items():
-            yield from in_library(value, inside or key in WORDS)
+            if key not in over:
+                under = key in fields or (inside and key not in NAMES)
+                yield from in_library(value, fields, over, under)
+
+
+def _in_results() -> Iterator[str]:
+    asked = questions.load()
+    figures = [each.figure for question in asked.questions for each in question.traced]
+    figures += [
+        row for question in asked.questions for group in question.groups for row in group.rows
+    ]
+    figures += [each.figure for each in asked.headlines]
+    for caveat in evidence.CAVEATS:
+        yield from (caveat.title, caveat.words)
+    for result in evidence.results():
+        yield from (getattr(result, name) for name in RESULT)
+    for figure in figures:
+        for result in filter(None, (figure.result, figure.control_result)):
+            yield from (getattr(result, name) for name in RESULT_CITED)
 
 
 def catalogue_of(room: str) -> Path:

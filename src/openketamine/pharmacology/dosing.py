@@ -17,6 +17,7 @@ import numpy.typing as npt
 from openketamine.pharmacology.expressions import evaluate
 from openketamine.pharmacology.models import ROUTES, Model, RouteOfDose
 from openketamine.pharmacology.people import Parameters
+from openketamine.words import _
 
 Array = npt.NDArray[np.float64]
 
@@ -162,17 +163,27 @@ def dose_warnings(model: Model, doses: Sequence[Dose | RateSegment]) -> tuple[st
         parts = list(_devices(dose, route))
         if len(parts) > 1:
             found.append(
-                f"{dose.dose_mg:g} mg is taken as {len(parts)} devices of {route.device_mg:g} mg, "
-                f"{route.device_every_min:g} min apart. For other times give each device as a dose "
-                "of its own."
+                _(
+                    "%(dose)s mg is taken as %(count)s devices of %(device)s mg, %(every)s min "
+                    "apart. For other times give each device as a dose of its own."
+                )
+                % {
+                    "dose": f"{dose.dose_mg:g}",
+                    "count": len(parts),
+                    "device": f"{route.device_mg:g}",
+                    "every": f"{route.device_every_min:g}",
+                }
             )
     if "dose_mg" in model.studied:
         low, high = model.studied["dose_mg"]
         total_mg = total_dose_mg(doses)
         if not low <= total_mg <= high:
             found.append(
-                f"{total_mg:.4g} mg is outside the doses studied ({low:g} to {high:g} mg); "
-                "the model is carried beyond its data."
+                _(
+                    "%(dose)s mg is outside the doses studied (%(low)s to %(high)s mg); "
+                    "the model is carried beyond its data."
+                )
+                % {"dose": f"{total_mg:.4g}", "low": f"{low:g}", "high": f"{high:g}"}
             )
     return tuple(found)
 

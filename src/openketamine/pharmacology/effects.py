@@ -19,18 +19,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openketamine.pharmacology import effect_kernels
 from openketamine.pharmacology.models import CERTAINTIES, Certainty, Model
+from openketamine.words import _, _noop
 
 Array = npt.NDArray[np.float64]
 
 #: Vital signs that are forecast, in the order of every array of signals.
-SIGNALS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm")
+SIGNALS = (_noop("systolic_mmhg"), _noop("diastolic_mmhg"), _noop("heart_rate_bpm"))
 _RELATION_OF = {
-    "systolic_mmhg": "systolic",
-    "diastolic_mmhg": "diastolic",
-    "heart_rate_bpm": "heart rate",
+    "systolic_mmhg": _noop("systolic"),
+    "diastolic_mmhg": _noop("diastolic"),
+    "heart_rate_bpm": _noop("heart rate"),
 }
 #: Effects that are present or not, each with a probability.
-SYMPTOMS = ("dissociation", "strong dissociation", "sedation", "nausea")
+SYMPTOMS = (
+    _noop("dissociation"),
+    _noop("strong dissociation"),
+    _noop("sedation"),
+    _noop("nausea"),
+)
 
 Level = Literal["person", "occasion", "moment", "uncertainty"]
 
@@ -118,14 +124,22 @@ class Effects(_Part):
     def warnings(self) -> tuple[str, ...]:
         """What a reader of any effect has to know."""
         fitted = [
-            name for name, r in self.relations.items() if any(h.fitted for h in r.held_against)
+            _(name) for name, r in self.relations.items() if any(h.fitted for h in r.held_against)
         ]
         return (
-            f"Fitted to published figures, not published as relations: {', '.join(fitted)}; "
-            "their intervals are widened for it.",
-            "Effects of other medicines taken that day (such as clonidine or benzodiazepines) are "
-            "not forecast.",
-            "Readiness to go home is a forecast; a person releases, by the clinic's own criteria.",
+            _(
+                "Fitted to published figures, not published as relations: %(names)s; "
+                "their intervals are widened for it."
+            )
+            % {"names": ", ".join(fitted)},
+            _(
+                "Effects of other medicines taken that day (such as clonidine or benzodiazepines) "
+                "are not forecast."
+            ),
+            _(
+                "Readiness to go home is a forecast; a person releases, by the clinic's own "
+                "criteria."
+            ),
         )
 
 

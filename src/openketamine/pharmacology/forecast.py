@@ -14,8 +14,9 @@ it the whole of both each time. What it has seen already is not worked out again
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from openketamine.pharmacology.effects import (
 from openketamine.pharmacology.ensemble import SCORES, Ensemble, Reading, interval_of
 from openketamine.pharmacology.models import Model
 from openketamine.pharmacology.people import Person, person_warnings
+from openketamine.words import _
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -134,12 +136,13 @@ class Forecast:
     """A session's forecast for one person. Begin with `Forecast.start`.
 
     Attributes:
-        warnings: what a reader has to know, in words.
+        cautions: gives what a reader has to know, in words; in the reader's language when it is
+            called, and without holding on to the forecast.
         now_min: the time of the forecast.
     """
 
     def __init__(self, ensemble: Ensemble, baseline: tuple[Reading, ...], horizon_min: float):
-        self.warnings: tuple[str, ...] = ()
+        self.cautions: Callable[[], tuple[str, ...]] = tuple
         self.now_min = 0.0
         self._ensemble = ensemble
         self._baseline = baseline
@@ -204,18 +207,14 @@ class Forecast:
         effects = load_effects()
         ensemble = Ensemble(model, person, route, effects, n, seed, carried)
         self = cls(ensemble, tuple(known), float(horizon_min))
-        missing = [name for name in SIGNALS if baseline.get(name) is None]
-        self.warnings = (
-            *model.warnings,
-            *person_warnings(model, person, route),
-            *effects.warnings,
-            *(
-                (f"No baseline of {', '.join(missing)}: what is usual in adults is used.",)
-                if missing
-                else ()
-            ),
-        )
+        missing = tuple(name for name in SIGNALS if baseline.get(name) is None)
+        self.cautions = partial(_cautions, model, person, route, missing)
         return self.update(planned_doses, ())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader has to know, in words."""
+        return self.cautions()
 
     def update(
         self,
@@ -622,6 +621,19 @@ def _check(model: Model, doses: Sequence[Dose | RateSegment]) -> None:
                 f"Model {model.id} has no route '{dose.route}'. It covers: "
                 f"{', '.join(model.routes)}."
             )
+
+
+def _cautions(
+    model: Model, person: Person, route: str, missing: tuple[str, ...]
+) -> tuple[str, ...]:
+    found = (*model.warnings, *person_warnings(model, person, route), *load_effects().warnings)
+    if not missing:
+        return found
+    names = ", ".join(_(name) for name in missing)
+    return (
+        *found,
+        _("No baseline of %(names)s: what is usual in adults is used.") % {"names": names},
+    )
 
 
 def _begin(dose: Dose | RateSegment) -> float:

@@ -24,6 +24,7 @@ from openketamine.pharmacology.ensemble import interval_of
 from openketamine.pharmacology.forecast import Forecast
 from openketamine.pharmacology.models import Model
 from openketamine.pharmacology.people import Person
+from openketamine.words import _, _noop
 
 # What is looked at when the caller does not say: a range to draw, not a recommendation.
 _MG_PER_KG = {
@@ -37,6 +38,16 @@ _MG_PER_KG = {
 _STEPS = 10
 _DURATIONS_MIN = {"iv": (20.0, 40.0, 60.0, 90.0)}
 _DEVICES = 3
+# The bounds of a target, as sentences name them.
+BOUNDS = (
+    _noop("peak at least"),
+    _noop("peak in range"),
+    _noop("dissociation at least"),
+    _noop("dissociation at most"),
+    _noop("strong dissociation at most"),
+    _noop("sedation at most"),
+    _noop("systolic at most"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +88,35 @@ class Target:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(
-                    f"{name.replace('_', ' ').capitalize()} is a probability from 0 to 1, "
-                    f"not {value:g}."
+                    _("%(what)s is a probability from 0 to 1, not %(value)s.")
+                    % {
+                        "what": _(name.replace("_", " ")).capitalize(),
+                        "value": f"{value:g}",
+                    }
                 )
         low, high = self.peak_low_ng_per_ml, self.peak_high_ng_per_ml
         for value in (low, high):
             if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"A peak of {value:g} ng/mL is not possible.")
+                raise ValueError(
+                    _("A peak of %(value)s ng/mL is not possible.") % {"value": f"{value:g}"}
+                )
         if low is not None and high is not None and low >= high:
-            raise ValueError(f"The peak's range must rise: {low:g} is not below {high:g} ng/mL.")
+            raise ValueError(
+                _("The peak's range must rise: %(low)s is not below %(high)s ng/mL.")
+                % {"low": f"{low:g}", "high": f"{high:g}"}
+            )
         limit = self.systolic_limit_mmhg
         if limit is not None and not 60 <= limit <= 300:
-            raise ValueError(f"A systolic limit of {limit:g} mmHg is not possible; use 60 to 300.")
+            raise ValueError(
+                _("A systolic limit of %(limit)s mmHg is not possible; use 60 to 300.")
+                % {"limit": f"{limit:g}"}
+            )
         if not self._bounds():
             raise ValueError(
-                "Say what the session should reach: a range for the peak, or a bound on "
-                "dissociation, sedation or systolic pressure."
+                _(
+                    "Say what the session should reach: a range for the peak, or a bound on "
+                    "dissociation, sedation or systolic pressure."
+                )
             )
 
     def _bounds(self) -> list[str]:
@@ -234,7 +258,7 @@ def guide(
         _DURATIONS_MIN.get(chosen, (0.0,)) if durations_min is None else sorted(set(durations_min))
     )
     if not doses or not durations:
-        raise ValueError("Give at least one dose and one duration to look at.")
+        raise ValueError(_("Give at least one dose and one duration to look at."))
     forecast: Forecast | None = None
     options = []
     for duration in durations:
@@ -358,35 +382,50 @@ def _ranges(row: list[Option]) -> list[DoseRange]:
 
 def _words(options: Sequence[Option], ranges: Sequence[DoseRange]) -> tuple[str, ...]:
     words = [
-        "Information for the prescriber, not an order and not a recommendation: label, clinic "
-        "policy, order limits, indication and history are not considered here."
+        _(
+            "Information for the prescriber, not an order and not a recommendation: label, clinic "
+            "policy, order limits, indication and history are not considered here."
+        )
     ]
     if not ranges:
         missed = {name for o in options for name, margin in o.margins.items() if margin < 0}
         never = [
-            name.replace("_", " ")
+            _(name.replace("_", " "))
             for name in sorted(missed)
             if all(o.margins[name] < 0 for o in options)
         ]
         words.append(
-            "None of the doses looked at is forecast to meet the target"
-            + (f"; never kept: {', '.join(never)}." if never else ": its bounds exclude another.")
+            _("None of the doses looked at is forecast to meet the target; never kept: %(bounds)s.")
+            % {"bounds": ", ".join(never)}
+            if never
+            else _(
+                "None of the doses looked at is forecast to meet the target: its bounds exclude "
+                "another."
+            )
         )
         return tuple(words)
     for found in ranges:
         span = (
             f"{found.low_mg:.3g} mg"
             if found.high_mg - found.low_mg < 0.05
-            else f"{found.low_mg:.3g} to {found.high_mg:.3g} mg"
+            else _("%(low)s to %(high)s mg")
+            % {"low": f"{found.low_mg:.3g}", "high": f"{found.high_mg:.3g}"}
         )
-        over = f" over {found.duration_min:g} min" if found.duration_min else " at once"
-        rate = (
-            f" ({60 * found.low_mg / found.duration_min:.3g} to "
-            f"{60 * found.high_mg / found.duration_min:.3g} mg/h)"
-            if found.duration_min
-            else ""
-        )
-        words.append(f"{span}{over}{rate} is forecast to meet the target.")
+        if found.duration_min:
+            words.append(
+                _(
+                    "%(doses)s over %(minutes)s min (%(low)s to %(high)s mg/h) is forecast to meet "
+                    "the target."
+                )
+                % {
+                    "doses": span,
+                    "minutes": f"{found.duration_min:g}",
+                    "low": f"{60 * found.low_mg / found.duration_min:.3g}",
+                    "high": f"{60 * found.high_mg / found.duration_min:.3g}",
+                }
+            )
+        else:
+            words.append(_("%(doses)s at once is forecast to meet the target.") % {"doses": span})
     return tuple(words)
 
 

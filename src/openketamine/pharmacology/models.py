@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from openketamine.pharmacology.expressions import FUNCTIONS, evaluate, names_in
+from openketamine.words import _
 
 Certainty = Literal["verified", "verified (abstract)", "verified (secondary)", "recalled", "DESIGN"]
 Drug = Literal["racemic", "s-ketamine", "esketamine"]
@@ -303,18 +304,26 @@ class Model(_Part):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of any figure from this model has to know."""
-        found = list(self.known_flaws)
+        found = [_(flaw) for flaw in self.known_flaws]
         weak: dict[Certainty, list[str]] = {}
         for name, parameter in self.parameters.items():
             if parameter.certainty in ("recalled", "DESIGN"):
                 weak.setdefault(parameter.certainty, []).append(name)
         if "recalled" in weak:
-            found.append(f"Recalled and not checked: {', '.join(weak['recalled'])}.")
+            found.append(
+                _("Recalled and not checked: %(names)s.") % {"names": ", ".join(weak["recalled"])}
+            )
         if "DESIGN" in weak:
-            found.append(f"Chosen in the design and not published: {', '.join(weak['DESIGN'])}.")
+            found.append(
+                _("Chosen in the design and not published: %(names)s.")
+                % {"names": ", ".join(weak["DESIGN"])}
+            )
         if self.matrix == "arterial":
             found.append(
-                "Predicts arterial concentrations; venous ones during an infusion are about half."
+                _(
+                    "Predicts arterial concentrations; venous ones during an infusion are about "
+                    "half."
+                )
             )
         return tuple(found)
 
@@ -521,7 +530,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key, _ in node.value:
+        for key, _value in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(

@@ -15,17 +15,41 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from openketamine.pharmacology.expressions import evaluate, names_in
 from openketamine.pharmacology.models import COVARIATES, Certainty, Model, Variability
+from openketamine.words import _, _noop
 
 Array = npt.NDArray[np.float64]
 
 # What a person is asked for, and the covariates that it gives.
 _ASKED = {
-    "Age": ("age_years",),
-    "Weight": ("weight_kg",),
-    "Height": ("height_cm",),
-    "Sex": ("female",),
-    "Ancestry": ("asian", "japanese"),
+    _noop("Age"): ("age_years",),
+    _noop("Weight"): ("weight_kg",),
+    _noop("Height"): ("height_cm",),
+    _noop("Sex"): ("female",),
+    _noop("Ancestry"): ("asian", "japanese"),
 }
+# What is put into sentences, beside the certainties: covariates, routes, what acts on the drug.
+NAMES = (
+    _noop("age years"),
+    _noop("weight kg"),
+    _noop("height cm"),
+    _noop("female"),
+    _noop("asian"),
+    _noop("japanese"),
+    _noop("years"),
+    _noop("iv"),
+    _noop("im"),
+    _noop("sc"),
+    _noop("nasal"),
+    _noop("sublingual"),
+    _noop("oral"),
+    _noop("clarithromycin"),
+    _noop("ticlopidine"),
+    _noop("itraconazole"),
+    _noop("rifampicin"),
+    _noop("grapefruit juice"),
+    _noop("st john's wort"),
+    _noop("hepatic impairment, moderate"),
+)
 SEXES = ("female", "male")
 ANCESTRIES = ("asian", "japanese", "other")
 HEPATIC = ("none", "mild", "moderate", "severe")
@@ -80,8 +104,17 @@ class Person:
 def _within(what: str, value: float, low: float, high: float, unit: str) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise ValueError(
-            f"{what} {value:g} {unit} is not possible here. "
-            f"Enter a value from {low:g} to {high:g} {unit}."
+            _(
+                "%(what)s %(value)s %(unit)s is not possible here. "
+                "Enter a value from %(low)s to %(high)s %(unit)s."
+            )
+            % {
+                "what": _(what),
+                "value": f"{value:g}",
+                "low": f"{low:g}",
+                "high": f"{high:g}",
+                "unit": _(unit),
+            }
         )
 
 
@@ -138,40 +171,64 @@ def person_warnings(model: Model, person: Person, route: str) -> tuple[str, ...]
         missing = [name for name in names if name in used and known[name] is None]
         if missing:
             reference = ", ".join(
-                f"{name.replace('_', ' ')} {model.reference[name]:g}" for name in missing
+                f"{_(name.replace('_', ' '))} {model.reference[name]:g}" for name in missing
             )
-            found.append(f"{what} is not known; the model's reference ({reference}) is used.")
+            found.append(
+                _("%(what)s is not known; the model's reference (%(reference)s) is used.")
+                % {"what": _(what), "reference": reference}
+            )
     acting = interactions_of(person, route)
     if person.ancestry is not None and not used & {"asian", "japanese"}:
-        found.append("Ancestry changes nothing: this model has no such covariate.")
+        found.append(_("Ancestry changes nothing: this model has no such covariate."))
     for name, (low, high) in model.studied.items():
         value = known.get(name)
         if value is not None and not low <= value <= high:
             what = name.rsplit("_", 1)[0].replace("_", " ").capitalize()
             found.append(
-                f"{what} {value:g} is outside the people studied ({low:g} to {high:g}); "
-                "the model is carried beyond its data."
+                _(
+                    "%(what)s %(value)s is outside the people studied (%(low)s to %(high)s); "
+                    "the model is carried beyond its data."
+                )
+                % {
+                    "what": _(what),
+                    "value": f"{value:g}",
+                    "low": f"{low:g}",
+                    "high": f"{high:g}",
+                }
             )
     for interaction in acting:
         found.append(
-            f"{interaction.name.capitalize()}: published AUC ratio {interaction.auc_ratio:g} by "
-            f"{route} ({interaction.source}; {interaction.certainty})."
+            _("%(drug)s: published AUC ratio %(ratio)s by %(route)s (%(source)s; %(certainty)s).")
+            % {
+                "drug": _(interaction.name).capitalize(),
+                "ratio": f"{interaction.auc_ratio:g}",
+                "route": _(route),
+                "source": interaction.source,
+                "certainty": _(interaction.certainty),
+            }
         )
     for name in sorted({i.name for i in _concerning(person)} - {i.name for i in acting}):
-        found.append(f"{name.capitalize()}: no published ratio by {route}; none is applied.")
+        found.append(
+            _("%(drug)s: no published ratio by %(route)s; none is applied.")
+            % {"drug": _(name).capitalize(), "route": _(route)}
+        )
     listed = {_plain(n) for i in interactions() for n in (i.name, *i.also)}
     for name in person.drugs:
         if _plain(name) not in listed:
-            found.append(f"{name}: not in the list of interactions; none is applied.")
+            found.append(
+                _("%(drug)s: not in the list of interactions; none is applied.") % {"drug": name}
+            )
     if person.hepatic == "severe":
         found.append(
-            "Severe hepatic impairment was not studied; esketamine is not recommended (label). "
-            "None is applied."
+            _(
+                "Severe hepatic impairment was not studied; esketamine is not recommended "
+                "(label). None is applied."
+            )
         )
     if person.hepatic == "mild":
-        found.append("Mild hepatic impairment: no published ratio; none is applied.")
+        found.append(_("Mild hepatic impairment: no published ratio; none is applied."))
     if len(acting) > 1:
-        found.append("The ratios of several interactions are multiplied, which is a guess.")
+        found.append(_("The ratios of several interactions are multiplied, which is a guess."))
     return tuple(found)
 
 
@@ -246,8 +303,8 @@ def individual_parameters(
         route: for drug interactions; the model's main route by default.
     """
     base = np.tile(_typical(model, person), (normals.shape[0], 1))
-    lasting = [block for _, block in _blocks(model) if block.level != "occasion"]
-    passing = [block for _, block in _blocks(model) if block.level == "occasion"]
+    lasting = [block for _number, block in _blocks(model) if block.level != "occasion"]
+    passing = [block for _number, block in _blocks(model) if block.level == "occasion"]
     done = 0
     for block in lasting:
         _vary(model, block, base, normals[:, done : done + len(block.parameters)])
@@ -274,7 +331,7 @@ def sample_parameters(
     if n < 1:
         raise ValueError("Ask for at least one person.")
     rng = np.random.default_rng(seed)
-    drawn = [rng.standard_normal((n, len(block.parameters))) for _, block in _blocks(model)]
+    drawn = [rng.standard_normal((n, len(block.parameters))) for _number, block in _blocks(model)]
     normals = np.hstack(drawn) if drawn else np.empty((n, 0))
     return individual_parameters(model, person, normals, route)
 
@@ -283,7 +340,7 @@ def new_occasion(model: Model, parameters: Parameters, *, seed: int) -> Paramete
     """The same people on another day: effects of the occasion drawn anew."""
     rng = np.random.default_rng(seed)
     values = parameters.person_values.copy()
-    for _, block in _blocks(model):
+    for _number, block in _blocks(model):
         if block.level == "occasion":
             _vary(model, block, values, rng.standard_normal((len(values), len(block.parameters))))
     return Parameters(tuple(model.parameters), values, parameters.person_values)

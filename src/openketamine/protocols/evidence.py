@@ -14,6 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 
+from openketamine.words import _noop
+
 Endpoint = Literal[
     "mean_change", "mean_score", "response", "remission", "relapse", "relapse_hr", "event"
 ]
@@ -79,16 +81,16 @@ class Result:
         if self.value is None:
             return None
         if self.spread_kind == "ci95":
-            return Interval(self.spread[0], self.spread[1], "published")
+            return Interval(self.spread[0], self.spread[1], _noop("published"))
         if self.spread_kind == "se":
             half = _Z95 * self.spread[0]
-            return Interval(self.value - half, self.value + half, "from the standard error")
+            return Interval(self.value - half, self.value + half, _noop("from the standard error"))
         if self.spread_kind == "sd" and self.n_arm:
             half = _Z95 * self.spread[0] / math.sqrt(self.n_arm)
-            return Interval(self.value - half, self.value + half, "from the spread and n")
+            return Interval(self.value - half, self.value + half, _noop("from the spread and n"))
         if self.unit == "percent" and self.n_arm:
             low, high = wilson(self.value / 100 * self.n_arm, self.n_arm)
-            return Interval(100 * low, 100 * high, "Wilson, from n")
+            return Interval(100 * low, 100 * high, _noop("Wilson, from n"))
         return None
 
 

@@ -16,6 +16,8 @@ from typing import Literal
 import yaml
 from pydantic import Field, model_validator
 
+from openketamine.words import _noop
+
 from . import evidence
 from .evidence import Caveat, Interval, Result
 from .schema import Route, Strict
@@ -77,7 +79,7 @@ class Figure(Strict):
         assert one.value is not None
         assert other.value is not None
         low, high = newcombe(one.value / 100, one.n_arm, other.value / 100, other.n_arm)
-        return Interval(100 * low, 100 * high, "Newcombe, from n")
+        return Interval(100 * low, 100 * high, _noop("Newcombe, from n"))
 
     @property
     def gain_points(self) -> float | None:

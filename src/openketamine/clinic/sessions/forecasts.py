@@ -344,7 +344,7 @@ def forecast_of(
         dissociation_percent=round(100 * float(curves.quantities["p_dissociation"].mean.max())),
         made_of=model.title,
         certainty=model.certainty,
-        cautions=forecast.warnings,
+        to_know=forecast.cautions,
         learned_from=forecast.sessions_learned_from,
     )
 

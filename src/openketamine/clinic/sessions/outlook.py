@@ -4,7 +4,8 @@
 show what was measured alone.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
@@ -68,7 +69,9 @@ class Outlook:
         zero: the moment from which its minutes count: the first dose; before that, `made_at`.
         bands: systolic, diastolic and heart rate; `conc` the drug's own concentration.
         dissociation_percent: the highest chance, along the session, that dissociation is felt.
-        made_of: what it rests on, in words; `cautions` what its reader has to know.
+        made_of: what it rests on, in words.
+        to_know: gives what its reader has to know, in the language of whoever calls it: one
+            forecast is shown to many.
         learned_from: earlier sessions of this patient that it has learned from.
     """
 
@@ -87,8 +90,12 @@ class Outlook:
     dissociation_percent: int
     made_of: str
     certainty: str
-    cautions: tuple[str, ...]
+    to_know: Callable[[], tuple[str, ...]] = field(compare=False)
     learned_from: int
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        return self.to_know()
 
     def band(self, quantity: str) -> Band:
         return next(band for band in self.bands if band.quantity == quantity)
