@@ -39,7 +39,8 @@ WORDS = {
             "text", "advice", "hint", "help", "description", "summary", "heading", "why", "meaning",
             "demands", "missing", "otherwise", "topics", "sources", "classes", "outcomes", "bands",
             "points", "certainty", "authority", "standing", "drug", "unit", "setting", "settings",
-            "rhythms", "kind",
+            "rhythms", "kind", "patient", "usual", "warn", "purpose", "response", "until", "claim",
+            "answer", "fits", "limits", "differ",
         }
     ),
     "pharmacology": frozenset({"title", "known_flaws", "certainty"}),

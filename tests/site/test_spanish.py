@@ -29,7 +29,7 @@ NOT_YET = {
     "clinic/outcomes", "clinic/people", "clinic/plans", "clinic/policy", "clinic/portal",
     "clinic/privacy", "clinic/rems", "clinic/reviews", "clinic/sessions", "clinic/sites",
     "clinic/staff", "clinic/therapy", "exchange/documents", "exchange/fhir", "exchange/smart",
-    "protocols", "site",
+    "site",
 }  # fmt: skip
 # What is written alike in both languages: units, abbreviations, names of scales and of programs.
 ALIKE = frozenset(
