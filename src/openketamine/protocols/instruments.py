@@ -1,7 +1,10 @@
 """Scoring questionnaires."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from openketamine.words import _
 
 from .schema import CutOff, RedFlagRule
 from .schema import InstrumentFile as Instrument
@@ -43,6 +46,23 @@ class Score:
             return ", ".join(parts)
         total = "" if self.total is None else f"{round(self.total, 2):g}"
         return ", ".join(part for part in (total, self.band) if part)
+
+
+def result_in_words(result: str) -> str:
+    """A result that `Score.in_words` gave, which is kept in English, in the reader's language."""
+    return ", ".join(_part_in_words(part) for part in result.split(", "))
+
+
+def _part_in_words(part: str) -> str:
+    if part == "not complete":
+        return _("not complete")
+    if part == "an answer alarmed":
+        return _("an answer alarmed")
+    if left_out := re.fullmatch(r"(\d+) answers left out", part):
+        return _("%(count)d answers left out") % {"count": int(left_out[1])}
+    if scale := re.fullmatch(r"(\D+) ([\d.]+)", part):
+        return f"{_(scale[1].capitalize()).lower()} {scale[2]}"
+    return _(part)
 
 
 def asked(instrument: Instrument, answers: Mapping[str, int | None]) -> tuple[str, ...]:

@@ -2,9 +2,12 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.people.models import Course, Person
+from openketamine.clinic.people.words import alarm_in_words
 from openketamine.clinic.record import clock
+from openketamine.protocols import instruments
 
 USER = settings.AUTH_USER_MODEL
 
@@ -45,15 +48,20 @@ class InstrumentResponse(models.Model):
     def __str__(self) -> str:
         return f"{self.instrument}: {self.result}"
 
+    @property
+    def result_in_words(self) -> str:
+        """The result, in the language of whoever reads it."""
+        return instruments.result_in_words(self.result)
+
 
 class SafetyReview(models.Model):
     """An answer that a clinician must look at. While it is open, nothing else may be done."""
 
     class Outcome(models.TextChoices):
-        SAFE = "safe", "Safe to go on with the course"
-        PLAN = "safety_plan", "Safety plan made, course goes on"
+        SAFE = "safe", _("Safe to go on with the course")
+        PLAN = "safety_plan", _("Safety plan made, course goes on")
         # The course waits: a further review is open until one says that it may go on.
-        URGENT = "urgent", "Urgent care arranged, course waits"
+        URGENT = "urgent", _("Urgent care arranged, course waits")
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="safety_reviews")
     response = models.ForeignKey(InstrumentResponse, on_delete=models.PROTECT)
@@ -77,6 +85,11 @@ class SafetyReview(models.Model):
 
     def __str__(self) -> str:
         return self.statement
+
+    @property
+    def statement_in_words(self) -> str:
+        """The statement, in the language of whoever reads it."""
+        return alarm_in_words(self.statement)
 
 
 class MedicalHistory(models.Model):
@@ -151,9 +164,9 @@ class FindingDecision(models.Model):
     """What a prescriber decided about one finding, and why."""
 
     class Decision(models.TextChoices):
-        PROCEED = "proceed", "Proceed"
-        OVERRIDE = "override", "Override and proceed"
-        WAIVE = "waive", "Go on without knowing"
+        PROCEED = "proceed", _("Proceed")
+        OVERRIDE = "override", _("Override and proceed")
+        WAIVE = "waive", _("Go on without knowing")
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="finding_decisions")
     route = models.CharField(
@@ -184,8 +197,8 @@ class Screening(models.Model):
     """The signed answer to the question whether this person may have this treatment."""
 
     class Outcome(models.TextChoices):
-        ELIGIBLE = "eligible", "Eligible"
-        NOT_ELIGIBLE = "not_eligible", "Not eligible"
+        ELIGIBLE = "eligible", _("Eligible")
+        NOT_ELIGIBLE = "not_eligible", _("Not eligible")
 
     course = models.OneToOneField(Course, on_delete=models.PROTECT, related_name="screening")
     programme = models.JSONField(help_text="Condition, route, setting and jurisdiction judged")

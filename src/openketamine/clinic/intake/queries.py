@@ -1,13 +1,17 @@
 """Reads for screening: what is known of a person, why, and what the rules make of it."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from openketamine import protocols
 from openketamine.clinic.people.models import Course, Person, Setting
@@ -55,14 +59,31 @@ class QuestionnaireRow:
     response: InstrumentResponse | None
 
 
-def facts_for(course: Course) -> dict[str, Fact]:
-    """Everything known that a rule may read. What nobody has stated is absent."""
+def facts_for(course: Course, *, shown: bool = False) -> dict[str, Fact]:
+    """Everything known that a rule may read. What nobody has stated is absent.
+
+    Args:
+        shown: with the reasons in the language of whoever reads them; in English, as the record
+            keeps them, otherwise.
+    """
+    with _in_which_language(shown):
+        return _facts_for(course)
+
+
+def _in_which_language(shown: bool) -> AbstractContextManager[Any]:
+    return nullcontext() if shown else translation.override("en")
+
+
+def _facts_for(course: Course) -> dict[str, Fact]:
     person = course.person
     found = {
-        "age_years": Fact("age_years", person.age_years(), f"born {person.birth_date:%d %b %Y}"),
-        "sex": Fact("sex", person.sex, "demographics"),
+        "age_years": Fact(
+            "age_years", person.age_years(), _("born %(day)s") % {"day": _day(person.birth_date)}
+        ),
+        "sex": Fact("sex", person.sex, _("demographics")),
     }
-    found["at_home"] = Fact("at_home", course.setting == Setting.HOME, "the programme chosen")
+    at_home = course.setting == Setting.HOME
+    found["at_home"] = Fact("at_home", at_home, _("the programme chosen"))
     found.update(_tests(person))
     medications = _codings(person.medications.all())
     strangers = [
@@ -71,7 +92,7 @@ def facts_for(course: Course) -> dict[str, Fact]:
         if item.active and not (taken := protocols.recognise(library(), item.display)).is_whole
     ]
     found["unrecognised_medicines"] = Fact(
-        "unrecognised_medicines", strangers, "names in the list of medicines"
+        "unrecognised_medicines", strangers, _("names in the list of medicines")
     )
     found.update(_trials(course))
     for name, evidence in protocols.facts_from_record(
@@ -83,24 +104,32 @@ def facts_for(course: Course) -> dict[str, Fact]:
         found[name] = Fact(name, evidence.value, evidence.because)
     history = getattr(course, "history", None)
     if history:
-        because = f"asked {history.taken_at:%d %b %Y} by {history.taken_by}"
+        because = _("asked %(day)s by %(who)s") % {
+            "day": _day(history.taken_at),
+            "who": history.taken_by,
+        }
         for name, value in history.answers.items():
             stated = found.get(name)
             contradicted = value is False and stated is not None and stated.value is True
             # A "no" does not erase what the referral says: the finding stands, with both.
             found[name] = (
-                Fact(name, True, f"{stated.because}; but “no” was {because}")
+                Fact(
+                    name,
+                    True,
+                    _("%(stated)s; but “no” was %(because)s")
+                    % {"stated": stated.because, "because": because},
+                )
                 if stated and contradicted
                 else Fact(name, value, because)
             )
     if course.route == rems.ROUTE and (enrolled := rems.enrolment_of(person)):
         found["rems_enrolled"] = Fact(
-            "rems_enrolled", True, f"enrolled {enrolled.enrolled_on:%d %b %Y}"
+            "rems_enrolled", True, _("enrolled %(day)s") % {"day": _day(enrolled.enrolled_on)}
         )
     for response in latest_responses(course, occasion="intake").values():
         if not response.complete:
             continue
-        because = f"{response.taken_at:%d %b %Y}"
+        because = _day(response.taken_at)
         if response.total is not None:
             total = f"{response.instrument.replace('-', '_')}_total"
             whole = response.total.is_integer()
@@ -120,13 +149,18 @@ def _tests(person: Person) -> dict[str, Fact]:
     def take(name: str, value: Any, day: date, how: str) -> None:
         known = found.get(name)
         if name in tests and (known is None or known.on is None or day >= known.on):
-            found[name] = Fact(name, value, f"{how} {day:%d %b %Y}", day)
+            found[name] = Fact(name, value, how % {"day": _day(day)}, day)
 
+    measured, tested = _("measured %(day)s"), _("test of %(day)s")
     for item in person.measurements.order_by("taken_at", "pk"):
-        take(item.kind, item.value, timezone.localtime(item.taken_at).date(), "measured")
+        take(item.kind, item.value, timezone.localtime(item.taken_at).date(), measured)
     for result in person.test_results.order_by("done_on", "pk"):
-        take(result.fact, result.value, result.done_on, "test of")
+        take(result.fact, result.value, result.done_on, tested)
     return found
+
+
+def _day(day: date) -> str:
+    return date_format(day, "d M Y")
 
 
 def trials_of(course: Course) -> list[staging.Trial]:
@@ -152,14 +186,19 @@ def _trials(course: Course) -> dict[str, Fact]:
     trials = trials_of(course)
     if not trials:
         none_tried = history and history.answers.get("antidepressant_tried") is False
-        return {name: Fact(name, 0, "none tried in this episode")} if none_tried else {}
+        return {name: Fact(name, 0, _("none tried in this episode"))} if none_tried else {}
     count = staging.count_failed(library(), trials, on=clock.today())
     number = count.settled(library().staging.counted.needed)
     if number is None:
         return {}
-    more = f", perhaps {count.at_most}" if count.at_most != number else ""
-    rows = f"{len(trials)} trial{'s' * (len(trials) != 1)} on record"
-    return {name: Fact(name, number, f"counted from {rows}{more}")}
+    because = ngettext(
+        "counted from %(rows)d trial on record",
+        "counted from %(rows)d trials on record",
+        len(trials),
+    ) % {"rows": len(trials)}
+    if count.at_most != number:
+        because = _("%(counted)s, perhaps %(most)d") % {"counted": because, "most": count.at_most}
+    return {name: Fact(name, number, because)}
 
 
 def _codings(items: Iterable[Any]) -> list[protocols.Coding]:
@@ -179,15 +218,32 @@ def latest_responses(
     return {response.instrument: response for response in responses}
 
 
-def findings_for(course: Course, facts: dict[str, Fact] | None = None) -> list[protocols.Finding]:
-    """What the rules say today about what is known today."""
+def findings_for(
+    course: Course, facts: dict[str, Fact] | None = None, *, shown: bool = False
+) -> list[protocols.Finding]:
+    """What the rules say today about what is known today.
+
+    Args:
+        shown: as for `facts_for`.
+    """
     facts = facts if facts is not None else facts_for(course)
-    return protocols.screen(
-        library(),
-        {name: fact.value for name, fact in facts.items()},
-        dates=days_of(facts),
-        **programme_of(course),
-    )
+    with _in_which_language(shown):
+        return protocols.screen(
+            library(),
+            {name: fact.value for name, fact in facts.items()},
+            dates=days_of(facts),
+            **programme_of(course),
+        )
+
+
+def explained(finding: protocols.Finding) -> str:
+    """Why a finding stands, in the language of whoever reads it: the rule's words, and then those
+    of its standing for the route."""
+    item = next((e.item for e in library().screening if e.item.key == finding.rule_id), None)
+    why: str = getattr(item, "explanation", "")
+    if not why or not finding.explanation.startswith(f"{why} "):
+        return _(finding.explanation)
+    return f"{_(why)} {_(finding.explanation.removeprefix(f'{why} '))}"
 
 
 def days_of(facts: dict[str, Fact]) -> dict[str, date]:

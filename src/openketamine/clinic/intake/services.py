@@ -8,6 +8,9 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import receiver
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
@@ -17,6 +20,7 @@ from openketamine.clinic.notices import signals as notice_signals
 from openketamine.clinic.notices.models import Call
 from openketamine.clinic.people.models import Course, Setting, Stage
 from openketamine.clinic.people.services import assign_team, move_to
+from openketamine.clinic.people.words import URGENT
 from openketamine.clinic.policy.queries import library, stamp
 from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
@@ -50,8 +54,11 @@ def require_no_open_safety_review(course: Course) -> None:
     """
     if reviews := queries.open_safety_reviews(course):
         raise Refused(
-            f"A safety review is open: {reviews[0].statement}. "
-            "A clinician must record it before anything else can be done."
+            _(
+                "A safety review is open: %(statement)s. "
+                "A clinician must record it before anything else can be done."
+            )
+            % {"statement": reviews[0].statement_in_words}
         )
 
 
@@ -88,9 +95,11 @@ def record_response(
     """
     definition = library().instruments.get(instrument)
     if definition is None:
-        raise Refused(f"There is no questionnaire {instrument!r}.")
+        raise Refused(_("There is no questionnaire %(name)r.") % {"name": instrument})
     if definition.completed_by == "clinician" and getattr(actor, "role", None) not in CLINICIANS:
-        raise Refused(f"The {definition.short_name} is a clinician's rating.")
+        raise Refused(
+            _("The %(name)s is a clinician's rating.") % {"name": _(definition.short_name)}
+        )
     try:
         score = (
             protocols.score(definition, answers)
@@ -103,13 +112,20 @@ def record_response(
     if score.unanswered and not score.red_flags:
         count = len(score.unanswered)
         raise Refused(
-            f"{definition.short_name}: {count} question{'s' * (count != 1)} not answered. "
-            "A total needs every answer.",
+            ngettext(
+                "%(name)s: %(count)d question not answered. A total needs every answer.",
+                "%(name)s: %(count)d questions not answered. A total needs every answer.",
+                count,
+            )
+            % {"name": _(definition.short_name), "count": count},
             field=score.unanswered[0],
         )
     occasions = {o.id: o for o in library().measurements.occasions}
     if occasion not in occasions and occasion != VISIT:
-        raise Refused(f"There is no occasion {occasion!r}: one of {', '.join(occasions)}.")
+        raise Refused(
+            _("There is no occasion %(name)r: one of %(occasions)s.")
+            % {"name": occasion, "occasions": ", ".join(occasions)}
+        )
     if not complete:
         score = replace(score, total=None, band=None, subscores={})
     result = score.in_words(definition) if complete else "not complete"
@@ -222,7 +238,7 @@ def refuse_to_close_without_a_review(
         return
     key = call.key.removeprefix(CALL_KEY)
     if SafetyReview.objects.filter(pk=key, closed_at=None).exists():
-        raise Refused("Record the safety review: that closes this call.", field="words")
+        raise Refused(_("Record the safety review: that closes this call."), field="words")
 
 
 @transaction.atomic
@@ -243,13 +259,13 @@ def close_safety_review(
     """
     review = SafetyReview.objects.select_for_update().get(pk=review.pk)
     if actor.role not in CLINICIANS:
-        raise Refused("A safety review is recorded by a clinician.")
+        raise Refused(_("A safety review is recorded by a clinician."))
     if review.closed_at:
-        raise Refused(f"{review.reviewer} has recorded this review already.")
+        raise Refused(_("%(who)s has recorded this review already.") % {"who": review.reviewer})
     if outcome not in SafetyReview.Outcome.values:
-        raise Refused("Choose what came of the review.", field="outcome")
+        raise Refused(_("Choose what came of the review."), field="outcome")
     if not note.strip():
-        raise Refused("Write what you asked, heard and did.", field="note")
+        raise Refused(_("Write what you asked, heard and did."), field="note")
     answered = [review, *queries.open_beside(review).select_for_update().filter(pk__in=list(also))]
     for each in answered:
         each.closed_at, each.reviewer = clock.now(), actor
@@ -266,13 +282,14 @@ def close_safety_review(
         if call:
             if not call.answered_at:
                 notices.answer_call(actor, call)
-            words = f"{each.get_outcome_display()}: {each.note}"
+            with translation.override("en"):  # the record's language
+                words = f"{each.get_outcome_display()}: {each.note}"
             notices.close_call(actor, call, words=words)
     if outcome == SafetyReview.Outcome.URGENT:
         _open_safety_review(
             actor,
             review.response,
-            f"Urgent care was arranged: {review.statement}",
+            f"{URGENT}{review.statement}",
             "A clinician records whether the course may go on.",
         )
 
@@ -287,9 +304,9 @@ def record_history(actor: User, course: Course, answers: Mapping[str, Any]) -> M
     require_no_open_safety_review(course)
     _require_unsigned(course)
     if not actor.is_clinic_staff:
-        raise Refused("The history is taken by the staff.")
+        raise Refused(_("The history is taken by the staff."))
     clean = {name: _checked(name, value) for name, value in answers.items() if value is not None}
-    history, _ = MedicalHistory.objects.update_or_create(
+    history, _made = MedicalHistory.objects.update_or_create(
         course=course,
         defaults={"answers": clean, "taken_at": clock.now(), "taken_by": actor},
     )
@@ -307,7 +324,7 @@ def record_history(actor: User, course: Course, answers: Mapping[str, Any]) -> M
 def _checked(name: str, value: Any) -> Any:
     fact = library().facts.get(name)
     if fact is None or not fact.section:
-        raise Refused(f"The history has no question {name!r}.")
+        raise Refused(_("The history has no question %(name)r.") % {"name": name})
     return _fitting(fact, value)
 
 
@@ -318,16 +335,21 @@ def _fitting(fact: FactDefinition, value: Any) -> Any:
         Refused: with what it can be.
     """
     if fact.kind == "boolean" and not isinstance(value, bool):
-        raise Refused(f"{fact.label}: answer yes or no.", field=fact.id)
+        words = _("%(fact)s: answer yes or no.")
+        raise Refused(words % {"fact": _(fact.label)}, field=fact.id)
     if fact.kind == "choice" and value not in fact.choices:
-        raise Refused(f"{fact.label}: choose one of {', '.join(fact.choices)}.", field=fact.id)
+        words = _("%(fact)s: choose one of %(choices)s.")
+        choices = ", ".join(_(choice) for choice in fact.choices)
+        raise Refused(words % {"fact": _(fact.label), "choices": choices}, field=fact.id)
     if fact.kind == "number":
         low, high = fact.minimum or 0, fact.maximum or float("inf")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high:
             unit = f" {fact.unit}" if fact.unit else ""
             raise Refused(
-                f"{fact.label}: enter a number from {low:g} to {high:g}{unit}.", field=fact.id
+                _("%(fact)s: enter a number from %(low)s to %(high)s%(unit)s.")
+                % {"fact": _(fact.label), "low": f"{low:g}", "high": f"{high:g}", "unit": unit},
+                field=fact.id,
             )
     return value
 
@@ -346,16 +368,22 @@ def choose_programme(
     require_no_open_safety_review(course)
     _require_unsigned(course)
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber chooses the condition and the route.")
+        raise Refused(_("Only a prescriber chooses the condition and the route."))
     programmes = library().programmes
     routes = {item.id: item for item in programmes.routes}
     if condition not in {item.id for item in programmes.conditions}:
-        raise Refused("Choose a condition.", field="condition")
+        raise Refused(_("Choose a condition."), field="condition")
     if route not in routes:
-        raise Refused("Choose a route.", field="route")
+        raise Refused(_("Choose a route."), field="route")
     if setting not in routes[route].settings:
-        words = " or ".join(Setting(name).label.lower() for name in routes[route].settings)
-        raise Refused(f"{routes[route].name}: {words} only.", field="setting")
+        settings = _(" or ").join(
+            str(Setting(name).label).lower() for name in routes[route].settings
+        )
+        raise Refused(
+            _("%(route)s: %(settings)s only.")
+            % {"route": _(routes[route].name), "settings": settings},
+            field="setting",
+        )
     before = {"condition": course.condition, "route": course.route, "setting": course.setting}
     after = {"condition": condition, "route": route, "setting": setting}
     if before == after:
@@ -383,15 +411,15 @@ def record_test_result(
     """
     require_no_open_safety_review(course)
     if not actor.is_clinic_staff:
-        raise Refused("Test results are entered by the staff.")
+        raise Refused(_("Test results are entered by the staff."))
     definition = library().facts.get(fact)
     if definition is None or not definition.test:
-        raise Refused(f"There is no test {fact!r}.")
+        raise Refused(_("There is no test %(name)r.") % {"name": fact})
     _fitting(definition, value)
     if done_on > clock.today():
-        raise Refused("The day of the test lies in the future.", field="done_on")
+        raise Refused(_("The day of the test lies in the future."), field="done_on")
     if done_on < course.person.birth_date:
-        raise Refused("The day of the test lies before the patient's birth.", field="done_on")
+        raise Refused(_("The day of the test lies before the patient's birth."), field="done_on")
     result = TestResult.objects.create(
         person_id=course.person_id,
         fact=fact,
@@ -436,27 +464,28 @@ def record_trial(
     require_no_open_safety_review(course)
     _require_unsigned(course)
     if not actor.is_clinic_staff:
-        raise Refused("Earlier treatment is entered by the staff.")
+        raise Refused(_("Earlier treatment is entered by the staff."))
     if not drug.strip():
-        raise Refused("Name the drug.", field="drug")
+        raise Refused(_("Name the drug."), field="drug")
     if outcome not in library().staging.outcomes:
-        raise Refused("Say what came of it.", field="outcome")
+        raise Refused(_("Say what came of it."), field="outcome")
     if drug_class and drug_class not in library().staging.classes:
-        raise Refused("Choose a class from the list.", field="drug_class")
+        raise Refused(_("Choose a class from the list."), field="drug_class")
     if not source.strip():
         raise Refused(
-            "Say where this is known from: the patient, a letter, a pharmacy.", field="source"
+            _("Say where this is known from: the patient, a letter, a pharmacy."), field="source"
         )
     if dose_mg_per_day is not None and not 0 < dose_mg_per_day <= 5000:
         raise Refused(
-            "The dose must be more than 0 and at most 5000 mg a day.", field="dose_mg_per_day"
+            _("The dose must be more than 0 and at most 5000 mg a day."),
+            field="dose_mg_per_day",
         )
     today = clock.today()
     for name, day in (("started", started), ("stopped", stopped)):
         if day and day > today:
-            raise Refused("This day lies in the future.", field=name)
+            raise Refused(_("This day lies in the future."), field=name)
     if started and stopped and stopped < started:
-        raise Refused("It stopped before it started. Check both days.", field="stopped")
+        raise Refused(_("It stopped before it started. Check both days."), field="stopped")
     trial = AntidepressantTrial.objects.create(
         course=course,
         drug=drug.strip(),
@@ -507,7 +536,7 @@ def withdraw_trial(actor: User, trial: AntidepressantTrial) -> None:
     require_no_open_safety_review(course)
     _require_unsigned(course)
     if trial.withdrawn_at:
-        raise Refused("This row was taken back already.")
+        raise Refused(_("This row was taken back already."))
     trial.withdrawn_at = clock.now()
     trial.save(update_fields=["withdrawn_at"])
     record.append(
@@ -536,7 +565,7 @@ def record_staging(
             staging.stage(score, clean)
         except ValueError as error:
             raise Refused(str(error)) from error
-    kept, _ = ResistanceStaging.objects.update_or_create(
+    kept, _made = ResistanceStaging.objects.update_or_create(
         course=course, defaults={"answers": clean, "by": actor, "at": clock.now()}
     )
     record.append(
@@ -561,24 +590,26 @@ def decide_finding(
     require_no_open_safety_review(course)
     _require_unsigned(course)
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber decides about a finding.")
+        raise Refused(_("Only a prescriber decides about a finding."))
     finding = next((f for f in queries.findings_for(course) if f.rule_id == rule_id), None)
     if finding is None:
-        raise Refused("This finding no longer stands. Load the page again.")
+        raise Refused(_("This finding no longer stands. Load the page again."))
     if decision not in FindingDecision.Decision.values:
-        raise Refused("Choose a decision.", field="decision")
+        raise Refused(_("Choose a decision."), field="decision")
     if finding.kind == "missing":
         # What rests on memory alone must not hold up care, so a person may go on without it.
         if finding.certainty != "recalled":
-            raise Refused("What is unknown cannot be decided. Ask for it first.")
+            raise Refused(_("What is unknown cannot be decided. Ask for it first."))
         if decision != FindingDecision.Decision.WAIVE:
-            raise Refused("What is unknown can only be gone on without, with a reason.")
+            raise Refused(_("What is unknown can only be gone on without, with a reason."))
     elif decision == FindingDecision.Decision.WAIVE:
-        raise Refused("This is known. Decide about it.", field="decision")
+        raise Refused(_("This is known. Decide about it."), field="decision")
     if finding.kind == "contraindication" and decision != FindingDecision.Decision.OVERRIDE:
-        raise Refused("A contraindication can only be overridden, with a reason.", field="decision")
+        raise Refused(
+            _("A contraindication can only be overridden, with a reason."), field="decision"
+        )
     reason = require_reason(reason)
-    made, _ = FindingDecision.objects.update_or_create(
+    made, _new = FindingDecision.objects.update_or_create(
         course=course,
         route=course.route,
         rule_id=rule_id,
@@ -617,9 +648,9 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
     require_signed_policy()
     _require_unsigned(course)
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber signs the screening.")
+        raise Refused(_("Only a prescriber signs the screening."))
     if outcome not in Screening.Outcome.values:
-        raise Refused("Choose the outcome.", field="outcome")
+        raise Refused(_("Choose the outcome."), field="outcome")
     facts = queries.facts_for(course)
     findings = queries.findings_for(course, facts)
     decided = queries.standing_decisions(course, findings)
@@ -627,14 +658,21 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
         missing = [f for f in findings if f.kind == "missing" and f.rule_id not in decided]
         if missing:
             raise Refused(
-                f"{len(missing)} finding{'s' * (len(missing) != 1)} cannot be judged yet: "
-                f"{missing[0].statement}. Ask for what is missing first."
+                ngettext(
+                    "%(count)d finding cannot be judged yet: %(first)s. "
+                    "Ask for what is missing first.",
+                    "%(count)d findings cannot be judged yet: %(first)s. "
+                    "Ask for what is missing first.",
+                    len(missing),
+                )
+                % {"count": len(missing), "first": _(missing[0].statement)}
             )
         waiting = [f for f in findings if f.kind != "missing" and f.rule_id not in decided]
         if waiting:
-            raise Refused(f"Decide first about: {'; '.join(f.statement for f in waiting)}.")
+            first = "; ".join(_(f.statement) for f in waiting)
+            raise Refused(_("Decide first about: %(findings)s.") % {"findings": first})
     elif not note.strip():
-        raise Refused("Write why, for the patient and the referrer.", field="note")
+        raise Refused(_("Write why, for the patient and the referrer."), field="note")
     current = library()
     programme = {
         "condition": course.condition,
@@ -676,7 +714,7 @@ def sign_screening(prescriber: User, course: Course, *, outcome: str, note: str 
 
 def _require_unsigned(course: Course) -> None:
     if Screening.objects.filter(course=course).exists():
-        raise Refused("The screening is signed. What it rests on can no longer be changed.")
+        raise Refused(_("The screening is signed. What it rests on can no longer be changed."))
 
 
 def _enter_screening(actor: User | str, course: Course) -> None:

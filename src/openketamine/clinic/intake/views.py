@@ -10,6 +10,8 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine import protocols
@@ -42,6 +44,20 @@ from .models import (
 )
 
 INVALID = 422
+# How a regulator stands to a programme, as the protocols name it.
+STANDINGS = (
+    gettext_noop("approved"),
+    gettext_noop("off-label"),
+    gettext_noop("not recommended"),
+    gettext_noop("subsidised"),
+)
+# Short names of instruments that are words.
+NAMES = (
+    gettext_noop("Bladder"),
+    gettext_noop("Dissociation"),
+    gettext_noop("Pain 0-10"),
+    gettext_noop("Side effects"),
+)
 INTAKE = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE, Role.THERAPIST)
 
 
@@ -58,6 +74,7 @@ class FindingRow:
 
     finding: protocols.Finding
     source: str
+    explanation: str
     facts: list[tuple[str, Any, str]]
     decision: FindingDecision | None
 
@@ -77,15 +94,16 @@ class UnknownRow:
 
 def _rows(course: Course, facts: dict[str, queries.Fact]) -> list[FindingRow]:
     current = library()
-    findings = queries.findings_for(course, facts)
+    findings = queries.findings_for(course, facts, shown=True)
     decided = queries.standing_decisions(course, findings)
     return [
         FindingRow(
             finding,
             current.source(finding.source),
+            queries.explained(finding),
             [
                 (
-                    current.facts[name].label,
+                    _(current.facts[name].label),
                     _in_words(value, current.facts[name].unit),
                     facts[name].because if name in facts and value is not None else "",
                 )
@@ -105,8 +123,8 @@ def _unknown(course: Course, rows: list[FindingRow]) -> list[UnknownRow]:
             waiting.setdefault(row.finding.missing, []).append(row)
     return [
         UnknownRow(
-            [(library().facts[name].label, _where(course, name)) for name in names],
-            found[0].finding.explanation,
+            [(_(library().facts[name].label), _where(course, name)) for name in names],
+            found[0].explanation,
             found,
         )
         for names, found in waiting.items()
@@ -136,13 +154,15 @@ _MEASURED = frozenset({"weight_kg", "systolic_mmhg", "diastolic_mmhg"})
 def _in_words(value: Any, unit: str = "") -> str:
     match value:
         case None:
-            return "not known"
+            return _("not known")
         case bool():
-            return "yes" if value else "no"
+            return _("yes") if value else _("no")
         case list() | tuple():
-            return ", ".join(value) or "none"
+            return ", ".join(value) or _("none")
         case float():
             value = f"{value:g}"
+        case str():
+            value = _(value)
     return f"{value} {unit}".rstrip()
 
 
@@ -160,7 +180,7 @@ def _show_screening(
     programme_form: Any = None,
     status: int = 200,
 ) -> HttpResponse:
-    facts = queries.facts_for(course)
+    facts = queries.facts_for(course, shown=True)
     rows = _rows(course, facts)
     signed = Screening.objects.filter(course=course).select_related("signed_by").first()
     known = {name: fact.value for name, fact in facts.items()}
@@ -178,7 +198,13 @@ def _show_screening(
             "unknown": _unknown(course, rows),
             "responses": queries.latest_responses(course, occasion="intake"),
             "instruments": [library().instruments[i] for i in queries.instruments_asked(course)],
-            "tests": [(test, facts.get(test.id)) for test in tests if test.id not in _MEASURED],
+            "tests": [
+                (test, fact, _(fact.value) if fact and isinstance(fact.value, str) else value)
+                for test in tests
+                if test.id not in _MEASURED
+                for fact in [facts.get(test.id)]
+                for value in [fact.value if fact else None]
+            ],
             "asks_trials": "failed_adequate_trials" in eligibility.facts_asked(library(), **asked),
             "trials": facts.get("failed_adequate_trials"),
             "signed": signed,
@@ -231,7 +257,7 @@ def programme(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         attempt(form, lambda: services.choose_programme(request.user, course, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "These are the findings for the programme chosen.")
+            messages.success(request, _("These are the findings for the programme chosen."))
             return redirect("screening", course.pk)
     return _show_screening(request, course, programme_form=form, status=INVALID)
 
@@ -241,7 +267,7 @@ def programme(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 def tests(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     """The measurements and tests that this programme asks of this person, and how old each is."""
     course = _course(course_id)
-    facts = queries.facts_for(course)
+    facts = queries.facts_for(course, shown=True)
     known = {name: fact.value for name, fact in facts.items()}
     asked = eligibility.asked_tests(library(), known, **queries.programme_of(course))
     names = {test.id for test in asked}
@@ -292,7 +318,7 @@ def test_result(request: HttpRequest, course_id: uuid.UUID, fact_id: str) -> Htt
             ),
         )
         if not form.errors:
-            messages.success(request, f"{fact.label} is kept.")
+            messages.success(request, _("%(fact)s is kept.") % {"fact": _(fact.label)})
             return redirect("screening", course.pk)
     return render(
         request,
@@ -348,7 +374,7 @@ def trial_new(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.record_trial(request.user, course, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The trial is kept.")
+            messages.success(request, _("The trial is kept."))
             return redirect("trials", course.pk)
     return render(
         request,
@@ -379,7 +405,7 @@ def stage_resistance(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse
     if form.is_valid():
         attempt(form, lambda: services.record_staging(request.user, course, form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The staging is kept.")
+            messages.success(request, _("The staging is kept."))
             return redirect("trials", course.pk)
     return _show_trials(request, course, form)
 
@@ -392,7 +418,7 @@ def sign_screening(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         attempt(form, lambda: services.sign_screening(request.user, course, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The screening is signed.")
+            messages.success(request, _("The screening is signed."))
             return redirect("person", course.person_id)
     return _show_screening(request, course, form=form, status=INVALID)
 
@@ -466,7 +492,7 @@ def enter_questionnaire(
     definition = library().instruments.get(instrument_id)
     if definition is None:
         raise Http404
-    asked_in = request.GET.get("language", "en")
+    asked_in = request.GET.get("language", get_language() or "en")
     language = asked_in if asked_in in definition.translations else "en"
     instrument = definition.in_language(language)
     only_total = not instrument.items or (
@@ -501,18 +527,19 @@ def enter_questionnaire(
 
 def tell_result(request: HttpRequest, response: InstrumentResponse) -> None:
     """Say what was kept, and where a form is unfinished that its alarm stands."""
-    name = library().instruments[response.instrument].short_name
+    name = _(library().instruments[response.instrument].short_name)
     if response.complete:
-        messages.success(request, f"{name}: {response.result}.")
+        messages.success(request, f"{name}: {response.result_in_words}.")
     else:
-        messages.warning(request, f"{name} is incomplete. Its alarm stands all the same.")
+        words = _("%(name)s is incomplete. Its alarm stands all the same.")
+        messages.warning(request, words % {"name": name})
 
 
 @allow(*INTAKE)
 @require_http_methods(["GET", "POST"])
 def history(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = _course(course_id)
-    facts = queries.facts_for(course)
+    facts = queries.facts_for(course, shown=True)
     known = {name: fact.value for name, fact in facts.items()}
     words = {True: "yes", False: "no"}
     asked = getattr(course, "history", None)
@@ -520,7 +547,7 @@ def history(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         request.POST or None,
         sections=protocols.questions_for(library(), known, **queries.programme_of(course)),
         because={
-            name: f"Referral says: {fact.because}"
+            name: _("Referral says: %(what)s") % {"what": fact.because}
             for name, fact in facts.items()
             if asked is None or name not in asked.answers
         },
@@ -532,7 +559,7 @@ def history(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.record_history(request.user, course, form.answers()))
         if not form.errors:
-            messages.success(request, "The history is kept.")
+            messages.success(request, _("The history is kept."))
             return redirect("screening", course.pk)
     return render(
         request,
@@ -558,7 +585,7 @@ def safety_review(request: HttpRequest, review_id: int) -> HttpResponse:
             ),
         )
         if not form.errors:
-            messages.success(request, "The safety review is recorded.")
+            messages.success(request, _("The safety review is recorded."))
             return redirect("person", review.course.person_id)
     return render(
         request,

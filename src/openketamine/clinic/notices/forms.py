@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.record import clock
 
@@ -13,10 +14,10 @@ _MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%d
 
 
 class ShiftForm(forms.Form):
-    user: Any = forms.ModelChoiceField(queryset=None, label="Who", empty_label="Choose")
-    line = forms.TypedChoiceField(choices=Line.choices, coerce=int, label="Line")
-    starts_at = forms.DateTimeField(label="From", widget=_MOMENT)
-    ends_at = forms.DateTimeField(label="Until", widget=_MOMENT)
+    user: Any = forms.ModelChoiceField(queryset=None, label=_("Who"), empty_label=_("Choose"))
+    line = forms.TypedChoiceField(choices=Line.choices, coerce=int, label=_("Line"))
+    starts_at = forms.DateTimeField(label=_("From"), widget=_MOMENT)
+    ends_at = forms.DateTimeField(label=_("Until"), widget=_MOMENT)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -27,14 +28,17 @@ class ShiftForm(forms.Form):
 
 class AddressForm(forms.Form):
     phone = forms.CharField(
-        label="Telephone for texts", required=False, max_length=24, help_text="As +15550100"
+        label=_("Telephone for texts"),
+        required=False,
+        max_length=24,
+        help_text=_("As +15550100"),
     )
-    email = forms.EmailField(label="E-mail", required=False)
+    email = forms.EmailField(label=_("E-mail"), required=False)
 
 
 class CloseForm(forms.Form):
     words = forms.CharField(
-        label="What you found, and what was done",
+        label=_("What you found, and what was done"),
         widget=forms.Textarea(attrs={"rows": 4}),
         max_length=4000,
     )

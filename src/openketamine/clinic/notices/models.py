@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.record import clock
 
@@ -12,20 +13,20 @@ USER = settings.AUTH_USER_MODEL
 
 
 class Channel(models.TextChoices):
-    TEXT = "text", "Text"
-    EMAIL = "email", "E-mail"
+    TEXT = "text", _("Text")
+    EMAIL = "email", _("E-mail")
 
 
 class Notice(models.Model):
     """One message to one address, kept until it has gone out or somebody has looked at why not."""
 
     class State(models.TextChoices):
-        WAITING = "waiting", "waits"
-        SENDING = "sending", "is being sent"
-        SENT = "sent", "sent"
-        FAILED = "failed", "could not be sent"
-        EXPIRED = "expired", "came too late to be sent"
-        WITHDRAWN = "withdrawn", "withdrawn"
+        WAITING = "waiting", _("waits")
+        SENDING = "sending", _("is being sent")
+        SENT = "sent", _("sent")
+        FAILED = "failed", _("could not be sent")
+        EXPIRED = "expired", _("came too late to be sent")
+        WITHDRAWN = "withdrawn", _("withdrawn")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.CharField(max_length=160, unique=True, help_text="So that a cause sends once")
@@ -74,7 +75,7 @@ class Call(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.CharField(max_length=160, unique=True, help_text="So that a cause calls once")
-    priority = models.CharField(max_length=5, choices=[("red", "Red"), ("amber", "Amber")])
+    priority = models.CharField(max_length=5, choices=[("red", _("Red")), ("amber", _("Amber"))])
     headline = models.CharField(max_length=200)
     detail = models.TextField(blank=True)
     person_id = models.UUIDField(null=True)
@@ -127,6 +128,11 @@ class Call(models.Model):
         return f"call:{self.id}"
 
     @property
+    def reached_names(self) -> str:
+        """Whom it has reached, in their order."""
+        return "; ".join(str(each.user) for each in self.reached.all())
+
+    @property
     def is_open(self) -> bool:
         return self.closed_at is None
 
@@ -150,8 +156,8 @@ class Reached(models.Model):
 
 
 class Line(models.IntegerChoices):
-    FIRST = 1, "First on call"
-    SECOND = 2, "Second on call"
+    FIRST = 1, _("First on call")
+    SECOND = 2, _("Second on call")
 
 
 class Shift(models.Model):

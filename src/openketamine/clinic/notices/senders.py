@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
+from django.utils.translation import gettext_noop
 
 from .models import Channel
 
@@ -156,8 +157,9 @@ def deliver(*, channel: str, to: str, subject: str, body: str, key: str) -> None
         SendingError: it was not taken.
     """
     if not is_set_up(channel):
-        what = "Texts are" if channel == Channel.TEXT else "E-mail is"
-        raise SendingError(f"{what} not set up on this server.", for_good=True)
+        texts = gettext_noop("Texts are not set up on this server.")
+        emails = gettext_noop("E-mail is not set up on this server.")
+        raise SendingError(texts if channel == Channel.TEXT else emails, for_good=True)
     if channel == Channel.TEXT:
         sender = text_sender()
         assert sender is not None

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from openketamine.clinic.accounts.models import STAFF, Role, User
 from openketamine.clinic.errors import Refused
@@ -129,15 +132,18 @@ def checked_address(channel: str, to: str) -> str:
         number = re.sub(r"[\s().-]", "", to)
         if not PHONE.fullmatch(number):
             raise Refused(
-                f"{to!r} is no telephone number. Write it as +15550100: digits, with a plus before "
-                "the country.",
+                _(
+                    "%(text)r is no telephone number. Write it as +15550100: digits, with a plus "
+                    "before the country."
+                )
+                % {"text": to},
                 field="phone",
             )
         return number
     try:
         validate_email(to)
     except ValidationError as error:
-        raise Refused(f"{to!r} is no e-mail address.", field="email") from error
+        raise Refused(_("%(text)r is no e-mail address.") % {"text": to}, field="email") from error
     return to
 
 
@@ -233,10 +239,10 @@ def set_aside(actor: User, notice: Notice) -> None:
 
 def _failed(actor: User, notice: Notice) -> Notice:
     if actor.role not in STAFF:
-        raise Refused("Only the staff look after messages.")
+        raise Refused(_("Only the staff look after messages."))
     notice = Notice.objects.select_for_update().get(pk=notice.pk)
     if notice.state != Notice.State.FAILED or notice.seen_at:
-        raise Refused("This message does not wait for anybody.")
+        raise Refused(_("This message does not wait for anybody."))
     return notice
 
 
@@ -436,6 +442,7 @@ def _reach(call: Call, users: list[User], *, by: Iterable[str], rule: str) -> No
                 to_name=str(user),
                 wording="call" if rule != "again" and call.round == 1 else "call_again",
                 values={"link": wordings.link_to("on_call")},
+                language=user.language or settings.STAFF_LANGUAGE,
                 call=call,
             )
             sent.append(str(notice.pk))
@@ -464,7 +471,7 @@ def answer_call(actor: User, call: Call) -> Call:
     """
     call = _for_answer(actor, call)
     if call.answered_at:
-        raise Refused(f"{call.answered_by} has answered this call already.")
+        raise Refused(_("%(who)s has answered this call already.") % {"who": call.answered_by})
     call.answered_at, call.answered_by = clock.now(), actor
     left = library().calls.left_open_min(call.priority)
     call.looked_at_again = clock.now() + timedelta(minutes=left)
@@ -492,9 +499,9 @@ def close_call(actor: User, call: Call, *, words: str) -> Call:
     """
     call = _for_answer(actor, call)
     if not call.answered_at:
-        raise Refused("Answer the call first: say that you have it.")
+        raise Refused(_("Answer the call first: say that you have it."))
     if len(words.strip()) < SHORTEST_CLOSING:
-        raise Refused("Say in a sentence what you found and what was done.", field="words")
+        raise Refused(_("Say in a sentence what you found and what was done."), field="words")
     signals.closing.send(sender=Call, call=call, actor=actor)
     call.closed_at, call.closed_by, call.closing_words = clock.now(), actor, words.strip()
     call.looked_at_again = None
@@ -511,12 +518,14 @@ def close_call(actor: User, call: Call, *, words: str) -> Call:
 
 def _for_answer(actor: User, call: Call) -> Call:
     if actor.role not in MAY_ANSWER:
-        raise Refused("A nurse, a prescriber, a therapist or the medical director answers calls.")
+        raise Refused(
+            _("A nurse, a prescriber, a therapist or the medical director answers calls.")
+        )
     call = (
         Call.objects.select_for_update(of=("self",)).select_related("answered_by").get(pk=call.pk)
     )
     if call.closed_at:
-        raise Refused(f"{call.closed_by} has closed this call already.")
+        raise Refused(_("%(who)s has closed this call already.") % {"who": call.closed_by})
     return call
 
 
@@ -535,20 +544,26 @@ def add_shift(
     """
     _require_rota(actor)
     if user.role not in MAY_ANSWER or not user.is_active:
-        raise Refused(f"{user} does not answer calls.", field="user")
+        raise Refused(_("%(who)s does not answer calls.") % {"who": user}, field="user")
     if line not in Line.values:
-        raise Refused("Choose first or second on call.", field="line")
+        raise Refused(_("Choose first or second on call."), field="line")
     if ends_at <= starts_at:
-        raise Refused("A shift ends after it starts.", field="ends_at")
+        raise Refused(_("A shift ends after it starts."), field="ends_at")
     if ends_at <= clock.now():
-        raise Refused("This shift is over already.", field="ends_at")
+        raise Refused(_("This shift is over already."), field="ends_at")
     if ends_at - starts_at > LONGEST_SHIFT:
-        raise Refused(f"A shift lasts at most {LONGEST_SHIFT.days} days.", field="ends_at")
+        days = LONGEST_SHIFT.days
+        words = ngettext(
+            "A shift lasts at most %(days)d day.", "A shift lasts at most %(days)d days.", days
+        )
+        raise Refused(words % {"days": days}, field="ends_at")
     record.lock()
     if Shift.objects.filter(
         Q(user=user, cancelled_at=None) & Q(starts_at__lt=ends_at, ends_at__gt=starts_at)
     ).exists():
-        raise Refused(f"{user} is on call at that time already.", field="starts_at")
+        raise Refused(
+            _("%(who)s is on call at that time already.") % {"who": user}, field="starts_at"
+        )
     shift = Shift.objects.create(user=user, line=line, starts_at=starts_at, ends_at=ends_at)
     record.append(
         actor,
@@ -575,7 +590,7 @@ def cancel_shift(actor: User, shift: Shift) -> None:
     _require_rota(actor)
     shift = Shift.objects.select_for_update().get(pk=shift.pk)
     if shift.cancelled_at or shift.ends_at <= clock.now():
-        raise Refused("This shift is over or cancelled.")
+        raise Refused(_("This shift is over or cancelled."))
     shift.cancelled_at = clock.now()
     shift.save(update_fields=["cancelled_at"])
     record.append(actor, "clinic", "notices.shift_cancelled", {"shift": shift.pk})
@@ -583,7 +598,7 @@ def cancel_shift(actor: User, shift: Shift) -> None:
 
 def _require_rota(actor: User) -> None:
     if actor.role not in MAY_KEEP_ROTA:
-        raise Refused("Your role does not keep the rota.")
+        raise Refused(_("Your role does not keep the rota."))
 
 
 @transaction.atomic
@@ -594,10 +609,10 @@ def set_address(actor: User, *, phone: str, email: str) -> Address:
         Refused: not of the staff, or an address that is none.
     """
     if actor.role not in STAFF:
-        raise Refused("Only the staff are called.")
+        raise Refused(_("Only the staff are called."))
     phone = checked_address(Channel.TEXT, phone) if phone.strip() else ""
     email = checked_address(Channel.EMAIL, email) if email.strip() else ""
-    address, _ = Address.objects.update_or_create(
+    address, _made = Address.objects.update_or_create(
         user=actor, defaults={"phone": phone, "email": email}
     )
     record.append(

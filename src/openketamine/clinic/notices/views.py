@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -61,7 +62,7 @@ def call(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         words = form.cleaned_data["words"]
         if attempt(form, lambda: services.close_call(request.user, found, words=words)):
-            messages.success(request, "The call is closed.")
+            messages.success(request, _("The call is closed."))
             return redirect("on_call")
     return render(
         request,
@@ -95,7 +96,7 @@ def call_answer(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     _done(
         request,
         lambda: services.answer_call(request.user, found),
-        "You have this call. Nobody else is called while you do.",
+        _("You have this call. Nobody else is called while you do."),
     )
     return redirect("call", found.pk)
 
@@ -104,7 +105,7 @@ def call_answer(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def message_again(request: HttpRequest, notice_id: uuid.UUID) -> HttpResponse:
     notice = get_object_or_404(Notice, pk=notice_id)
-    _done(request, lambda: services.try_again(request.user, notice), "It is being sent again.")
+    _done(request, lambda: services.try_again(request.user, notice), _("It is being sent again."))
     return redirect("on_call")
 
 
@@ -112,7 +113,7 @@ def message_again(request: HttpRequest, notice_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def message_aside(request: HttpRequest, notice_id: uuid.UUID) -> HttpResponse:
     notice = get_object_or_404(Notice, pk=notice_id)
-    _done(request, lambda: services.set_aside(request.user, notice), "Set aside.")
+    _done(request, lambda: services.set_aside(request.user, notice), _("Set aside."))
     return redirect("on_call")
 
 
@@ -127,7 +128,7 @@ def rota(request: HttpRequest) -> HttpResponse:
         and form.is_valid()
         and attempt(form, lambda: services.add_shift(request.user, **form.cleaned_data))
     ):
-        messages.success(request, "On the rota.")
+        messages.success(request, _("On the rota."))
         return redirect("rota")
     shifts = queries.coming_shifts()
     address = Address.objects.filter(user=request.user).first()
@@ -158,10 +159,10 @@ def my_address(request: HttpRequest) -> HttpResponse:
         _done(
             request,
             lambda: services.set_address(request.user, **form.cleaned_data),
-            "Kept. Calls reach you there when you are on call.",
+            _("Kept. Calls reach you there when you are on call."),
         )
     else:
-        messages.error(request, "Enter an e-mail address such as name@clinic.example.")
+        messages.error(request, _("Enter an e-mail address such as name@clinic.example."))
     return redirect("rota")
 
 

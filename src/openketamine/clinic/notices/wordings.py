@@ -30,16 +30,16 @@ class Wording:
 
 WORDINGS: dict[str, Wording] = {
     "call": Wording(
-        "A call waits for you",
-        "OpenKetamine: a call waits for your answer. Open %(link)s",
+        _("A call waits for you"),
+        _("OpenKetamine: a call waits for your answer. Open %(link)s"),
     ),
     "call_again": Wording(
-        "A call is still unanswered",
-        "OpenKetamine: a call is still unanswered. Open %(link)s",
+        _("A call is still unanswered"),
+        _("OpenKetamine: a call is still unanswered. Open %(link)s"),
     ),
     "review_overdue": Wording(
-        "A course review is overdue",
-        "OpenKetamine: a course review is overdue. Open %(link)s",
+        _("A course review is overdue"),
+        _("OpenKetamine: a course review is overdue. Open %(link)s"),
     ),
     "home_check_in": Wording(
         _("Your clinic asks how you are"),

@@ -5,6 +5,8 @@ from datetime import date
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.record import clock
@@ -14,10 +16,10 @@ from openketamine.clinic.sites.models import FIRST, Site
 class Sex(models.TextChoices):
     """Administrative sex, as FHIR names it."""
 
-    FEMALE = "female", "Female"
-    MALE = "male", "Male"
-    OTHER = "other", "Other"
-    UNKNOWN = "unknown", "Unknown"
+    FEMALE = "female", _("Female")
+    MALE = "male", _("Male")
+    OTHER = "other", _("Other")
+    UNKNOWN = "unknown", _("Unknown")
 
 
 class Person(models.Model):
@@ -99,12 +101,33 @@ class _ReferredItem(models.Model):
         return self.display
 
 
+# What a sender calls the standing of an entry, and how grave an allergy is.
+STANDINGS = (
+    gettext_noop("active"),
+    gettext_noop("recurrence"),
+    gettext_noop("relapse"),
+    gettext_noop("inactive"),
+    gettext_noop("remission"),
+    gettext_noop("resolved"),
+    gettext_noop("completed"),
+    gettext_noop("stopped"),
+    gettext_noop("on-hold"),
+    gettext_noop("draft"),
+    gettext_noop("cancelled"),
+    gettext_noop("entered-in-error"),
+    gettext_noop("unknown"),
+    gettext_noop("low"),
+    gettext_noop("high"),
+    gettext_noop("unable-to-assess"),
+)
+
+
 class Condition(_ReferredItem):
     class Category(models.TextChoices):
-        DISORDER = "disorder", "Disorder"
-        FINDING = "finding", "Finding"
-        SOCIAL = "social", "Social"
-        PROCEDURE = "procedure", "Procedure"
+        DISORDER = "disorder", _("Disorder")
+        FINDING = "finding", _("Finding")
+        SOCIAL = "social", _("Social")
+        PROCEDURE = "procedure", _("Procedure")
 
     category = models.CharField(max_length=12, choices=Category.choices)
     onset = models.DateField(null=True)
@@ -127,20 +150,20 @@ class Allergy(_ReferredItem):
 class MeasurementKind(models.TextChoices):
     """What can be measured; the unit is in the name."""
 
-    WEIGHT_KG = "weight_kg", "Weight"
-    HEIGHT_CM = "height_cm", "Height"
-    SYSTOLIC_MMHG = "systolic_mmhg", "Systolic pressure"
-    DIASTOLIC_MMHG = "diastolic_mmhg", "Diastolic pressure"
-    HEART_RATE_BPM = "heart_rate_bpm", "Heart rate"
-    SPO2_PERCENT = "spo2_percent", "SpO2"
-    ALT_U_PER_L = "alt_u_per_l", "ALT"
-    AST_U_PER_L = "ast_u_per_l", "AST"
-    GGT_U_PER_L = "ggt_u_per_l", "GGT"
-    BILIRUBIN_UMOL_PER_L = "bilirubin_umol_per_l", "Bilirubin"
-    ALBUMIN_G_PER_L = "albumin_g_per_l", "Albumin"
-    EGFR_ML_PER_MIN = "egfr_ml_per_min", "eGFR"
-    PHQ9_TOTAL = "phq9_total", "PHQ-9 total"
-    GAD7_TOTAL = "gad7_total", "GAD-7 total"
+    WEIGHT_KG = "weight_kg", _("Weight")
+    HEIGHT_CM = "height_cm", _("Height")
+    SYSTOLIC_MMHG = "systolic_mmhg", _("Systolic pressure")
+    DIASTOLIC_MMHG = "diastolic_mmhg", _("Diastolic pressure")
+    HEART_RATE_BPM = "heart_rate_bpm", _("Heart rate")
+    SPO2_PERCENT = "spo2_percent", _("SpO2")
+    ALT_U_PER_L = "alt_u_per_l", _("ALT")
+    AST_U_PER_L = "ast_u_per_l", _("AST")
+    GGT_U_PER_L = "ggt_u_per_l", _("GGT")
+    BILIRUBIN_UMOL_PER_L = "bilirubin_umol_per_l", _("Bilirubin")
+    ALBUMIN_G_PER_L = "albumin_g_per_l", _("Albumin")
+    EGFR_ML_PER_MIN = "egfr_ml_per_min", _("eGFR")
+    PHQ9_TOTAL = "phq9_total", _("PHQ-9 total")
+    GAD7_TOTAL = "gad7_total", _("GAD-7 total")
 
 
 class Measurement(models.Model):
@@ -165,21 +188,21 @@ class Measurement(models.Model):
 class Stage(models.TextChoices):
     """The steps of care, in the order in which a patient meets them."""
 
-    REFERRED = "referred", "Referred"
-    SCREENING = "screening", "Screening"
-    CONSENT = "consent", "Consent"
-    PLANNING = "planning", "Planning"
-    TREATMENT = "treatment", "Treatment"
-    FOLLOW_UP = "follow_up", "Follow-up"
-    CLOSED = "closed", "Closed"
-    DECLINED = "declined", "Not eligible"
+    REFERRED = "referred", _("Referred")
+    SCREENING = "screening", _("Screening")
+    CONSENT = "consent", _("Consent")
+    PLANNING = "planning", _("Planning")
+    TREATMENT = "treatment", _("Treatment")
+    FOLLOW_UP = "follow_up", _("Follow-up")
+    CLOSED = "closed", _("Closed")
+    DECLINED = "declined", _("Not eligible")
 
 
 class Setting(models.TextChoices):
     """Where the patient is when the drug is taken."""
 
-    CLINIC = "clinic", "In the clinic"
-    HOME = "home", "At home"
+    CLINIC = "clinic", _("In the clinic")
+    HOME = "home", _("At home")
 
 
 class Course(models.Model):

@@ -6,10 +6,14 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.record.models import Event
+from openketamine.protocols import instruments
 
 from .models import Condition, Course, Measurement, MeasurementKind, Person, Stage
+from .words import alarm_in_words
 
 PER_PAGE = 25
 
@@ -61,41 +65,81 @@ def problems(person: Person) -> list[Condition]:
 
 # What the story tells, in a clinician's words. Bookkeeping events stay in the record.
 _TITLES = {
-    "person.referred": "Referred",
-    "person.referral_updated": "Referral updated",
-    "person.transferred": "Transferred to {to_name}: {reason}",
-    "person.statements_taken": "Added to the chart from another system",
-    "person.demographics_corrected": "Demographics corrected",
-    "course.team_assigned": "Team assigned",
-    "intake.questionnaire_answered": "{name}: {result}",
-    "intake.safety_review_opened": "Safety review opened",
-    "intake.safety_review_recorded": "Safety review recorded",
-    "intake.history_taken": "Medical history taken",
-    "intake.finding_decided": "Finding decided",
-    "intake.screening_signed": "Screening signed: {outcome}",
-    "plans.consent_signed": "Consent signed",
-    "plans.consent_withdrawn": "Consent withdrawn",
-    "plans.plan_ordered": "Plan ordered: {dose_mg} mg{over}, sessions: {sessions}",
-    "plans.plan_verified": "Dose checked by a second person",
-    "plans.plan_check_failed": "Dose check did not agree",
-    "plans.session_moved": "Session moved",
-    "plans.session_cancelled": "Session cancelled",
-    "therapy.preparation_recorded": "Preparation visit",
-    "therapy.integration_recorded": "Integration visit",
-    "therapy.therapy_recorded": "Talk therapy",
-    "therapy.touch_agreed": "Touch agreement signed",
-    "therapy.touch_withdrawn": "Touch agreement withdrawn",
-    "therapy.life_event_recorded": "Life event recorded",
-    "reviews.held": "Course reviewed: {decision}",
-    "reviews.misuse_noted": "Sign of misuse noted",
-    "reviews.loose_end_taken_up": "Followed up: {step}",
-    "reviews.course_closed": "Course closed",
-    "session.infusion_ended": "Session: {given_mg} mg given",
-    "session.injection_given": "Session: {dose_mg} mg injected",
-    "session.discharged": "Discharged",
-    "session.transferred": "Transferred to {where}",
-    "session.cancelled": "Session cancelled",
-    "sessions.transfer_decided": "After the transfer to hospital: {way}",
+    "person.referred": gettext_noop("Referred"),
+    "person.referral_updated": gettext_noop("Referral updated"),
+    "person.transferred": gettext_noop("Transferred to {to_name}: {reason}"),
+    "person.statements_taken": gettext_noop("Added to the chart from another system"),
+    "person.demographics_corrected": gettext_noop("Demographics corrected"),
+    "course.team_assigned": gettext_noop("Team assigned"),
+    "intake.questionnaire_answered": gettext_noop("{name}: {result}"),
+    "intake.safety_review_opened": gettext_noop("Safety review opened"),
+    "intake.safety_review_recorded": gettext_noop("Safety review recorded"),
+    "intake.history_taken": gettext_noop("Medical history taken"),
+    "intake.finding_decided": gettext_noop("Finding decided"),
+    "intake.screening_signed": gettext_noop("Screening signed: {outcome}"),
+    "plans.consent_signed": gettext_noop("Consent signed"),
+    "plans.consent_withdrawn": gettext_noop("Consent withdrawn"),
+    "plans.plan_ordered": gettext_noop(
+        "Plan ordered: {dose_mg} mg over {duration_min} min, sessions: {sessions}"
+    ),
+    "plans.plan_verified": gettext_noop("Dose checked by a second person"),
+    "plans.plan_check_failed": gettext_noop("Dose check did not agree"),
+    "plans.session_moved": gettext_noop("Session moved"),
+    "plans.session_cancelled": gettext_noop("Session cancelled"),
+    "therapy.preparation_recorded": gettext_noop("Preparation visit"),
+    "therapy.integration_recorded": gettext_noop("Integration visit"),
+    "therapy.therapy_recorded": gettext_noop("Talk therapy"),
+    "therapy.touch_agreed": gettext_noop("Touch agreement signed"),
+    "therapy.touch_withdrawn": gettext_noop("Touch agreement withdrawn"),
+    "therapy.life_event_recorded": gettext_noop("Life event recorded"),
+    "reviews.held": gettext_noop("Course reviewed: {decision}"),
+    "reviews.misuse_noted": gettext_noop("Sign of misuse noted"),
+    "reviews.loose_end_taken_up": gettext_noop("Followed up: {step}"),
+    "reviews.course_closed": gettext_noop("Course closed"),
+    "session.infusion_ended": gettext_noop("Session: {given_mg} mg given"),
+    "session.injection_given": gettext_noop("Session: {dose_mg} mg injected"),
+    "session.discharged": gettext_noop("Discharged"),
+    "session.transferred": gettext_noop("Transferred to {where}"),
+    "session.cancelled": gettext_noop("Session cancelled"),
+    "sessions.transfer_decided": gettext_noop("After the transfer to hospital: {way}"),
+}
+_INJECTED = gettext_noop("Plan ordered: {dose_mg} mg, sessions: {sessions}")
+# Titles by what stands in one field of the event; another value stands as it is.
+_TITLES_BY = {
+    "intake.screening_signed": (
+        "outcome",
+        {
+            "eligible": gettext_noop("Screening signed: eligible"),
+            "not_eligible": gettext_noop("Screening signed: not eligible"),
+        },
+    ),
+    "reviews.held": (
+        "decision",
+        {
+            "continue": gettext_noop("Course reviewed: continue"),
+            "space out": gettext_noop("Course reviewed: space out"),
+            "change": gettext_noop("Course reviewed: change"),
+            "stop": gettext_noop("Course reviewed: stop"),
+            "refer": gettext_noop("Course reviewed: refer"),
+        },
+    ),
+    "reviews.loose_end_taken_up": (
+        "step",
+        {
+            "reached": gettext_noop("Followed up: reached"),
+            "tried": gettext_noop("Followed up: tried"),
+            "booked": gettext_noop("Followed up: booked"),
+            "closed": gettext_noop("Followed up: closed"),
+        },
+    ),
+    "sessions.transfer_decided": (
+        "way",
+        {
+            "go_on": gettext_noop("After the transfer to hospital: go on"),
+            "pause": gettext_noop("After the transfer to hospital: pause"),
+            "stop": gettext_noop("After the transfer to hospital: stop"),
+        },
+    ),
 }
 _ALARMS = {
     "intake.safety_review_opened",
@@ -114,20 +158,37 @@ def story(person: Person) -> list[Moment]:
     return [_moment(event) for event in events]
 
 
+def _title(event: Event) -> str:
+    """What happened, in the language of whoever reads it."""
+    field, titles = _TITLES_BY.get(event.kind, ("", {}))
+    return _(titles.get(str(event.data.get(field)), _TITLES[event.kind]))
+
+
+def _detail(name: str, text: str) -> str:
+    """What people wrote as they wrote it; what this program says in the reader's language."""
+    if name == "statement":
+        return alarm_in_words(text)
+    return _(text) if name == "origin" else text
+
+
 def _moment(event: Event) -> Moment:
     data: dict[str, Any] = event.data
     values = {
         name: f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
         for name, value in data.items()
     }
-    # An injection is given over no time.
-    values["over"] = f" over {values['duration_min']} min" if data.get("duration_min") else ""
-    details = [str(data[name]) for name in _DETAILS if data.get(name)]
+    if event.kind == "intake.questionnaire_answered":
+        values["name"] = _(str(data["name"]))
+        values["result"] = instruments.result_in_words(str(data["result"]))
+    title = _title(event)
+    if event.kind == "plans.plan_ordered" and not data.get("duration_min"):
+        title = _(_INJECTED)  # it is given over no time
+    details = [_detail(name, str(data[name])) for name in _DETAILS if data.get(name)]
     css = "alarm" if event.kind in _ALARMS else "dose" if event.kind in _DOSES else ""
     return Moment(
         event.occurred_at,
         event.kind,
-        _TITLES[event.kind].format_map(values),
+        title.format_map(values),
         " · ".join(details),
         event.actor_name,
         css,

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from django.db import transaction
 from django.db.models import F, IntegerField, Max
 from django.db.models.functions import Cast
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
@@ -143,7 +145,9 @@ def _known(referral: ReferralData) -> Person | None:
     if person is None:
         with sites.everything():
             if Person.objects.filter(**sent).exists():
-                raise Refused("This person is in care at another site. Ask there for a transfer.")
+                raise Refused(
+                    _("This person is in care at another site. Ask there for a transfer.")
+                )
     return person
 
 
@@ -155,8 +159,15 @@ def _refuse_likely_duplicate(referral: ReferralData) -> None:
     ).first()
     if known:
         raise Refused(
-            f"{known}, born {known.birth_date:%d %B %Y}, is in care already (MRN {known.mrn}). "
-            "If this is somebody else, tick the box.",
+            _(
+                "%(person)s, born %(day)s, is in care already (MRN %(mrn)s). "
+                "If this is somebody else, tick the box."
+            )
+            % {
+                "person": known,
+                "day": date_format(known.birth_date, "d F Y"),
+                "mrn": known.mrn,
+            },
             field="is_another_person",
         )
 
@@ -165,7 +176,8 @@ def _check(referral: ReferralData) -> None:
     age = Person(birth_date=referral.birth_date).age_years()
     if age < 18:
         raise Refused(
-            f"The person is {age} years old. This programme treats adults of 18 and over.",
+            _("The person is %(age)d years old. This programme treats adults of 18 and over.")
+            % {"age": age},
             field="birth_date",
         )
     _check_measurements(referral.measurements)
@@ -186,8 +198,17 @@ def check_plausible(kind: str, value: float) -> None:
     if bounds and not bounds[0] <= value <= bounds[1]:
         low, high, unit = bounds
         raise Refused(
-            f"{MeasurementKind(kind).label} {value:g} {unit} is not possible for an adult. "
-            f"Enter a value from {low} to {high} {unit}; check the unit.",
+            _(
+                "%(kind)s %(value)s %(unit)s is not possible for an adult. "
+                "Enter a value from %(low)s to %(high)s %(unit)s; check the unit."
+            )
+            % {
+                "kind": MeasurementKind(kind).label,
+                "value": f"{value:g}",
+                "unit": unit,
+                "low": low,
+                "high": high,
+            },
             field=kind,
         )
 
@@ -226,11 +247,12 @@ def take_statements(
         Refused: the actor is not of the staff, a measurement is impossible or lies in the future.
     """
     if isinstance(actor, User) and not actor.is_clinic_staff:
-        raise Refused("The staff fills the chart.")
+        raise Refused(_("The staff fills the chart."))
     _check_measurements(measurements)
     latest = max((item.taken_at for item in measurements), default=None)
     if latest is not None and latest > clock.now() + record.FUTURE_TOLERANCE:
-        raise Refused(f"{latest:%d %B %Y %H:%M} lies in the future.", field="taken_at")
+        moment = date_format(latest, "d F Y H:i")
+        raise Refused(_("%(moment)s lies in the future.") % {"moment": moment}, field="taken_at")
     said = {
         "conditions": conditions,
         "medications": medications,
@@ -298,7 +320,7 @@ def correct_demographics(
         Refused: the actor is not of the staff, or the person would be under 18.
     """
     if isinstance(actor, User) and not actor.is_clinic_staff:
-        raise Refused("The staff corrects demographics.")
+        raise Refused(_("The staff corrects demographics."))
     _check(said)
     person = Person.objects.select_for_update().get(pk=person.pk)
     before = {name: getattr(person, name) for name in _DEMOGRAPHICS}
@@ -462,7 +484,11 @@ def record_measurements(
     diastolic = values.get(MeasurementKind.DIASTOLIC_MMHG)
     if systolic is not None and diastolic is not None and diastolic >= systolic:
         raise Refused(
-            f"Diastolic {diastolic:g} cannot be as high as systolic {systolic:g} mmHg. Check both.",
+            _(
+                "Diastolic %(diastolic)s cannot be as high as systolic %(systolic)s mmHg. "
+                "Check both."
+            )
+            % {"diastolic": f"{diastolic:g}", "systolic": f"{systolic:g}"},
             field=MeasurementKind.DIASTOLIC_MMHG,
         )
     return [
@@ -480,14 +506,16 @@ def assign_team(
         Refused: somebody named does not hold that role, or does not work at the patient's site.
     """
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused(f"{prescriber} is not a prescriber.", field="prescriber")
+        raise Refused(_("%(who)s is not a prescriber.") % {"who": prescriber}, field="prescriber")
     if therapist and therapist.role != Role.THERAPIST:
-        raise Refused(f"{therapist} is not a therapist.", field="therapist")
+        raise Refused(_("%(who)s is not a therapist.") % {"who": therapist}, field="therapist")
     team = [user for user in (prescriber, therapist) if user]
     here = working_for(course.person_id, team)
     for user in team:
         if user not in here:
-            raise Refused(f"{user} does not work at the patient's site.", field=user.role)
+            raise Refused(
+                _("%(who)s does not work at the patient's site.") % {"who": user}, field=user.role
+            )
     course.prescriber, course.therapist = prescriber, therapist
     course.save(update_fields=["prescriber", "therapist"])
     record.append(
@@ -513,15 +541,18 @@ def transfer(actor: User, person: Person, site: Site, *, reason: str) -> None:
     reason = " ".join(reason.split())
     person = Person.objects.select_for_update().get(pk=person.pk)
     if not actor.is_clinic_staff or not working_for(person.pk, [actor]):
-        raise Refused("Whoever works at the patient's site transfers the patient.")
+        raise Refused(_("Whoever works at the patient's site transfers the patient."))
     if len(reason) < 10:
-        raise Refused("Say why, in at least 10 letters.", field="reason")
+        raise Refused(_("Say why, in at least 10 letters."), field="reason")
     if site.closed_at:
-        raise Refused(f"{site} is closed.", field="site")
+        raise Refused(_("%(site)s is closed.") % {"site": site}, field="site")
     if site.pk == person.site_id:
-        raise Refused(f"{person} is a patient of {site} already.", field="site")
+        raise Refused(
+            _("%(person)s is a patient of %(site)s already.") % {"person": person, "site": site},
+            field="site",
+        )
     for session in (*_open(person, "sessions"), *_open(person, "home_sessions")):
-        raise Refused(f"Close {session} first.")
+        raise Refused(_("Close %(session)s first.") % {"session": session})
     before = person.site
     person.site = site
     person.save(update_fields=["site"])
@@ -555,7 +586,7 @@ def give_sign_in(actor: User, person: Person, *, username: str, password: str) -
     """
     person = Person.objects.select_for_update().get(pk=person.pk)
     if person.user_id:
-        raise Refused(f"{person} can sign in already.")
+        raise Refused(_("%(person)s can sign in already.") % {"person": person})
     person.user = staff.create_account(
         actor, username=username, password=password, role=Role.PATIENT, display_name=str(person)
     )

@@ -1,10 +1,13 @@
 """The list of people, the patient's page, and what is done on it."""
 
 import uuid
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -53,13 +56,14 @@ def person_new(request: HttpRequest) -> HttpResponse:
             lambda: services.receive_referral(
                 request.user,
                 referral,
-                origin="entered by hand",
+                origin=gettext_noop("entered by hand"),
                 source=Source.HAND,
                 is_another_person=is_another,
             ),
         )
         if outcome:
-            messages.success(request, f"{outcome.person} is referred, MRN {outcome.person.mrn}.")
+            words = _("%(person)s is referred, MRN %(mrn)s.")
+            messages.success(request, words % {"person": outcome.person, "mrn": outcome.person.mrn})
             return redirect("person", outcome.person.pk)
     return render(
         request, "people/person_new.html", {"form": form}, status=INVALID if form.errors else 200
@@ -87,7 +91,7 @@ def person(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     )
 
 
-def _steps(course: Course | None) -> list[tuple[str, str]]:
+def _steps(course: Course | None) -> list[tuple[Any, str]]:
     """Each step of care with "done", "now" or nothing, for the bar at the top."""
     shown = [s for s in Stage if s not in {Stage.CLOSED, Stage.DECLINED}]
     if course is None or course.stage not in shown:
@@ -111,7 +115,7 @@ def team(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.assign_team(request.user, course, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The team is assigned.")
+            messages.success(request, _("The team is assigned."))
             return redirect("person", course.person_id)
     return render(
         request,
@@ -129,11 +133,11 @@ def measure(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         values = {name: value for name, value in form.cleaned_data.items() if value is not None}
         if not values:
-            form.add_error(None, "Enter at least one measurement.")
+            form.add_error(None, _("Enter at least one measurement."))
         else:
             attempt(form, lambda: services.record_measurements(request.user, who, values))
         if not form.errors:
-            messages.success(request, "Measured and kept.")
+            messages.success(request, _("Measured and kept."))
             return redirect("person", who.pk)
     return render(
         request,
@@ -151,7 +155,7 @@ def sign_in(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.give_sign_in(request.user, who, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, f"{who} can sign in.")
+            messages.success(request, _("%(person)s can sign in.") % {"person": who})
             return redirect("person", who.pk)
     return render(
         request,
@@ -171,7 +175,8 @@ def transfer(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
         site, reason = form.cleaned_data["site"], form.cleaned_data["reason"]
         attempt(form, lambda: services.transfer(request.user, who, site, reason=reason))
         if not form.errors:
-            messages.success(request, f"{who} is a patient of {site} now.")
+            words = _("%(person)s is a patient of %(site)s now.")
+            messages.success(request, words % {"person": who, "site": site})
             return redirect("people")
     return render(
         request,

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_noop
 
 from openketamine import protocols
 from openketamine.clinic.record import clock
@@ -152,14 +153,14 @@ def versions() -> list[OverlayVersion]:
 
 
 def state_of(version: OverlayVersion, now: Governing, newest: OverlayVersion | None) -> str:
-    """Where a version stands, in a word or two."""
+    """Where a version stands, in a word or two of English."""
     if now.overlay and version.pk == now.overlay.pk:
-        return "in force"
+        return gettext_noop("in force")
     if newest and version.pk == newest.pk:
-        return "waits"
+        return gettext_noop("waits")
     if version.declined_at:
-        return "declined"
-    return "was in force" if version.approvals.all() else "superseded"
+        return gettext_noop("declined")
+    return gettext_noop("was in force") if version.approvals.all() else gettext_noop("superseded")
 
 
 @lru_cache(maxsize=8)

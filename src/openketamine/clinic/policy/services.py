@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
@@ -20,7 +21,8 @@ class BrokenText(Refused):
     """The text cannot be read as an overlay; `line` is where."""
 
     def __init__(self, error: ProtocolError) -> None:
-        super().__init__(f"Line {error.line}: {error.reason}.", field="text")
+        words = _("Line %(line)d: %(reason)s.")
+        super().__init__(words % {"line": error.line, "reason": error.reason}, field="text")
         self.file, self.line, self.reason = error.file, error.line, error.reason
 
 
@@ -57,18 +59,19 @@ def propose_overlay(
         BrokenText: the text cannot be used.
     """
     if isinstance(actor, User) and actor.role != Role.DIRECTOR:
-        raise Refused("Only the medical director changes the clinic's policy.")
+        raise Refused(_("Only the medical director changes the clinic's policy."))
     if not note.strip():
-        raise Refused("Say in a sentence what this version is for.", field="note")
+        raise Refused(_("Say in a sentence what this version is for."), field="note")
     if len(note.strip()) > LONGEST_NOTE:
-        raise Refused(f"Say it in at most {LONGEST_NOTE} characters.", field="note")
+        words = _("Say it in at most %(count)d characters.")
+        raise Refused(words % {"count": LONGEST_NOTE}, field="note")
     text = text.replace("\r\n", "\n").strip()
     text = f"{text}\n" if text else ""
     library = check_text(text)
     record.lock()  # so that two proposals get two numbers
     latest = queries.waiting() or queries.governing().overlay
     if text == (latest.text if latest else ""):
-        raise Refused("This is the text that stands already. Change something.", field="text")
+        raise Refused(_("This is the text that stands already. Change something."), field="text")
     number = (OverlayVersion.objects.aggregate(last=Max("number"))["last"] or 0) + 1
     made = OverlayVersion.objects.create(
         number=number,
@@ -102,12 +105,12 @@ def decline_overlay(director: User, version: OverlayVersion, *, because: str) ->
         Refused: not a medical director, no reason, or it does not wait.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("Only the medical director declines a proposed policy.")
+        raise Refused(_("Only the medical director declines a proposed policy."))
     if not because.strip():
-        raise Refused("Say why it is declined.", field="because")
+        raise Refused(_("Say why it is declined."), field="because")
     record.lock()
     if (waiting := queries.waiting()) is None or waiting.pk != version.pk:
-        raise Refused("This version does not wait for a signature.")
+        raise Refused(_("This version does not wait for a signature."))
     waiting.declined_at = clock.now()
     waiting.declined_by = str(director)
     waiting.declined_because = because.strip()[:LONGEST_NOTE]
@@ -134,7 +137,7 @@ def sign_policy(director: User, *, digest: str, version: OverlayVersion | None =
         Refused: not a medical director, the text has changed since, or it is signed already.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("Only the medical director can sign the clinic's policy.")
+        raise Refused(_("Only the medical director can sign the clinic's policy."))
     record.lock()
     queries.forget()
     now = queries.governing()
@@ -142,7 +145,7 @@ def sign_policy(director: User, *, digest: str, version: OverlayVersion | None =
     if version is not None:
         waiting = queries.waiting()
         if waiting is None or waiting.pk != version.pk:
-            raise Refused("A newer version has been proposed. Read that one, then sign.")
+            raise Refused(_("A newer version has been proposed. Read that one, then sign."))
         try:
             library = protocols.load(version.overlay)
         except ProtocolError as error:
@@ -150,9 +153,9 @@ def sign_policy(director: User, *, digest: str, version: OverlayVersion | None =
     else:
         library = now.library
     if digest != library.policy_digest:
-        raise Refused("The policy has changed since you opened it. Read it again, then sign.")
+        raise Refused(_("The policy has changed since you opened it. Read it again, then sign."))
     if version is None and now.approval:
-        raise Refused("This policy is signed already.")
+        raise Refused(_("This policy is signed already."))
     approval = Approval.objects.create(
         digest=digest,
         library_version=library.version,
@@ -185,12 +188,17 @@ def require_signed_policy() -> Approval:
     now = queries.governing()
     if now.fault:
         raise Refused(
-            f"The clinic's own protocol text no longer fits the library ({now.fault}). The medical "
-            "director must mend it and sign it before anything that rests on policy."
+            _(
+                "The clinic's own protocol text no longer fits the library (%(fault)s). The "
+                "medical director must mend it and sign it before anything that rests on policy."
+            )
+            % {"fault": now.fault}
         )
     if now.approval is None:
         raise Refused(
-            "The clinic's policy is not signed. The medical director must read and sign it "
-            "before the first session."
+            _(
+                "The clinic's policy is not signed. The medical director must read and sign it "
+                "before the first session."
+            )
         )
     return now.approval

@@ -6,6 +6,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine import protocols
@@ -21,6 +23,8 @@ from .models import OverlayVersion
 
 # A law that lapses is to be seen well before it does (TH-3: 90, 30 and 7 days ahead).
 LOOK_AHEAD = timedelta(days=90)
+# What may have been done to an entry.
+ACTS = (gettext_noop("changed"), gettext_noop("added"), gettext_noop("retired"))
 # Lines of the text shown on either side of a mistake.
 AROUND = 3
 
@@ -61,7 +65,7 @@ def policy(request: HttpRequest) -> HttpResponse:
             services.sign_policy(
                 request.user, digest=request.POST.get("digest", ""), version=version
             )
-            messages.success(request, "Signed. The policy is in force from now on.")
+            messages.success(request, _("Signed. The policy is in force from now on."))
         except Refused as refusal:
             messages.error(request, refusal.message)
         return redirect("policy")
@@ -111,7 +115,8 @@ def propose(request: HttpRequest) -> HttpResponse:
             else:
                 services.propose_overlay(request.user, text=text, note=note)
                 messages.success(
-                    request, "Proposed. Read what it changes below; nothing changes until you sign."
+                    request,
+                    _("Proposed. Read what it changes below; nothing changes until you sign."),
                 )
                 return redirect("policy")
         except services.BrokenText as refusal:
@@ -172,7 +177,7 @@ def decline(request: HttpRequest, number: int) -> HttpResponse:
     found = get_object_or_404(OverlayVersion, number=number)
     try:
         services.decline_overlay(request.user, found, because=request.POST.get("because", ""))
-        messages.success(request, "Declined. What was in force stays in force.")
+        messages.success(request, _("Declined. What was in force stays in force."))
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("policy")

@@ -1,30 +1,33 @@
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.accounts.models import Role, User
 
 from .models import Purpose
 
-WHY = forms.CharField(label="Why", max_length=300, min_length=10)
+WHY = forms.CharField(label=_("Why"), max_length=300, min_length=10)
 
 
 class GlassForm(forms.Form):
-    purpose = forms.ChoiceField(label="What for", choices=Purpose.choices, widget=forms.RadioSelect)
-    reason = forms.CharField(label="Why you, and why now", max_length=300, min_length=10)
+    purpose = forms.ChoiceField(
+        label=_("What for"), choices=Purpose.choices, widget=forms.RadioSelect
+    )
+    reason = forms.CharField(label=_("Why you, and why now"), max_length=300, min_length=10)
 
 
 class ElsewhereForm(GlassForm):
     """Who it is, as only somebody knows who has the patient or the papers at hand."""
 
-    mrn = forms.CharField(label="MRN", max_length=12)
-    birth_date = forms.DateField(label="Date of birth", widget=forms.DateInput({"type": "date"}))
+    mrn = forms.CharField(label=_("MRN"), max_length=12)
+    birth_date = forms.DateField(label=_("Date of birth"), widget=forms.DateInput({"type": "date"}))
 
     field_order = ("mrn", "birth_date", "purpose", "reason")
 
 
 class RestrictForm(forms.Form):
-    reason = forms.CharField(label="Why this chart is restricted", max_length=300, min_length=10)
+    reason = forms.CharField(label=_("Why this chart is restricted"), max_length=300, min_length=10)
     team = forms.ModelMultipleChoiceField(
-        label="Who may open it besides its prescriber and therapist",
+        label=_("Who may open it besides its prescriber and therapist"),
         queryset=User.objects.none(),
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -43,8 +46,8 @@ class ReasonForm(forms.Form):
 
 class ReviewForm(forms.Form):
     justified = forms.ChoiceField(
-        label="Was it justified?",
-        choices=[("yes", "Yes"), ("no", "No")],
+        label=_("Was it justified?"),
+        choices=[("yes", _("Yes")), ("no", _("No"))],
         widget=forms.RadioSelect,
     )
-    review = forms.CharField(label="What you found", max_length=300, min_length=10)
+    review = forms.CharField(label=_("What you found"), max_length=300, min_length=10)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
@@ -41,10 +42,10 @@ class ChartRestriction(models.Model):
 class Purpose(models.TextChoices):
     """Why somebody opens a restricted chart."""
 
-    EMERGENCY = "emergency", "An emergency"
-    COVERING = "covering", "I stand in for a colleague of the team"
-    ASKED = "asked", "The patient asked me to"
-    OTHER = "other", "Another reason, written below"
+    EMERGENCY = "emergency", _("An emergency")
+    COVERING = "covering", _("I stand in for a colleague of the team")
+    ASKED = "asked", _("The patient asked me to")
+    OTHER = "other", _("Another reason, written below")
 
 
 class BrokenGlass(models.Model):

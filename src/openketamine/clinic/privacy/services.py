@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import STAFF, User
 from openketamine.clinic.errors import Refused
@@ -21,7 +22,8 @@ REASON_LETTERS = 10
 def _reason(text: str, field: str = "reason") -> str:
     text = " ".join(text.split())
     if len(text) < REASON_LETTERS:
-        raise Refused(f"Say why, in at least {REASON_LETTERS} letters.", field=field)
+        words = _("Say why, in at least %(count)d letters.")
+        raise Refused(words % {"count": REASON_LETTERS}, field=field)
     return text[:300]
 
 
@@ -37,7 +39,7 @@ def restrict_chart(
     reason = _reason(reason)
     record.lock()
     if queries.restriction_of(person):
-        raise Refused("This chart is restricted already.")
+        raise Refused(_("This chart is restricted already."))
     restriction = ChartRestriction.objects.create(person=person, reason=reason, placed_by=actor)
     members = [user for user in team if user.role in STAFF]
     restriction.team.set(members)
@@ -62,7 +64,7 @@ def lift_restriction(actor: User, person: Person, *, reason: str) -> None:
     record.lock()
     restriction = queries.restriction_of(person)
     if restriction is None:
-        raise Refused("This chart is not restricted.")
+        raise Refused(_("This chart is not restricted."))
     restriction.lifted_by, restriction.lifted_at = actor, clock.now()
     restriction.save(update_fields=["lifted_by", "lifted_at"])
     record.append(
@@ -82,7 +84,7 @@ def break_glass(actor: User, person: Person, *, purpose: str, reason: str) -> Br
         Refused: no purpose or no reason.
     """
     if purpose not in Purpose.values:
-        raise Refused("Choose what you open the chart for.", field="purpose")
+        raise Refused(_("Choose what you open the chart for."), field="purpose")
     reason = _reason(reason)
     now = clock.now()
     glass = BrokenGlass.objects.create(
@@ -111,7 +113,7 @@ def break_glass_elsewhere(
         if person is not None:
             return break_glass(actor, person, purpose=purpose, reason=reason)
     record.append(actor, "clinic", "chart.not_found_elsewhere", {"mrn": mrn.strip()[:12]})
-    raise Refused("There is nobody with this number and date of birth.", field="mrn")
+    raise Refused(_("There is nobody with this number and date of birth."), field="mrn")
 
 
 @transaction.atomic
@@ -124,9 +126,9 @@ def review_glass(actor: User, glass: BrokenGlass, *, justified: bool, review: st
     review = _reason(review, "review")
     glass = BrokenGlass.objects.select_for_update().get(pk=glass.pk)
     if glass.user_id == actor.pk:
-        raise Refused("You opened this chart yourself. Another director reviews it.")
+        raise Refused(_("You opened this chart yourself. Another director reviews it."))
     if glass.reviewed_at:
-        raise Refused("It was reviewed already.")
+        raise Refused(_("It was reviewed already."))
     glass.reviewed_by, glass.reviewed_at = actor, clock.now()
     glass.justified, glass.review = justified, review
     glass.save(update_fields=["reviewed_by", "reviewed_at", "justified", "review"])
@@ -149,7 +151,7 @@ def place_hold(actor: User, person: Person, *, reason: str) -> LegalHold:
     reason = _reason(reason)
     record.lock()
     if queries.hold_of(person):
-        raise Refused("A legal hold stands already.")
+        raise Refused(_("A legal hold stands already."))
     hold = LegalHold.objects.create(person=person, reason=reason, placed_by=actor)
     record.append(
         actor, person.stream, "chart.hold_placed", {"reason": reason}, person_id=person.pk
@@ -168,7 +170,7 @@ def lift_hold(actor: User, person: Person, *, reason: str) -> None:
     record.lock()
     hold = queries.hold_of(person)
     if hold is None:
-        raise Refused("There is no legal hold.")
+        raise Refused(_("There is no legal hold."))
     hold.lifted_by, hold.lifted_at = actor, clock.now()
     hold.save(update_fields=["lifted_by", "lifted_at"])
     record.append(

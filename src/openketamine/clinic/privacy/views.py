@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -60,7 +61,7 @@ def review(request: HttpRequest, glass_id: int) -> HttpResponse:
             return True
 
         if attempt(form, act):
-            messages.success(request, "Reviewed.")
+            messages.success(request, _("Reviewed."))
             return redirect("privacy")
     return render(
         request,
@@ -72,12 +73,15 @@ def review(request: HttpRequest, glass_id: int) -> HttpResponse:
 
 def _chart_page(request: HttpRequest, person: Person, **forms: Form) -> HttpResponse:
     found = [form for form in forms.values() if form.errors]
+    restriction = queries.restriction_of(person)
+    team = restriction.team.all() if restriction else ()
     return render(
         request,
         "privacy/chart.html",
         {
             "person": person,
-            "restriction": queries.restriction_of(person),
+            "restriction": restriction,
+            "others": "".join(f", {user}" for user in team),
             "hold": queries.hold_of(person),
             "readings": queries.readings(person),
             "restrict_form": forms.get("restrict", RestrictForm(prefix="restrict")),
@@ -121,26 +125,28 @@ def _act(
 @require_POST
 def restrict(request: HttpRequest, person_id: Any) -> HttpResponse:
     return _act(
-        request, person_id, "restrict", RestrictForm, services.restrict_chart, "Restricted."
+        request, person_id, "restrict", RestrictForm, services.restrict_chart, _("Restricted.")
     )
 
 
 @allow(Role.DIRECTOR)
 @require_POST
 def unrestrict(request: HttpRequest, person_id: Any) -> HttpResponse:
-    return _act(request, person_id, "lift", ReasonForm, services.lift_restriction, "Open again.")
+    return _act(request, person_id, "lift", ReasonForm, services.lift_restriction, _("Open again."))
 
 
 @allow(Role.DIRECTOR)
 @require_POST
 def hold(request: HttpRequest, person_id: Any) -> HttpResponse:
-    return _act(request, person_id, "hold", ReasonForm, services.place_hold, "The hold stands.")
+    return _act(request, person_id, "hold", ReasonForm, services.place_hold, _("The hold stands."))
 
 
 @allow(Role.DIRECTOR)
 @require_POST
 def unhold(request: HttpRequest, person_id: Any) -> HttpResponse:
-    return _act(request, person_id, "unhold", ReasonForm, services.lift_hold, "The hold is over.")
+    return _act(
+        request, person_id, "unhold", ReasonForm, services.lift_hold, _("The hold is over.")
+    )
 
 
 @staff_only

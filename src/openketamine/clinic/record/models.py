@@ -8,16 +8,17 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 GENESIS = "0" * 64
 
 
 class Source(models.TextChoices):
-    HAND = "hand", "entered by hand"
-    MONITOR = "monitor", "from a monitor"
-    PATIENT = "patient", "from the patient"
-    IMPORT = "import", "imported"
-    SYSTEM = "system", "by the system"
+    HAND = "hand", _("entered by hand")
+    MONITOR = "monitor", _("from a monitor")
+    PATIENT = "patient", _("from the patient")
+    IMPORT = "import", _("imported")
+    SYSTEM = "system", _("by the system")
 
 
 def canonical(data: dict[str, Any]) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused
@@ -94,8 +96,11 @@ def append_many(entries: Sequence[Entry]) -> list[Event]:
         for entry in entries:
             if entry.occurred_at and entry.occurred_at > now + FUTURE_TOLERANCE:
                 raise Refused(
-                    f"The time {entry.occurred_at:%H:%M on %d %B %Y} lies in the future. "
-                    "Enter when it happened.",
+                    _("The time %(time)s on %(day)s lies in the future. Enter when it happened.")
+                    % {
+                        "time": date_format(entry.occurred_at, "H:i"),
+                        "day": date_format(entry.occurred_at, "d F Y"),
+                    },
                     field="occurred_at",
                 )
         ids = [entry.client_id for entry in entries if entry.client_id]

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch
+from django.utils import translation
 
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.people.models import Course, Stage
@@ -92,16 +93,18 @@ def _care_plan(course: Course) -> Draft:
     )
     sessions = list(course.planned_sessions.all())
     title = f"Ketamine course for {course.condition} by {course.route}"
+    with translation.override("en"):  # whoever's act it is that changes the resource
+        where = str(stage.label)
     return draft(
         unit_of(course.pk), "CarePlan", course.pk, course.person_id,
         meta=meta("us-core-careplan"),
-        text=narrative(title, f"Stage: {stage.label}", f"Sessions planned: {len(sessions)}"),
+        text=narrative(title, f"Stage: {where}", f"Sessions planned: {len(sessions)}"),
         identifier=[identifier(f"{OWN}:course", course.pk)],
         status=status,
         intent="plan",
         category=[
             concept("", (f"{US_CORE}/CodeSystem/careplan-category", "assess-plan")),
-            concept(stage.label, (f"{OWN}:stage", str(stage), stage.label)),
+            concept(where, (f"{OWN}:stage", str(stage), where)),
         ],
         title=title,
         subject=patient(course.person_id),
