@@ -495,16 +495,22 @@ def facts_from_record(
             if concept.active_only and not coding.active:
                 continue
             if _codes(concept, coding):
-                found.setdefault(concept.fact, Evidence(True, f"condition: {coding.display}"))
+                found.setdefault(
+                    concept.fact,
+                    Evidence(True, _("condition: %(name)s") % {"name": coding.display}),
+                )
     taken = [recognise(library, coding.display) for coding in medications if coding.active]
     for fact, text in ingredients_facts(library, taken).items():
-        found.setdefault(fact, Evidence(True, f"medicine: {text}"))
+        found.setdefault(fact, Evidence(True, _("medicine: %(name)s") % {"name": text}))
     for coding in allergies:
         if coding.active:
             words = set(words_of(coding.display))
             for names in file.allergens:
                 if words.intersection(names.names):
-                    found.setdefault(names.fact, Evidence(True, f"allergy: {coding.display}"))
+                    found.setdefault(
+                        names.fact,
+                        Evidence(True, _("allergy: %(name)s") % {"name": coding.display}),
+                    )
     return found
 
 

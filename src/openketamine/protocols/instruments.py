@@ -91,7 +91,10 @@ def score(instrument: Instrument, answers: Mapping[str, int | None]) -> Score:
             of the instrument can be entered.
     """
     if not instrument.items:
-        raise ValueError(f"{instrument.short_name}: only its total can be entered")
+        raise ValueError(
+            _("%(instrument)s: only its total can be entered")
+            % {"instrument": instrument.short_name}
+        )
     given = _checked(instrument, answers)
     to_ask = asked(instrument, given)
     given = {key: given[key] for key in to_ask if key in given}
@@ -132,11 +135,21 @@ def score_total(
         ValueError: no total can be entered here, or it is outside its range.
     """
     if not instrument.total_may_be_entered:
-        raise ValueError(f"{instrument.short_name}: enter its answers, not its total")
+        raise ValueError(
+            _("%(instrument)s: enter its answers, not its total")
+            % {"instrument": instrument.short_name}
+        )
     assert instrument.total_range is not None
     low, high = instrument.total_range
     if not low <= total <= high or (instrument.scoring != "mean" and total != int(total)):
-        raise ValueError(f"{instrument.short_name}: a total is from {low:g} to {high:g}")
+        raise ValueError(
+            _("%(instrument)s: a total is from %(lowest)s to %(highest)s")
+            % {
+                "instrument": instrument.short_name,
+                "lowest": f"{low:g}",
+                "highest": f"{high:g}",
+            }
+        )
     given = _checked(instrument, answers or {})
     flags = _flags(instrument, given)
     needed = dict.fromkeys(rule.item for rule in instrument.red_flags)
@@ -150,13 +163,24 @@ def _checked(instrument: Instrument, answers: Mapping[str, int | None]) -> dict[
     given: dict[str, int] = {}
     for key, value in answers.items():
         if key not in items:
-            raise ValueError(f"{instrument.short_name} has no item {key!r}")
+            raise ValueError(
+                _("%(instrument)s has no item %(item)r")
+                % {"instrument": instrument.short_name, "item": key}
+            )
         if value is None:
             continue
         values = {option.value for option in instrument.options_of(items[key])}
         if value not in values:
             allowed = ", ".join(str(v) for v in sorted(values))
-            raise ValueError(f"{instrument.short_name} {key}: {value} is not one of {allowed}")
+            raise ValueError(
+                _("%(instrument)s %(item)s: %(value)s is not one of %(allowed)s")
+                % {
+                    "instrument": instrument.short_name,
+                    "item": key,
+                    "value": value,
+                    "allowed": allowed,
+                }
+            )
         given[key] = value
     return given
 

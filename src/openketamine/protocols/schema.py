@@ -1648,7 +1648,7 @@ class Translation(Sourced):
 
     @property
     def statement(self) -> str:
-        return f"Translated: {self.prompt}"
+        return _("Translated: %(prompt)s") % {"prompt": self.prompt}
 
 
 class InstrumentFile(Sourced, LibraryFile):
