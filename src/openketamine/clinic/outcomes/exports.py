@@ -21,6 +21,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from openketamine import __version__
 from openketamine.clinic.accounts.models import Role, User
@@ -35,9 +37,10 @@ from .models import CourseSummary, ScoreSummary
 
 Kind = Literal["registry", "clinic"]
 Format = Literal["csv", "parquet"]
+# In English, as all of an export is; translated where a page shows them.
 KINDS: dict[str, str] = {
-    "registry": "De-identified registry extract",
-    "clinic": "The clinic's own export, with dates and keys",
+    "registry": gettext_noop("De-identified registry extract"),
+    "clinic": gettext_noop("The clinic's own export, with dates and keys"),
 }
 FORMATS: dict[str, str] = {"csv": "CSV", "parquet": "Parquet"}
 OLDEST = 90  # everybody of 90 and more is 90
@@ -268,17 +271,27 @@ def export(actor: User | str, *, kind: str, file_format: str, filters: Filters) 
             or Parquet without its library.
     """
     if kind not in KINDS:
-        raise Refused(f"There is no export {kind!r}: one of {', '.join(KINDS)}.", field="kind")
+        raise Refused(
+            _("There is no export %(kind)s: one of %(kinds)s.")
+            % {"kind": repr(kind), "kinds": ", ".join(KINDS)},
+            field="kind",
+        )
     if file_format not in FORMATS:
-        raise Refused(f"There is no format {file_format!r}: one of csv, parquet.", field="format")
+        raise Refused(
+            _("There is no format %(format)s: one of csv, parquet.")
+            % {"format": repr(file_format)},
+            field="format",
+        )
     if isinstance(actor, User):
         allowed = {Role.DIRECTOR} if kind == "clinic" else {Role.DIRECTOR, Role.RESEARCHER}
         if actor.role not in allowed:
-            raise Refused("Only the medical director takes data with dates and keys.", field="kind")
+            raise Refused(
+                _("Only the medical director takes data with dates and keys."), field="kind"
+            )
     made_at = clock.now()
     rows = _rows(filters)
     if not rows["courses"]:
-        raise Refused("No course of this kind has begun: there is nothing to take.")
+        raise Refused(_("No course of this kind has begun: there is nothing to take."))
     keys = _Keys(kind)  # type: ignore[arg-type]
     archive, counts = io.BytesIO(), {}
     smallest = _smallest_group(rows["courses"])
@@ -403,8 +416,10 @@ def _as_parquet(columns: Sequence[Column], records: Sequence[dict[str, Any]]) ->
         from fastparquet import write
     except ImportError as error:
         raise Refused(
-            "Parquet needs pandas and fastparquet, which are not installed here: "
-            "pip install 'openketamine[statistics]'. CSV needs neither.",
+            _(
+                "Parquet needs pandas and fastparquet, which are not installed here: "
+                "pip install 'openketamine[statistics]'. CSV needs neither."
+            ),
             field="format",
         ) from error
     kinds = {"integer": "Int64", "number": "float64"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from django.utils.translation import gettext_noop
 
 from openketamine.protocols.schema import InstrumentFile, Landmark
 
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-# Why somebody has no figure at a landmark, in the order in which the reasons are looked for.
-NO_BASELINE = "No score before the first dose"
-UNANSWERED = "Asked, not answered"
-OTHER_TIME = "Answered, but outside the window"
-LEFT = "Not asked: the course had been closed"
-NOT_ASKED = "Not asked in the window"
-ALREADY = "Below the cut of remission before treatment"
+# Why somebody has no figure at a landmark, in the order in which the reasons are looked for. Like
+# all words here they are keys, and translated where they are shown.
+NO_BASELINE = gettext_noop("No score before the first dose")
+UNANSWERED = gettext_noop("Asked, not answered")
+OTHER_TIME = gettext_noop("Answered, but outside the window")
+LEFT = gettext_noop("Not asked: the course had been closed")
+NOT_ASKED = gettext_noop("Not asked in the window")
+ALREADY = gettext_noop("Below the cut of remission before treatment")
+NO_SCORE_YET = gettext_noop("No score after the first dose yet")
+NOT_RESPONDED = gettext_noop("Not responded, so nothing to lose")
+NOT_SEEN_SINCE = gettext_noop("Responded, no score since")
 
 
 def fall_percent(baseline: Floats, total: Floats) -> Floats:
@@ -61,9 +66,9 @@ def changes(instrument: InstrumentFile, baseline: Floats, total: Floats) -> Mask
 
 
 MEASURES = {
-    "response": "Response",
-    "remission": "Remission",
-    "important_change": "Important change",
+    "response": gettext_noop("Response"),
+    "remission": gettext_noop("Remission"),
+    "important_change": gettext_noop("Important change"),
 }
 
 
@@ -243,7 +248,7 @@ def time_to_response(instrument: InstrumentFile, cohort: Cohort, scores: Scores)
         kaplan_meier(days[told], happened[told]),
         {
             NO_BASELINE: int((~has_baseline).sum()),
-            "No score after the first dose yet": int((has_baseline & ~followed).sum()),
+            NO_SCORE_YET: int((has_baseline & ~followed).sum()),
         },
     )
 
@@ -290,7 +295,7 @@ def time_to_relapse(
         int((happened & followed).sum()),
         kaplan_meier(days[followed], happened[followed]),
         {
-            "Not responded, so nothing to lose": int((~responded).sum()),
-            "Responded, no score since": int((responded & ~followed).sum()),
+            NOT_RESPONDED: int((~responded).sum()),
+            NOT_SEEN_SINCE: int((responded & ~followed).sum()),
         },
     )

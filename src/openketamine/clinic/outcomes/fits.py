@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 1_000
 # A fit that has not come back by then was lost with its process, and may be asked for again.
 LOST_AFTER = timedelta(minutes=15)
-BASELINE = "Before"
+BASELINE = gettext_noop("Before")  # a key of fits that are kept; translated where it is shown
 
 
 def key_of(filters: Filters, instrument: str, rules: OutcomesFile) -> str:

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.protocols import Library
 
@@ -13,6 +15,11 @@ from .cohort import Filters, Sizes
 from .suppression import is_small
 
 LAST_YEAR = "last-12-months"
+EVERY = {
+    "condition": gettext_noop("Every condition"),
+    "route": gettext_noop("Every route"),
+    "regimen": gettext_noop("Every regimen"),
+}
 # As the protocols name things; a database may hold no other characters at all.
 _NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
 
@@ -20,13 +27,13 @@ _NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
 class CohortForm(forms.Form):
     """Which courses are counted, by which questionnaire."""
 
-    condition = forms.ChoiceField(required=False)
-    route = forms.ChoiceField(required=False)
-    regimen = forms.ChoiceField(required=False)
-    prescriber = forms.ChoiceField(required=False)
-    site = forms.ChoiceField(required=False)
-    period = forms.ChoiceField(required=False, label="First dose")
-    instrument = forms.ChoiceField(required=False, label="Questionnaire")
+    condition = forms.ChoiceField(required=False, label=_("Condition"))
+    route = forms.ChoiceField(required=False, label=_("Route"))
+    regimen = forms.ChoiceField(required=False, label=_("Regimen"))
+    prescriber = forms.ChoiceField(required=False, label=_("Prescriber"))
+    site = forms.ChoiceField(required=False, label=_("Site"))
+    period = forms.ChoiceField(required=False, label=_("First dose"))
+    instrument = forms.ChoiceField(required=False, label=_("Questionnaire"))
 
     def __init__(
         self,
@@ -43,23 +50,25 @@ class CohortForm(forms.Form):
         fewer_than = library.outcomes.small_cells.fewer_than
 
         def counted(label: str, n: int) -> str:
-            return f"{label} (under {fewer_than})" if is_small(n, fewer_than) else f"{label} ({n})"
+            if is_small(n, fewer_than):
+                return gettext("%(label)s (under %(n)d)") % {"label": label, "n": fewer_than}
+            return f"{label} ({n})"
 
         programmes = library.programmes
         labels: dict[str, dict[Any, str]] = {
-            "condition": {each.id: each.name for each in programmes.conditions},
-            "route": {each.id: each.name for each in programmes.routes},
-            "regimen": {each.id: each.name for each in library.regimens.values()},
+            "condition": {each.id: gettext(each.name) for each in programmes.conditions},
+            "route": {each.id: gettext(each.name) for each in programmes.routes},
+            "regimen": {each.id: gettext(each.name) for each in library.regimens.values()},
         }
         for name, known in labels.items():
             found: Mapping[str, int] = getattr(sizes, name)
-            self.fields[name].choices = [("", f"Every {name}")] + [
-                (key, counted(known.get(key, key or "Not planned"), n))
+            self.fields[name].choices = [("", gettext(EVERY[name]))] + [
+                (key, counted(known.get(key, key or gettext("Not planned")), n))
                 for key, n in sorted(found.items(), key=lambda item: -item[1])
                 if key
             ]
         if with_clinicians:
-            self.fields["prescriber"].choices = [("", "Every prescriber")] + [
+            self.fields["prescriber"].choices = [("", gettext("Every prescriber"))] + [
                 (str(pk), counted(names[pk], n))
                 for pk, n in sorted(sizes.prescriber.items(), key=lambda i: names.get(i[0], ""))
                 if pk in names
@@ -67,15 +76,18 @@ class CohortForm(forms.Form):
         else:
             del self.fields["prescriber"]
         if len(sites) > 1:
-            self.fields["site"].choices = [("", "Every site")] + [
+            self.fields["site"].choices = [("", gettext("Every site"))] + [
                 (str(pk), counted(name, sizes.site.get(pk, 0))) for pk, name in sites.items()
             ]
         else:
             del self.fields["site"]
         self.fields["period"].choices = [
-            ("", "At any time"),
-            (LAST_YEAR, "In the last 12 months"),
-            *((str(year), counted(f"In {year}", n)) for year, n in sorted(sizes.year.items())),
+            ("", gettext("At any time")),
+            (LAST_YEAR, gettext("In the last 12 months")),
+            *(
+                (str(year), counted(gettext("In %(year)d") % {"year": year}, n))
+                for year, n in sorted(sizes.year.items())
+            ),
         ]
         self.fields["instrument"].choices = instruments
 

@@ -4,6 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext_noop
+
 from openketamine.clinic.athome.models import Enrolment, HomeSession, Movement
 from openketamine.clinic.athome.queries import PROTOCOL
 from openketamine.clinic.athome.told import told_of
@@ -12,6 +14,9 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.kept import kept
 from openketamine.clinic.sessions.models import Phase, Session
+
+# The note of a side effect that the patient told; translated where it is shown, as labels are.
+TOLD = gettext_noop("Told from home.")
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def _at_home(course: Course) -> list[Given]:
             number=session.planned.number,
             ordered_mg=session.planned.plan.dose_mg,
             effects=tuple(
-                Effect(each.at, labels.get(each.id, each.id), each.severity, "Told from home.")
+                Effect(each.at, labels.get(each.id, each.id), each.severity, TOLD)
                 for each in told[session.pk].effects.values()
             ),
             transferred=told[session.pk].handed_over,

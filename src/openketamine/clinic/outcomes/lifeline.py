@@ -11,24 +11,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.therapy import queries as therapy
 
-from .given import doses_given
+from .given import TOLD, doses_given
 from .queries import Trajectory, trajectories
 
 WIDTH, LEFT, RIGHT = 1080, 128, 24
 TOP, SCORES, LANE, AXIS = 16, 170, 40, 34
 # The lanes beneath the scores, from above.
 LANES = {
-    "dose": "Doses",
-    "therapy": "Therapy visits",
-    "effect": "Side effects",
-    "mood": "Mood, daily",
-    "life": "Life events",
-    "review": "Reviews",
+    "dose": gettext_noop("Doses"),
+    "therapy": gettext_noop("Therapy visits"),
+    "effect": gettext_noop("Side effects"),
+    "mood": gettext_noop("Mood, daily"),
+    "life": gettext_noop("Life events"),
+    "review": gettext_noop("Reviews"),
 }
 SHAPES = {
     "dose": "bar",
@@ -38,7 +42,9 @@ SHAPES = {
     "life": "dot",
     "review": "rhomb",
 }
-DEGREES = {"mild": 0.4, "moderate": 0.7, "severe": 1.0}
+DEGREES = {gettext_noop("mild"): 0.4, gettext_noop("moderate"): 0.7, gettext_noop("severe"): 1.0}
+# Those codes of routes that are words; the others are alike in every language.
+_ROUTES = (gettext_noop("ORAL"), gettext_noop("IN_ESKETAMINE"), gettext_noop("IN_RACEMIC"))
 
 
 @dataclass(frozen=True)
@@ -70,22 +76,23 @@ def doses_and_effects(course: Course) -> list[Mark]:
     marks = []
     for dose in given:
         more = (
-            "First dose, watched in the clinic before those at home."
+            _("First dose, watched in the clinic before those at home.")
             if dose.number is None
-            else f"Session {dose.number}, ordered {dose.ordered_mg:g} mg."
+            else _("Session %(number)d, ordered %(mg)s mg.")
+            % {"number": dose.number, "mg": f"{dose.ordered_mg:g}"}
         )
         if dose.at_home:
-            more += " At home."
+            more += " " + _("At home.")
         if dose.transferred:
-            more += " Transferred to hospital."
-        title = f"{dose.dose_mg:.4g} mg {dose.route}"
+            more += " " + _("Transferred to hospital.")
+        title = f"{dose.dose_mg:.4g} mg {_(dose.route)}"
         marks.append(Mark("dose", dose.at, title, more, dose.dose_mg / largest, url=dose.url))
         marks += [
             Mark(
                 "effect",
                 effect.at,
-                f"{effect.label}, {effect.severity}",
-                effect.note,
+                f"{_(effect.label)}, {_(effect.severity)}",
+                _(effect.note) if effect.note == TOLD else effect.note,
                 DEGREES.get(effect.severity, 0.4),
             )
             for effect in dose.effects
@@ -108,7 +115,7 @@ def daily_mood(course: Course) -> list[Mark]:
     by_day = {event.data["day"]: event for event in entries.order_by("seq")}
     last = course.closed_at or clock.now()
     return [
-        Mark("mood", event.occurred_at, f"Mood {mood} of 10", size=mood / 10)
+        Mark("mood", event.occurred_at, _("Mood %(mood)s of 10") % {"mood": mood}, size=mood / 10)
         for event in by_day.values()
         for mood in (event.data["mood_0_10"],)
         if course.opened_at <= event.occurred_at <= last
@@ -191,7 +198,13 @@ def lifeline(
         return round(TOP + (high - value) / (high - low) * SCORES, 1)
 
     scores = [
-        (x(p.at), y(p.total or 0), f"{p.result}, {p.at:%d %b %Y}", p.off_window) for p in points
+        (
+            x(p.at),
+            y(p.total or 0),
+            f"{p.result_in_words}, {date_format(p.at, 'd M Y')}",
+            p.off_window,
+        )
+        for p in points
     ]
     tops = {lane: TOP + SCORES + 18 + n * LANE for n, lane in enumerate(LANES)}
     bottom = TOP + SCORES + 18 + len(LANES) * LANE
@@ -205,7 +218,7 @@ def lifeline(
         else [],
         grid=[(y(v), f"{v}") for v in range(int(low), int(high) + 1, step)] if chosen else [],
         placed=[_place(mark, x(mark.at), tops[mark.lane]) for mark in marks],
-        lanes=[(tops[lane] + LANE / 2, words) for lane, words in LANES.items()],
+        lanes=[(tops[lane] + LANE / 2, _(words)) for lane, words in LANES.items()],
         months=_ticks(first, last, x),
         now=x(end),
         height=bottom + AXIS,
@@ -245,13 +258,13 @@ def _ticks(
     if days < 62:
         moment, step = first, timedelta(days=7)
         while moment <= last:
-            found.append((x(moment), f"{moment.day} {moment:%b}"))
+            found.append((x(moment), date_format(moment, "j M")))
             moment += step
     else:
         for day in range(days + 1):
             moment = first + timedelta(days=day)
             if moment.day == 1:
-                found.append((x(moment), f"{moment:%b %Y}"))
+                found.append((x(moment), date_format(moment, "M Y")))
     kept_ticks = found[:1]
     for tick in found[1:]:
         if tick[0] - kept_ticks[-1][0] >= 64:

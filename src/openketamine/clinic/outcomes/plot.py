@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
 from .queries import Trajectory
 from .statistics import Survival
 
@@ -60,14 +63,14 @@ def scores(trajectory: Trajectory) -> Plot | None:
             y(p.total or 0),
             p.total_in_words,
             p.off_window,
-            f"{p.result}, {p.at:%d %b %Y}",
+            f"{p.result_in_words}, {date_format(p.at, 'd M Y')}",
         )
         for p in drawn
     ]
     in_window = [dot for dot in dots if not dot.off_window]
-    ticks = [(x(first), f"{first:%d %b}")]
+    ticks = [(x(first), date_format(first, "d M"))]
     if (last - first).days >= 2:
-        ticks.append((x(last), f"{last:%d %b}"))
+        ticks.append((x(last), date_format(last, "d M")))
     return Plot(
         dots=dots,
         line=" ".join(f"{dot.x},{dot.y}" for dot in in_window),
@@ -315,7 +318,7 @@ def survival(label: str, found: Survival, *, until_day: float, rising: bool, y_t
         label,
         x_ticks=[(frame.x(t), f"{t}") for t in spread],
         y_ticks=[(frame.y(each), f"{each} %") for each in PERCENT],
-        x_title="days",
+        x_title=_("days"),
         y_title=y_title,
         bands=[(frame.path([*low, *reversed(high)]), "own")],
         lines=[(frame.path(steps(percent(found.survival))), "own")],
@@ -356,7 +359,7 @@ def funnel(
         label,
         x_ticks=[(frame.x(v), f"{v:g}") for v in range(0, int(most) + 1, step)],
         y_ticks=[(frame.y(top * i / 4), f"{top * i / 4:g} %") for i in range(5)],
-        x_title="number that the share rests on",
+        x_title=_("number that the share rests on"),
         lines=[
             line(limits.outer_low, "outer"),
             line(limits.outer_high, "outer"),

@@ -7,6 +7,8 @@ alike, the nearest is shown and every difference named; what is about other peop
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from openketamine.protocols import evidence
 from openketamine.protocols.evidence import Result
 
@@ -50,7 +52,7 @@ WITHIN_DAYS = 7.0
 
 @dataclass(frozen=True)
 class Beside:
-    """A published result, and everything in which it is not like the clinic's figure.
+    """A published result, and everything in which it is not like the clinic's figure, in words.
 
     `control` is what the same trial's control arm showed at the same time, where there was one.
     """
@@ -58,6 +60,7 @@ class Beside:
     result: Result
     differs: tuple[str, ...]
     control: Result | None
+    other_scale: bool = False
 
     @property
     def alike(self) -> bool:
@@ -97,10 +100,10 @@ def outcomes(
             continue
         differs = _differences(result, condition, route, instrument)
         if measure == "important_change":
-            differs = (*differs, "its own rule of response")
+            differs = (*differs, _("its own rule of response"))
         if result.time_h is None:
-            differs = (*differs, "no fixed time")
-        found.append(Beside(result, differs, _control_of(result)))
+            differs = (*differs, _("no fixed time"))
+        found.append(Beside(result, differs, _control_of(result), result.instrument != instrument))
     return _first_of_each_trial(found, most)
 
 
@@ -159,13 +162,13 @@ def _differences(
 ) -> tuple[str, ...]:
     differs = []
     if condition and result.condition not in SAME.get(condition, set()):
-        differs.append(f"people with {result.condition}")
+        differs.append(_("people with %(condition)s") % {"condition": _(result.condition)})
     if route and result.route != ROUTES.get(route):
-        differs.append(f"route: {result.route}")
+        differs.append(_("route: %(route)s") % {"route": _(result.route)})
     if not route:
-        differs.append(f"one route: {result.route}")
+        differs.append(_("one route: %(route)s") % {"route": _(result.route)})
     if instrument is not None and result.instrument != instrument:
-        differs.append(f"scale: {result.instrument}")
+        differs.append(_("scale: %(scale)s") % {"scale": _(result.instrument)})
     return tuple(differs)
 
 
@@ -203,6 +206,6 @@ def caveats_for(shown: Iterable[Beside], *, about: str) -> Sequence[evidence.Cav
         wanted |= {"enriched", "fading"}
     else:
         wanted |= {"fading"}
-        if any("scale:" in difference for each in shown for difference in each.differs):
+        if any(each.other_scale for each in shown):
             wanted.add("scale")
     return [caveat for caveat in evidence.CAVEATS if caveat.id in wanted]

@@ -1,11 +1,14 @@
 """Reads for follow-up: what is due, how the patient fares."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from django.db.models import Count, Q
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.people.models import Course
@@ -104,7 +107,7 @@ def completion() -> list[Completion]:
     labels = {each.id: each.label for each in protocols.measurements.occasions}
     return [
         Completion(
-            labels.get(row["occasion"], "Out of turn"),
+            _(labels[row["occasion"]]) if row["occasion"] in labels else _("Out of turn"),
             protocols.instruments[row["instrument"]],
             row["answered"] + row["missed"],
             row["answered"],
@@ -130,6 +133,25 @@ class Point:
     @property
     def total_in_words(self) -> str:
         return in_words(self.total)
+
+    @property
+    def result_in_words(self) -> str:
+        """The result as it was kept, "16, moderate", in the language of whoever reads it."""
+        return ", ".join(_part(part) for part in self.result.split(", "))
+
+
+_LEFT_OUT = re.compile(r"(\d+) answers left out")
+
+
+def _part(part: str) -> str:
+    """A total, a band, or a subscale with its score: "physical 3.2"."""
+    label, _space, score = part.rpartition(" ")
+    if left_out := _LEFT_OUT.fullmatch(part):
+        return _("%(n)s answers left out") % {"n": left_out[1]}
+    if label and score.replace(".", "").isdecimal():
+        label = _(label[:1].upper() + label[1:])
+        return f"{label[:1].lower()}{label[1:]} {score}"
+    return _(part) if part and not part.replace(".", "").isdecimal() else part
 
 
 def in_words(total: float | None) -> str:
@@ -163,7 +185,7 @@ class Trajectory:
 
     @property
     def name(self) -> str:
-        return self.instrument.short_name
+        return _(self.instrument.short_name)
 
 
 def trajectories(course: Course) -> list[Trajectory]:
@@ -207,17 +229,17 @@ def _judged(
         instrument.important_change,
     )
     if response and first:
-        lines.append(Line(first * (1 - response.fall_percent / 100), "response"))
+        lines.append(Line(first * (1 - response.fall_percent / 100), _("response")))
     if remission:
-        lines.append(Line(remission.below, "remission"))
+        lines.append(Line(remission.below, _("remission")))
     if change and change.points is not None and not response and first:
-        lines.append(Line(first - change.points, "important change"))
+        lines.append(Line(first - change.points, _("important change")))
     rules = [
-        f"{name}: {rule.statement} ({rule.certainty})"
+        f"{name}: {_(rule.statement)} ({_(rule.certainty)})"
         for name, rule in (
-            ("Response", response),
-            ("Remission", remission),
-            ("Important change", change),
+            (_("Response"), response),
+            (_("Remission"), remission),
+            (_("Important change"), change),
         )
         if rule
     ]
@@ -229,31 +251,40 @@ def _judged(
     remitted = bool(remission) and is_remission(instrument, last)
     changed = bool(change) and is_important_change(instrument, baseline=first, total=last)
     verdict = (
-        "remission"
+        _("remission")
         if remitted
-        else "response"
+        else _("response")
         if responded
-        else "important change"
+        else _("important change")
         if changed
-        else "no response yet"
+        else _("no response yet")
         if response
-        else "no important change yet"
+        else _("no important change yet")
         if change
         else ""
     )
-    summary = (
-        f"{instrument.short_name} {in_words(first)} at intake, {in_words(last)} at the last "
-        "in-window score"
-    )
+    words = {
+        "name": found.name,
+        "first": in_words(first),
+        "last": in_words(last),
+        "percent": f"{100 * (first - last) / first if first else 0:+.0f}",
+        "verdict": verdict,
+    }
     if verdict:
-        percent = 100 * (first - last) / first if first else 0
-        summary += f" ({percent:+.0f} % improvement): {verdict}"
+        summary = _(
+            "%(name)s %(first)s at intake, %(last)s at the last in-window score "
+            "(%(percent)s %% improvement): %(verdict)s."
+        )
+    else:
+        summary = _("%(name)s %(first)s at intake, %(last)s at the last in-window score.")
     return replace(
-        found, summary=f"{summary}.", responded=responded, remitted=remitted, changed=changed
+        found, summary=summary % words, responded=responded, remitted=remitted, changed=changed
     )
 
 
 def _newest(instrument: InstrumentFile, points: list[Point]) -> str:
     last = points[-1]
-    words = f"{instrument.short_name}: {last.result}, {last.at:%d %b %Y}."
-    return words if last.total is None else f"{words} Not yet two in-window scores to compare."
+    words = f"{_(instrument.short_name)}: {last.result_in_words}, {date_format(last.at, 'd M Y')}."
+    if last.total is None:
+        return words
+    return f"{words} {_('Not yet two in-window scores to compare.')}"

@@ -18,6 +18,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from openketamine.clinic.accounts.access import allow
@@ -38,19 +41,19 @@ from .suppression import Shown, hidden, is_small, may_be_shown, proportion_shown
 
 READERS = (Role.DIRECTOR, Role.RESEARCHER)
 TABS = (
-    ("outcomes", "Response and remission"),
-    ("outcomes_time", "Onset and relapse"),
-    ("outcomes_trajectory", "Scores over time"),
-    ("outcomes_events", "Adverse events"),
-    ("outcomes_clinicians", "Clinicians"),
-    ("outcomes_exports", "Exports"),
+    ("outcomes", gettext_lazy("Response and remission")),
+    ("outcomes_time", gettext_lazy("Onset and relapse")),
+    ("outcomes_trajectory", gettext_lazy("Scores over time")),
+    ("outcomes_events", gettext_lazy("Adverse events")),
+    ("outcomes_clinicians", gettext_lazy("Clinicians")),
+    ("outcomes_exports", gettext_lazy("Exports")),
 )
 # By what a condition is measured first, where it was answered; else the most answered.
 FIRST = {"PTSD": "pcl5", "PAIN": "peg", "AUD": "audit", "SUD": "dast-10", "GAD": "gad7"}
-SHORT = {
-    "response": "responded",
-    "remission": "came into remission",
-    "important_change": "improved",
+SHARES = {
+    "response": gettext_lazy("Share that responded by %(name)s in %(when)s"),
+    "remission": gettext_lazy("Share that came into remission by %(name)s in %(when)s"),
+    "important_change": gettext_lazy("Share that improved by %(name)s in %(when)s"),
 }
 
 
@@ -112,7 +115,7 @@ def page_of(request: HttpRequest, tab: str) -> Page:
     chosen = data.get("instrument", "")
     if not chosen and instruments:
         preferred = FIRST.get(filters.condition, "phq9")
-        names = [name for name, _ in instruments]
+        names = [name for name, _label in instruments]
         data["instrument"] = chosen = preferred if preferred in names else names[0]
     form = CohortForm(
         data,
@@ -131,21 +134,21 @@ def page_of(request: HttpRequest, tab: str) -> Page:
         if with_clinicians or name != "outcomes_clinicians"
     ]
     if not form.is_valid():
-        page.why = "One of the choices is not there any more. Choose again."
+        page.why = _("One of the choices is not there any more. Choose again.")
         return page
     page.filters = filters_of(form.cleaned_data, clock.today())
     page.instrument = current.instruments.get(form.cleaned_data["instrument"])
     found = cohorts.load(page.filters, now)
     wider = [cohorts.size(each) for each in page.filters.wider()]
     if not len(found):
-        page.why = (
+        page.why = _(
             "No course of this kind has begun yet. A course begins to count with its first dose."
         )
     elif not may_be_shown(len(found), wider, page.fewer_than):
-        page.why = (
-            f"Too few courses: this cohort, or what it leaves of a wider one, has under "
-            f"{page.fewer_than}. Choose a wider one."
-        )
+        page.why = _(
+            "Too few courses: this cohort, or what it leaves of a wider one, has under %(n)d. "
+            "Choose a wider one."
+        ) % {"n": page.fewer_than}
     else:
         page.cohort = found
     return page
@@ -178,8 +181,8 @@ def _instruments(filters: Filters, current: Library) -> list[tuple[str, str]]:
     """Those answered in the cohort by which something can be counted, the most answered first."""
     found = cohorts.answered_instruments(filters)
     return [
-        (name, current.instruments[name].short_name)
-        for name, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        (name, _(current.instruments[name].short_name))
+        for name, _n in sorted(found.items(), key=lambda item: (-item[1], item[0]))
         if name in current.instruments and figures.measures_of(current.instruments[name])
     ]
 
@@ -202,22 +205,27 @@ def percent(share: float | None) -> str:
     return f"{value:.0f} %" if value >= 9.95 or value == 0 else f"{value:.1f} %"
 
 
+def _range(low: str, high: str) -> str:
+    return _("%(low)s to %(high)s") % {"low": low, "high": high}
+
+
 def in_words(found: Shown) -> str:
     """A proportion with its interval, or that it stays hidden."""
     if found.n == 0:
-        return "nobody yet"
+        return _("nobody yet")
     if found.under is not None and found.n:
-        return f"fewer than {found.under} of {found.n}"
+        return _("fewer than %(under)d of %(n)d") % {"under": found.under, "n": found.n}
     if found.is_hidden:
-        return "not shown: too few"
-    return f"{percent(found.share)} ({percent(found.low)[:-2]} to {percent(found.high)})"
+        return _("not shown: too few")
+    return f"{percent(found.share)} ({_range(percent(found.low)[:-2], percent(found.high))})"
 
 
 def published_in_words(result: Result) -> str:
-    unit = {"percent": "%"}.get(result.unit, result.unit)
+    unit = "%" if result.unit == "percent" else _(result.unit)
     words = f"{result.value:g} {unit}"
     if interval := result.interval:
-        words += f" ({interval.low:.0f} to {interval.high:.0f} {unit}, {interval.how})"
+        both = _range(f"{interval.low:.0f}", f"{interval.high:.0f} {unit}")
+        words += f" ({both}, {_(interval.how)})"
     return words
 
 
@@ -225,7 +233,8 @@ def published_in_words(result: Result) -> str:
 class PublishedRow:
     """A published result as a line of a table."""
 
-    where: str
+    trial: str  # its name, as it was published
+    arm: str
     words: str
     control: str
     people: str
@@ -238,16 +247,19 @@ class PublishedRow:
 def _published_rows(found: Sequence[published.Beside]) -> list[PublishedRow]:
     return [
         PublishedRow(
-            f"{r.trial}{f' ({r.year})' if r.year else ''}: {r.arm}, {r.dose} {r.dose_unit}",
+            f"{r.trial}{f' ({r.year})' if r.year else ''}",
+            f"{_(r.arm)}, {r.dose} {r.dose_unit}",
             published_in_words(r),
-            f"{beside.control.arm}: {published_in_words(beside.control)}"
+            f"{_(beside.control.arm)}: {published_in_words(beside.control)}"
             if beside.control
-            else "no control arm at that time",
-            f"{r.population}{f', n = {r.n_arm}' if r.n_arm else ', number not seen'}",
-            "; ".join(beside.differs) or "alike in instrument, route, condition and time",
-            r.certainty,
+            else _("no control arm at that time"),
+            f"{_(r.population)}, {f'n = {r.n_arm}' if r.n_arm else _('number not seen')}",
+            "; ".join(beside.differs) or _("alike in instrument, route, condition and time"),
+            _(r.certainty),
             r.source,
-            f"day {beside.day:g}" if beside.day is not None else "at no fixed time",
+            _("day %(day)s") % {"day": f"{beside.day:g}"}
+            if beside.day is not None
+            else _("at no fixed time"),
         )
         for beside in found
         for r in [beside.result]
@@ -266,6 +278,11 @@ class FigureRow:
     words: str
     bounds: str
     missing: list[tuple[str, str]]
+    counted: Shown
+
+
+def _under(fewer_than: int) -> str:
+    return _("under %(n)d") % {"n": fewer_than}
 
 
 def _figure_row(found: figures.Figure, fewer_than: int) -> FigureRow:
@@ -275,26 +292,26 @@ def _figure_row(found: figures.Figure, fewer_than: int) -> FigureRow:
     outside = found.reached - found.measured - found.unmeasured  # was never above the cut
     parts = {"not yet": not_yet, "measured": found.measured, "outside": outside, **found.missing}
     may = shown(parts, fewer_than)
-    under = f"under {fewer_than}"
+    under = _under(fewer_than)
 
     def word(count: int | None) -> str:
-        return "hidden" if count is None else str(count)
+        return _("hidden") if count is None else str(count)
 
-    gone = [(reason, word(may[reason])) for reason, n in found.missing.items() if n]
+    gone = [(_(reason), word(may[reason])) for reason, n in found.missing.items() if n]
     if outside:
-        gone.append((figures.ALREADY, word(may["outside"])))
+        gone.append((_(figures.ALREADY), word(may["outside"])))
     # How many are missing in all can be told from what is shown, unless a part of it is hidden.
     told = all(may[part] is not None for part in ("not yet", "measured", "outside"))
     if not found.unmeasured:
-        bounds = "nobody is missing"
+        bounds = _("nobody is missing")
     elif told and counted.count is not None:
-        bounds = f"{percent(found.if_none)} to {percent(found.if_all)}"
+        bounds = _range(percent(found.if_none), percent(found.if_all))
     else:
-        bounds = "not shown: too few"
+        bounds = _("not shown: too few")
     if may["measured"] is None and found.measured:
         counted = Shown(None, None, None, None, None)
     return FigureRow(
-        found.landmark.label,
+        _(found.landmark.label),
         found.landmark.main,
         str(found.began),
         under if is_small(found.reached, fewer_than) else word(
@@ -304,6 +321,7 @@ def _figure_row(found: figures.Figure, fewer_than: int) -> FigureRow:
         in_words(counted),
         bounds,
         gone,
+        counted,
     )  # fmt: skip
 
 
@@ -322,7 +340,12 @@ def _published_share(place: float, beside: published.Beside) -> plot.Share:
         result.value,
         interval.low if interval else None,
         interval.high if interval else None,
-        f"{result.trial}: {published_in_words(result)}, {result.certainty}",
+        _("%(trial)s: %(words)s, %(certainty)s")
+        % {
+            "trial": result.trial,
+            "words": published_in_words(result),
+            "certainty": _(result.certainty),
+        },
     )
 
 
@@ -339,13 +362,7 @@ def response(request: HttpRequest) -> HttpResponse:
     for measure in figures.measures_of(instrument):
         found = [figures.figure(measure, instrument, scores, at) for at in ats]
         rows = [_figure_row(each, page.fewer_than) for each in found]
-        own = [
-            _share(
-                i, proportion_shown(each.counted, page.fewer_than), f"{row.landmark}: {row.words}"
-            )
-            for i, (each, row) in enumerate(zip(found, rows, strict=True))
-            if not row.words.startswith("not shown")
-        ]
+        own = [_share(i, row.counted, f"{row.landmark}: {row.words}") for i, row in enumerate(rows)]
         beside = {
             i: published.outcomes(
                 measure,
@@ -369,14 +386,17 @@ def response(request: HttpRequest) -> HttpResponse:
         sections.append(
             {
                 "measure": measure,
-                "title": figures.MEASURES[measure],
-                "rule": f"{rule.statement} ({rule.certainty})",
+                "title": _(figures.MEASURES[measure]),
+                "rule": f"{_(rule.statement)} ({_(rule.certainty)})",
                 "rows": rows,
                 "main": rows[main],
                 "chart": plot.shares_over_time(
-                    f"{figures.MEASURES[measure]} by {instrument.short_name} at each landmark; "
-                    "the table below has the figures",
-                    [at.landmark.label for at in ats],
+                    _("%(measure)s by %(name)s at each landmark; the table below has the figures")
+                    % {
+                        "measure": _(figures.MEASURES[measure]),
+                        "name": _(instrument.short_name),
+                    },
+                    [_(at.landmark.label) for at in ats],
                     own,
                     [_published_share(i, b) for i, found in beside.items() for b in found],
                 ),
@@ -398,7 +418,7 @@ def _curve(
     context: dict[str, Any] = {
         "n": found.n,
         "left_out": [
-            (reason, "hidden" if n is None else str(n))
+            (_(reason), _("hidden") if n is None else str(n))
             for reason, n in shown({**found.left_out, "": found.n}, fewer_than).items()
             if reason and found.left_out[reason]
         ],
@@ -424,16 +444,20 @@ def _curve(
                 "day": day,
                 "words": percent(values[0])
                 if np.isnan(values[1:]).any()
-                else f"{percent(values[0])} ({percent(values[1])[:-2]} to {percent(values[2])})",
-                "left": f"under {fewer_than}" if is_small(left, fewer_than) else str(left),
+                else f"{percent(values[0])} ({_range(percent(values[1])[:-2], percent(values[2]))})",
+                "left": _under(fewer_than) if is_small(left, fewer_than) else str(left),
             }
         )
     median, low_day, high_day = curve.median
     if median is None or median > until:
-        median_words = "not reached while enough people were followed"
+        median_words = _("not reached while enough people were followed")
     else:
-        ends = ["not reached" if d is None else f"{d:.0f}" for d in (low_day, high_day)]
-        median_words = f"day {median:.0f} (95 % interval {ends[0]} to {ends[1]})"
+        ends = [_("not reached") if d is None else f"{d:.0f}" for d in (low_day, high_day)]
+        median_words = _("day %(day)s (95 %% interval %(low)s to %(high)s)") % {
+            "day": f"{median:.0f}",
+            "low": ends[0],
+            "high": ends[1],
+        }
     return {
         **context,
         "events": found.events,
@@ -451,19 +475,20 @@ def onset_and_relapse(request: HttpRequest) -> HttpResponse:
     if page.cohort is None or page.instrument is None:
         return _show(request, page)
     if page.instrument.response is None:
-        page.why = (
-            f"The {page.instrument.short_name} has no published rule of response, so there is no "
-            "time to one. Choose another questionnaire, or look at its scores over time."
-        )
+        page.why = _(
+            "The %(name)s has no published rule of response, so there is no time to one. "
+            "Choose another questionnaire, or look at its scores over time."
+        ) % {"name": _(page.instrument.short_name)}
         return _show(request, page)
     scores = page.scores
-    name = page.instrument.short_name
+    name = _(page.instrument.short_name)
     onset = _curve(
         figures.time_to_response(page.instrument, page.cohort, scores),
         page.fewer_than,
         rising=True,
-        label=f"Share that has responded by {name}, by day since the first dose",
-        y_title="have responded",
+        label=_("Share that has responded by %(name)s, by day since the first dose")
+        % {"name": name},
+        y_title=_("have responded"),
     )
     relapse = _curve(
         figures.time_to_relapse(
@@ -471,8 +496,9 @@ def onset_and_relapse(request: HttpRequest) -> HttpResponse:
         ),
         page.fewer_than,
         rising=False,
-        label=f"Share still in response by {name}, by day since the response was first seen",
-        y_title="still in response",
+        label=_("Share still in response by %(name)s, by day since the response was first seen")
+        % {"name": name},
+        y_title=_("still in response"),
     )
     beside = published.relapses(condition=page.filters.condition, route=page.filters.route)
     return _show(
@@ -507,19 +533,18 @@ def trajectory(request: HttpRequest) -> HttpResponse:
     table: list[dict[str, Any]] = []
     fitted = fits.as_fit(row) if row and row.fit else None
     for i, name in enumerate(names):
-        line: dict[str, Any] = {"name": name, "observed": observed[i].title, "model": "–",
+        line: dict[str, Any] = {"name": _(name), "observed": observed[i].title, "model": "–",
                                 "change": "–"}  # fmt: skip
         if fitted and name in fitted.visits:
             j = fitted.visits.index(name)
-            line["model"] = f"{fitted.means[j]:.1f} ({fitted.low[j]:.1f} to {fitted.high[j]:.1f})"
+            both = _range(f"{fitted.low[j]:.1f}", f"{fitted.high[j]:.1f}")
+            line["model"] = f"{fitted.means[j]:.1f} ({both})"
             if j:
-                line["change"] = (
-                    f"{fitted.change[j]:+.1f} ({fitted.change_low[j]:+.1f} to "
-                    f"{fitted.change_high[j]:+.1f})"
-                )
+                both = _range(f"{fitted.change_low[j]:+.1f}", f"{fitted.change_high[j]:+.1f}")
+                line["change"] = f"{fitted.change[j]:+.1f} ({both})"
             modelled.append(
                 plot.Level(
-                    i, fitted.means[j], fitted.low[j], fitted.high[j], f"{name}: {line['model']}"
+                    i, fitted.means[j], fitted.low[j], fitted.high[j], f"{_(name)}: {line['model']}"
                 )
             )
         table.append(line)
@@ -534,12 +559,13 @@ def trajectory(request: HttpRequest) -> HttpResponse:
         table=table,
         missing=[_figure_row(_as_figure(at), page.fewer_than) for at in ats],
         chart=plot.means(
-            f"Mean {page.instrument.short_name} at each landmark; the table below has the figures",
-            names,
+            _("Mean %(name)s at each landmark; the table below has the figures")
+            % {"name": _(page.instrument.short_name)},
+            [_(name) for name in names],
             highest,
             modelled,
             observed,
-            unit=f"points of {highest:g}",
+            unit=_("points of %(n)s") % {"n": f"{highest:g}"},
         ),
     )
 
@@ -564,10 +590,14 @@ def _observed(page: Page, scores: Scores, ats: Sequence[figures.At]) -> list[plo
     levels = []
     for i, each in enumerate(found):
         if each.n < max(page.fewer_than, 1) or each.mean is None:
-            levels.append(plot.Level(i, None, None, None, "too few" if each.n else "nobody yet"))
+            levels.append(
+                plot.Level(i, None, None, None, _("too few") if each.n else _("nobody yet"))
+            )
             continue
         interval = (
-            "" if each.low is None or each.high is None else f" ({each.low:.1f} to {each.high:.1f})"
+            ""
+            if each.low is None or each.high is None
+            else f" ({_range(f'{each.low:.1f}', f'{each.high:.1f}')})"
         )
         words = f"{each.mean:.1f}{interval}, n = {each.n}"
         levels.append(plot.Level(i, each.mean, each.low, each.high, words))
@@ -596,17 +626,17 @@ def method(request: HttpRequest) -> HttpResponse:
 def ask_for_fit(request: HttpRequest) -> HttpResponse:
     """Have the model of a large cohort fitted in the background."""
     query = request.POST.get("query", "")[:500]
-    data, _ = _asked(request, QueryDict(query))
+    data, _sites = _asked(request, QueryDict(query))
     current = library()
     filters = raw_filters(data, clock.today())
     instrument = current.instruments.get(data.get("instrument", ""))
     if request.user.role != Role.DIRECTOR:
         filters = filters.without("prescriber")
     if instrument is None:
-        messages.error(request, "Choose a questionnaire first.")
+        messages.error(request, _("Choose a questionnaire first."))
     else:
         fits.ask(filters, instrument)
-        messages.success(request, "The model is being fitted. Load the page again in a minute.")
+        messages.success(request, _("The model is being fitted. Load the page again in a minute."))
     return redirect(f"{reverse('outcomes_trajectory')}?{query}")
 
 
@@ -615,7 +645,11 @@ def ask_for_fit(request: HttpRequest) -> HttpResponse:
 def bring_up_to_date(request: HttpRequest) -> HttpResponse:
     """Work out the summaries of every course that has changed, however many."""
     done = summaries.rebuild()
-    messages.success(request, f"{done} course{'s' * (done != 1)} worked out anew.")
+    messages.success(
+        request,
+        ngettext("%(n)d course worked out anew.", "%(n)d courses worked out anew.", done)
+        % {"n": done},
+    )
     return redirect(f"{reverse('outcomes')}?{request.POST.get('query', '')[:500]}")
 
 
@@ -639,10 +673,10 @@ def adverse_events(request: HttpRequest) -> HttpResponse:
     cohort, fewer_than = page.cohort.part(page.cohort.sessions > 0), page.fewer_than
     sessions, n = int(cohort.sessions.sum()), len(cohort)
     if sessions == 0 or is_small(n, fewer_than):
-        page.why = "Too few of these courses had a session in the clinic or at home."
+        page.why = _("Too few of these courses had a session in the clinic or at home.")
         return _show(request, page)
     labels = {
-        item.id: item.label
+        item.id: _(item.label)
         for route in ([page.filters.route] if page.filters.route else page.library.monitoring)
         if (file := page.library.monitoring.get(route)) and file.side_effects
         for item in file.side_effects.items
@@ -671,23 +705,38 @@ def adverse_events(request: HttpRequest) -> HttpResponse:
                 _rare(graver[effect], sessions, fewer_than),
                 in_words(people),
                 "; ".join(
-                    f"{published_in_words(b.result)}, {b.result.trial}, {b.result.certainty}"
-                    f"{' (' + ', '.join(b.differs) + ')' if b.differs else ''}"
+                    _("%(words)s, %(trial)s, %(certainty)s")
+                    % {
+                        "words": published_in_words(b.result),
+                        "trial": b.result.trial,
+                        "certainty": _(b.result.certainty),
+                    }
+                    + (f" ({', '.join(b.differs)})" if b.differs else "")
                     for b in beside
                 ),
             )
         )
-        own.append(_share(place, people, f"{label}: {in_words(people)} of patients"))
+        own.append(
+            _share(
+                place,
+                people,
+                _("%(effect)s: %(share)s of patients")
+                % {"effect": label, "share": in_words(people)},
+            )
+        )
         beside_shares += [_published_share(place, b) for b in beside[:1]]
     whole = [
-        ("A side effect of any degree", _rare(int(cohort.with_effect.sum()), sessions, fewer_than)),
         (
-            "A moderate or severe side effect",
+            _("A side effect of any degree"),
+            _rare(int(cohort.with_effect.sum()), sessions, fewer_than),
+        ),
+        (
+            _("A moderate or severe side effect"),
             _rare(int(cohort.with_moderate.sum()), sessions, fewer_than),
         ),
-        ("Transfer to a hospital", _rare(int(cohort.transfers.sum()), sessions, fewer_than)),
+        (_("Transfer to a hospital"), _rare(int(cohort.transfers.sum()), sessions, fewer_than)),
         (
-            "An emergency was called, or its sign told from home",
+            _("An emergency was called, or its sign told from home"),
             _rare(int(cohort.emergencies.sum()), sessions, fewer_than),
         ),
     ]
@@ -700,8 +749,10 @@ def adverse_events(request: HttpRequest) -> HttpResponse:
         whole=whole,
         rows=rows,
         chart=plot.shares_by_row(
-            "Share of patients in whom each side effect was noted at least once; the table below "
-            "has the figures",
+            _(
+                "Share of patients in whom each side effect was noted at least once; the table "
+                "below has the figures"
+            ),
             names,
             own,
             beside_shares,
@@ -719,10 +770,46 @@ def _rare(count: int, n: int, fewer_than: int) -> str:
 
 
 MEASURES = (
-    ("improved", "Improvement at the main landmark"),
-    ("missing", "Missing at the main landmark"),
-    ("moderate", "Sessions with a moderate or severe side effect"),
+    ("improved", gettext_lazy("Improvement at the main landmark")),
+    ("missing", gettext_lazy("Missing at the main landmark")),
+    ("moderate", gettext_lazy("Sessions with a moderate or severe side effect")),
 )
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the funnel is drawn over, in words. `chart` says what a chart shows, over it."""
+
+    name: Promise
+    every: Promise
+    chart: Promise
+
+
+GROUPS = {
+    "prescriber": Group(
+        gettext_lazy("Prescriber"),
+        gettext_lazy("Every prescriber"),
+        gettext_lazy(
+            "%(words)s by prescriber, against the number it rests on; the table below has the "
+            "figures"
+        ),
+    ),
+    "therapist": Group(
+        gettext_lazy("Therapist"),
+        gettext_lazy("Every therapist"),
+        gettext_lazy(
+            "%(words)s by therapist, against the number it rests on; the table below has the "
+            "figures"
+        ),
+    ),
+    "site": Group(
+        gettext_lazy("Site"),
+        gettext_lazy("Every site"),
+        gettext_lazy(
+            "%(words)s by site, against the number it rests on; the table below has the figures"
+        ),
+    ),
+}
 
 
 @allow(Role.DIRECTOR)
@@ -733,11 +820,18 @@ def clinicians(request: HttpRequest) -> HttpResponse:
     measure = request.GET.get("measure", "improved")
     whose = request.GET.get("whose", "prescriber")
     measure = measure if measure in dict(MEASURES) else "improved"
-    kinds = {"prescriber", "therapist"} | ({"site"} if page.sites else set())
-    whose = whose if whose in kinds else "prescriber"
+    groups = {key: each for key, each in GROUPS.items() if key != "site" or page.sites}
+    whose = whose if whose in groups else "prescriber"
+    group = groups[whose]
     context: dict[str, Any] = {
-        "measures": MEASURES, "measure": measure, "whose": whose, "several_sites": bool(page.sites),
-    }  # fmt: skip
+        "measures": MEASURES,
+        "measure": measure,
+        "groups": [(key, each.name) for key, each in groups.items()],
+        "whose": whose,
+        "group": group.name,
+        "every": group.every,
+        "several_sites": bool(page.sites),
+    }
     if page.cohort is None or (page.instrument is None and measure != "moderate"):
         return _show(request, page, **context)
     if whose == "site":
@@ -770,16 +864,18 @@ def clinicians(request: HttpRequest) -> HttpResponse:
     limits = [statistics.binomial_limits(centre, np.maximum(n, 1), level) for level in levels]
     points = []
     for i, each in enumerate(people):
-        name = names.get(each, "Nobody named")
+        name = names.get(each, _("Nobody named"))
         if hide[i]:
-            rows.append({"name": name, "n": "hidden", "words": "not shown: too few", "place": ""})
+            rows.append(
+                {"name": name, "n": _("hidden"), "words": _("not shown: too few"), "place": ""}
+            )
             continue
         share = k[i] / n[i]
         beyond = sum(not low[i] <= share <= high[i] for low, high in limits)
         place = (
-            "within what chance explains",
-            f"outside the {page.rules.funnel.inner_percent:g} % limits",
-            f"outside the {page.rules.funnel.outer_percent:g} % limits",
+            _("within what chance explains"),
+            _outside(page.rules.funnel.inner_percent),
+            _outside(page.rules.funnel.outer_percent),
         )[beyond]
         own = proportion_shown(statistics.proportion(k[i], n[i]), fewer_than)
         rows.append({"name": name, "n": n[i], "words": in_words(own), "place": place})
@@ -788,12 +884,16 @@ def clinicians(request: HttpRequest) -> HttpResponse:
     along = np.unique(np.linspace(max(fewer_than, 2), most * 1.08, 80).astype(np.int64))
     inner, outer = (statistics.binomial_limits(centre, along, level) for level in levels)
     chart = plot.funnel(
-        f"{words} by {whose}, against the number it rests on; the table below has the figures",
+        group.chart % {"words": words},
         100 * centre,
         plot.Limits(along.tolist(), *((100 * c).tolist() for c in (*inner, *outer))),
         points,
     )
     return _show(request, page, **context, rows=rows, chart=chart)
+
+
+def _outside(limit_percent: float) -> str:
+    return _("outside the %(percent)s %% limits") % {"percent": f"{limit_percent:g}"}
 
 
 def _counted(page: Page, measure: str) -> tuple[Any, Any, str]:
@@ -803,18 +903,18 @@ def _counted(page: Page, measure: str) -> tuple[Any, Any, str]:
         return (
             page.cohort.with_moderate,
             page.cohort.sessions,
-            "Share of sessions with a moderate or severe side effect",
+            _("Share of sessions with a moderate or severe side effect"),
         )
     assert page.instrument is not None
     scores = page.scores
     at = figures.at_landmark(page.cohort, scores, page.rules.main)
-    name, label = page.instrument.short_name, at.landmark.label.lower()
+    said = {"name": _(page.instrument.short_name), "when": _(at.landmark.label).lower()}
     if measure == "missing":
         missing = at.reached & ~at.measured
         return (
             missing.astype(np.int64),
             at.reached.astype(np.int64),
-            f"Share without a {name} before treatment and in {label}",
+            _("Share without a %(name)s before treatment and in %(when)s") % said,
         )
     kind = figures.measures_of(page.instrument)[0]
     met = figures.improved(kind, page.instrument, scores, at)
@@ -822,5 +922,5 @@ def _counted(page: Page, measure: str) -> tuple[Any, Any, str]:
     return (
         (met & of).astype(np.int64),
         of.astype(np.int64),
-        f"Share that {SHORT[kind]} by {name} in {label}",
+        SHARES[kind] % said,
     )

@@ -202,9 +202,11 @@ def enter(
     """
     request = _locked(request)
     if request.completed_at:
-        raise Refused("This form is answered already.")
+        raise Refused(_("This form is answered already."))
     if clock.now() < request.due_at:
-        raise Refused("This form is not due yet. Use the patient's page for a visit out of turn.")
+        raise Refused(
+            _("This form is not due yet. Use the patient's page for a visit out of turn.")
+        )
     response = intake.record_response(
         actor,
         request.course,

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from django.utils.translation import gettext_noop
 from scipy import special
 
 from openketamine.protocols.evidence import wilson
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+# Why a model cannot be fitted: kept with the fit that failed, translated where it is shown.
+NOT_INSTALLED = gettext_noop(
+    "The mixed model needs statsmodels, which is not installed here: "
+    "pip install 'openketamine[statistics]'."
+)
+TOO_FEW_SCORES = gettext_noop(
+    "Every visit needs at least two scores, and there must be two visits."
+)
+TOO_FEW_PEOPLE = gettext_noop("There are too few people with more than one score.")
+CANNOT = gettext_noop("The model cannot be fitted to these scores.")
+UNSETTLED = gettext_noop("The fit did not settle on one answer for these scores.")
 
 
 @cache
@@ -273,18 +285,15 @@ def mixed_model(
         from statsmodels.regression.mixed_linear_model import MixedLM
         from statsmodels.tools.sm_exceptions import ConvergenceWarning
     except ImportError as error:
-        raise CannotFitError(
-            "The mixed model needs statsmodels, which is not installed here: "
-            "pip install 'openketamine[statistics]'."
-        ) from error
+        raise CannotFitError(NOT_INSTALLED) from error
     who, when = np.asarray(people), np.asarray(visits)
     values = np.asarray(scores, dtype=np.float64)
     counts = np.bincount(when, minlength=len(names)) if when.size else np.zeros(len(names), int)
     if len(names) < 2 or counts.min() < 2:
-        raise CannotFitError("Every visit needs at least two scores, and there must be two visits.")
+        raise CannotFitError(TOO_FEW_SCORES)
     n_people = len(np.unique(who))
     if n_people < 5 or values.size <= n_people or np.ptp(values) == 0:
-        raise CannotFitError("There are too few people with more than one score.")
+        raise CannotFitError(TOO_FEW_PEOPLE)
     design = np.zeros((values.size, len(names)))
     design[np.arange(values.size), when] = 1.0
     with warnings.catch_warnings():
@@ -297,11 +306,11 @@ def mixed_model(
                 reml=True, method=["bfgs", "lbfgs"], gtol=1e-7
             )
         except (np.linalg.LinAlgError, ValueError) as error:
-            raise CannotFitError(f"The model cannot be fitted to these scores: {error}.") from error
+            raise CannotFitError(CANNOT) from error
     means = np.asarray(fit.fe_params, dtype=np.float64)
     between, within = float(np.asarray(fit.cov_re)[0, 0]), float(fit.scale)
     if not fit.converged or not np.all(np.isfinite([*means, between, within])):
-        raise CannotFitError("The fit did not settle on one answer for these scores.")
+        raise CannotFitError(UNSETTLED)
     spread = _covariance(who, design, max(between, 0.0), within)
     z = float(special.ndtri(0.5 + LEVEL / 2))
     half = z * np.sqrt(np.diag(spread))

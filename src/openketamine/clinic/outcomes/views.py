@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine import protocols
@@ -34,6 +35,13 @@ from .lifeline import lifeline
 from .models import FormRequest
 
 WRONG_LINKS_PER_HOUR = 20
+STATES = {
+    "not due": pgettext_lazy("form", "not due"),
+    "due": pgettext_lazy("form", "due"),
+    "overdue": pgettext_lazy("form", "overdue"),
+    "answered": pgettext_lazy("form", "answered"),
+    "missed": pgettext_lazy("form", "missed"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,11 @@ class FormRow:
 
     @property
     def name(self) -> str:
-        return self.instrument.short_name
+        return _(self.instrument.short_name)
+
+    @property
+    def state_in_words(self) -> str:
+        return str(STATES[self.state])
 
 
 def _rows(request: HttpRequest, forms: list[FormRequest]) -> list[FormRow]:
@@ -59,7 +71,7 @@ def _rows(request: HttpRequest, forms: list[FormRequest]) -> list[FormRow]:
             queries.state_of(form),
             request.build_absolute_uri(reverse("form_by_link", args=[services.token_for(form)])),
             library().instruments[form.instrument],
-            occasions.get(form.occasion, form.occasion),
+            _(occasions.get(form.occasion, form.occasion)),
         )
         for form in forms
     ]

@@ -2,6 +2,9 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.record import clock
 
@@ -21,21 +24,23 @@ class ReviewForm(forms.Form):
     """The prescriber's decision."""
 
     decision = forms.ChoiceField(
-        label="Decision", choices=Decision.choices, widget=forms.RadioSelect
+        label=_("Decision"), choices=Decision.choices, widget=forms.RadioSelect
     )
-    reason = forms.CharField(label="Why", widget=forms.Textarea({"rows": 3}))
-    refer_to = forms.CharField(label="Referred to", max_length=200, required=False)
+    reason = forms.CharField(label=_("Why"), widget=forms.Textarea({"rows": 3}))
+    refer_to = forms.CharField(label=_("Referred to"), max_length=200, required=False)
     order_more = forms.BooleanField(
-        label="Further sessions are to be ordered: the course goes back to planning",
+        label=_("Further sessions are to be ordered: the course goes back to planning"),
         required=False,
     )
-    next_on = _day("Review it again on")
+    next_on = _day(_("Review it again on"))
 
     def __init__(self, *args: Any, in_follow_up: bool, longest_days: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         latest = clock.today() + timedelta(days=longest_days)
         self.fields["next_on"].initial = latest
-        self.fields["next_on"].help_text = f"At the latest {latest:%d %B %Y}: clinic policy"
+        self.fields["next_on"].help_text = gettext("At the latest %(day)s: clinic policy") % {
+            "day": date_format(latest, "d F Y")
+        }
         if not in_follow_up:
             del self.fields["order_more"]
 
@@ -43,9 +48,9 @@ class ReviewForm(forms.Form):
 class MisuseForm(forms.Form):
     """A sign that somebody saw."""
 
-    sign = forms.ChoiceField(label="What")
-    seen_on = _day("Seen on")
-    note = forms.CharField(label="What was seen or said", max_length=300)
+    sign = forms.ChoiceField(label=_("What"))
+    seen_on = _day(_("Seen on"))
+    note = forms.CharField(label=_("What was seen or said"), max_length=300)
 
     def __init__(self, *args: Any, signs: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,9 +61,9 @@ class MisuseForm(forms.Form):
 class CheckForm(forms.Form):
     """What a check came to."""
 
-    check = forms.ChoiceField(label="Check")
-    done_on = _day("Done on")
-    result = forms.CharField(label="What it came to", max_length=300)
+    check = forms.ChoiceField(label=_("Check"))
+    done_on = _day(_("Done on"))
+    result = forms.CharField(label=_("What it came to"), max_length=300)
 
     def __init__(self, *args: Any, checks: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -67,14 +72,16 @@ class CheckForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(label="Reason", widget=forms.Textarea({"rows": 2}))
+    reason = forms.CharField(label=_("Reason"), widget=forms.Textarea({"rows": 2}))
 
 
 class StepForm(forms.Form):
     """What is done about a loose end."""
 
-    step = forms.ChoiceField(label="What was done", choices=Step.choices)
-    words = forms.CharField(label="In words", max_length=300)
+    step = forms.ChoiceField(label=_("What was done"), choices=Step.choices)
+    words = forms.CharField(label=_("In words"), max_length=300)
     again_on = _day(
-        "Look again on", required=False, help_text="Not where nothing more is to be done"
+        _("Look again on"),
+        required=False,
+        help_text=_("Not where nothing more is to be done"),
     )

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
 from openketamine.clinic.intake import queries as intake
 from openketamine.clinic.intake.models import AntidepressantTrial, SafetyReview
 from openketamine.clinic.outcomes.lifeline import Mark, doses_and_effects
@@ -49,7 +52,7 @@ def tried_before(course: Course) -> list[tuple[AntidepressantTrial, str]]:
     """What was tried before this course, the earliest first, with what came of it in words."""
     outcomes = library().staging.outcomes
     return [
-        (trial, outcomes.get(trial.outcome, trial.outcome).lower())
+        (trial, _(outcomes.get(trial.outcome, trial.outcome)).lower())
         for trial in course.trials.filter(withdrawn_at=None).order_by("started", "pk")
     ]
 
@@ -63,9 +66,9 @@ def handover_of(course: Course) -> Handover:
         course=course,
         on=clock.today(),
         condition=next(
-            (c.name for c in programmes.conditions if c.id == course.condition), course.condition
+            (_(c.name) for c in programmes.conditions if c.id == course.condition), course.condition
         ),
-        route=next((r.name for r in programmes.routes if r.id == course.route), course.route),
+        route=next((_(r.name) for r in programmes.routes if r.id == course.route), course.route),
         problems=problems(person),
         medications=[m for m in person.medications.all() if m.status == "active"],
         allergies=list(person.allergys.all()),
@@ -79,7 +82,7 @@ def handover_of(course: Course) -> Handover:
         doses=[mark for mark in marks if mark.lane == "dose"],
         effects=[mark for mark in marks if mark.lane == "effect"],
         plan=plans.current_plan(course),
-        ahead=[f"{session.planned_for:%d %B %Y, %H:%M}" for session in waiting[:6]],
+        ahead=[date_format(session.planned_for, "d F Y, H:i") for session in waiting[:6]],
         consent=plans.consent_in_force(course),
         open_safety=intake.open_safety_reviews(course),
         contacts=tuple(contacts()),

@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import clock
@@ -15,11 +16,11 @@ USER = settings.AUTH_USER_MODEL
 class Decision(models.TextChoices):
     """What a review comes to."""
 
-    CONTINUE = "continue", "Go on as it is"
-    SPACE_OUT = "space out", "Space the sessions out"
-    CHANGE = "change", "Change the dose or the route"
-    STOP = "stop", "Stop"
-    REFER = "refer", "Refer"
+    CONTINUE = "continue", _("Go on as it is")
+    SPACE_OUT = "space out", _("Space the sessions out")
+    CHANGE = "change", _("Change the dose or the route")
+    STOP = "stop", _("Stop")
+    REFER = "refer", _("Refer")
 
 
 class CourseReview(models.Model):
@@ -108,10 +109,10 @@ class CheckResult(models.Model):
 class Step(models.TextChoices):
     """What was done about a loose end."""
 
-    REACHED = "reached", "Spoke with the patient"
-    TRIED = "tried", "Tried to reach the patient"
-    BOOKED = "booked", "Booked a next step"
-    CLOSED = "closed", "Nothing more to do"
+    REACHED = "reached", _("Spoke with the patient")
+    TRIED = "tried", _("Tried to reach the patient")
+    BOOKED = "booked", _("Booked a next step")
+    CLOSED = "closed", _("Nothing more to do")
 
 
 class LooseEndStep(models.Model):

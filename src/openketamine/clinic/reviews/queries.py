@@ -9,6 +9,9 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 from openketamine.clinic.athome.models import FirstDoseReview
 from openketamine.clinic.intake.models import InstrumentResponse
@@ -192,7 +195,9 @@ def review_marks(course: Course) -> list[Mark]:
         Mark(
             "review",
             review.held_at,
-            f"First dose at home: {'may go on' if review.may_go_on else 'not to go on'}",
+            _("First dose at home: may go on")
+            if review.may_go_on
+            else _("First dose at home: not to go on"),
             review.words,
         )
         for review in FirstDoseReview.objects.filter(enrolment__course=course)
@@ -220,6 +225,14 @@ class LooseEnd:
     taken_up: LooseEndStep | None
 
 
+# The kinds of `ContinuityRule`, in words.
+KINDS = (
+    gettext_noop("no next step"),
+    gettext_noop("missed visit"),
+    gettext_noop("missed forms"),
+    gettext_noop("lost contact"),
+    gettext_noop("stalled before treatment"),
+)
 _BEFORE = (Stage.REFERRED, Stage.SCREENING, Stage.CONSENT, Stage.PLANNING)
 
 
@@ -296,6 +309,10 @@ def _unanswered(courses: Sequence[Course], now: datetime) -> dict[uuid.UUID, lis
     return rows
 
 
+def _said(day: date) -> str:
+    return date_format(day, "d M Y")
+
+
 def _of(
     course: Any, forms: list[FormRequest], today: date, current: Library
 ) -> Iterable[tuple[str, str, date, str]]:
@@ -318,18 +335,20 @@ def _of(
             if d
         )
         if due is None:
-            yield "no next step", f"none:{since}", since, "Nothing is planned."
+            yield "no next step", f"none:{since}", since, _("Nothing is planned.")
         elif due.on < today:
             yield (
                 "no next step",
                 f"review:{due.on}",
                 max(since, due.on),
-                f"Nothing is planned, and the review of {due.on:%d %b %Y} is overdue.",
+                _("Nothing is planned, and the review of %(day)s is overdue.")
+                % {"day": _said(due.on)},
             )
     if course.missed_id and (course.last_done is None or course.last_done < course.missed_for):
         day = _day(course.missed_for)
         assert day is not None
-        yield "missed visit", str(course.missed_id), day, f"Did not come on {day:%d %b %Y}."
+        words = _("Did not come on %(day)s.") % {"day": _said(day)}
+        yield "missed visit", str(course.missed_id), day, words
     if forms:
         day = _day(forms[0].closes_at)
         assert day is not None
@@ -338,13 +357,19 @@ def _of(
             "missed forms",
             str(forms[0].pk),
             day,
-            f"{count} form{'s' * (count != 1)} in a row closed unanswered.",
+            ngettext(
+                "%(n)d form in a row closed unanswered.",
+                "%(n)d forms in a row closed unanswered.",
+                count,
+            )
+            % {"n": count},
         )
     heard = [m for m in (course.last_answer, course.last_done, course.last_visit) if m]
     if course.stage in {Stage.TREATMENT, Stage.FOLLOW_UP} and heard:
         day = _day(max(heard))
         assert day is not None
-        yield "lost contact", f"heard:{day}", day, f"Last heard or seen on {day:%d %b %Y}."
+        words = _("Last heard or seen on %(day)s.") % {"day": _said(day)}
+        yield "lost contact", f"heard:{day}", day, words
 
 
 def _not_taken_up(ends: list[LooseEnd], today: date) -> list[LooseEnd]:

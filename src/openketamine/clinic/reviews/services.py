@@ -5,6 +5,8 @@ from typing import Any
 
 from django.db import transaction
 from django.dispatch import receiver
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import STAFF, Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -54,29 +56,32 @@ def hold_review(
             a day outside the interval, or a stop while a session is in progress.
     """
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber decides a review.")
+        raise Refused(_("Only a prescriber decides a review."))
     course = Course.objects.select_for_update().select_related("person").get(pk=course.pk)
     if course.closed_at:
-        raise Refused("This course is closed.")
+        raise Refused(_("This course is closed."))
     require_no_open_safety_review(course)
     if decision not in Decision.values:
-        raise Refused("Choose a decision.", field="decision")
-    reason = require_reason(reason, "Give the reason in your own words.")
+        raise Refused(_("Choose a decision."), field="decision")
+    reason = require_reason(reason, _("Give the reason in your own words."))
     if decision == Decision.REFER and not refer_to.strip():
-        raise Refused("Say where the patient is referred to.", field="refer_to")
+        raise Refused(_("Say where the patient is referred to."), field="refer_to")
     current, today = library(), clock.today()
     latest = today + timedelta(days=current.reviews.longest_days)
     if not today < next_on <= latest:
         raise Refused(
-            f"Review it again after today and by {latest:%d %B %Y}: the clinic's policy is every "
-            f"{current.reviews.longest_days} days.",
+            _(
+                "Review it again after today and by %(day)s: the clinic's policy is every "
+                "%(days)d days."
+            )
+            % {"day": date_format(latest, "d F Y"), "days": current.reviews.longest_days},
             field="next_on",
         )
     if order_more and decision in {Decision.STOP, Decision.REFER}:
-        raise Refused("Who stops or refers orders no further sessions.", field="order_more")
+        raise Refused(_("Who stops or refers orders no further sessions."), field="order_more")
     page = queries.review_page(course)
     if page.known.first_dose is None:
-        raise Refused("Nothing was given yet, so there is nothing to review.")
+        raise Refused(_("Nothing was given yet, so there is nothing to review."))
     review = CourseReview.objects.create(
         course=course,
         rule=page.due.rule.id if page.due and page.due.on <= today else "",
@@ -123,17 +128,17 @@ def close_course(prescriber: User, course: Course, *, reason: str) -> None:
             no reason.
     """
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber closes a course.")
+        raise Refused(_("Only a prescriber closes a course."))
     course = Course.objects.select_for_update().get(pk=course.pk)
     if course.closed_at:
-        raise Refused("This course is closed already.")
+        raise Refused(_("This course is closed already."))
     require_no_open_safety_review(course)
     if course.stage != Stage.FOLLOW_UP:
-        raise Refused("A course is closed from follow-up. Stop the treatment first.")
+        raise Refused(_("A course is closed from follow-up. Stop the treatment first."))
     last = course.reviews.order_by("-held_at").first()
     if last is None or last.decision not in {Decision.STOP, Decision.REFER}:
-        raise Refused("Hold a review first that decides to stop or to refer.")
-    reason = require_reason(reason, "Say how the patient is looked after from now on.")
+        raise Refused(_("Hold a review first that decides to stop or to refer."))
+    reason = require_reason(reason, _("Say how the patient is looked after from now on."))
     record.append(
         prescriber,
         course.stream,
@@ -146,12 +151,12 @@ def close_course(prescriber: User, course: Course, *, reason: str) -> None:
 
 def _open_course(course: Course) -> None:
     if course.closed_at:
-        raise Refused("This course is closed.")
+        raise Refused(_("This course is closed."))
 
 
 def _past(day: date, field: str) -> None:
     if day > clock.today():
-        raise Refused("That day has not come yet.", field=field)
+        raise Refused(_("That day has not come yet."), field=field)
 
 
 @transaction.atomic
@@ -162,13 +167,13 @@ def note_misuse(actor: User, course: Course, *, sign: str, seen_on: date, note: 
         Refused: another role's, a closed course, an unknown sign, a day to come, or no words.
     """
     if actor.role not in MAY_NOTE:
-        raise Refused("Your role does not note this.")
+        raise Refused(_("Your role does not note this."))
     _open_course(course)
     if sign not in {each.id for each in library().reviews.misuse if each.counts == "noted"}:
-        raise Refused("Choose a sign from the list.", field="sign")
+        raise Refused(_("Choose a sign from the list."), field="sign")
     _past(seen_on, "seen_on")
     if not note.strip():
-        raise Refused("Say what was seen or said.", field="note")
+        raise Refused(_("Say what was seen or said."), field="note")
     kept = MisuseNote.objects.create(
         course=course, sign=sign, seen_on=seen_on, note=note.strip(), noted_by=actor
     )
@@ -190,11 +195,11 @@ def take_back_misuse(actor: User, note: MisuseNote, *, reason: str) -> None:
         Refused: another role's, taken back already, or no reason.
     """
     if actor.role not in MAY_NOTE:
-        raise Refused("Your role does not note this.")
+        raise Refused(_("Your role does not note this."))
     note = MisuseNote.objects.select_for_update().select_related("course").get(pk=note.pk)
     if note.taken_back_at:
-        raise Refused("This was taken back already.")
-    reason = require_reason(reason, "Say why it was none.")
+        raise Refused(_("This was taken back already."))
+    reason = require_reason(reason, _("Say why it was none."))
     note.taken_back_at, note.taken_back_by = clock.now(), actor
     note.taken_back_reason = reason
     note.save(update_fields=["taken_back_at", "taken_back_by", "taken_back_reason"])
@@ -218,13 +223,13 @@ def record_check(
             to come, or no words.
     """
     if actor.role not in MAY_CHECK:
-        raise Refused("A nurse or a prescriber writes down a check.")
+        raise Refused(_("A nurse or a prescriber writes down a check."))
     _open_course(course)
     if check not in {each.id for each in library().reviews.checks if each.how == "result"}:
-        raise Refused("Choose a check from the list.", field="check")
+        raise Refused(_("Choose a check from the list."), field="check")
     _past(done_on, "done_on")
     if not result.strip():
-        raise Refused("Say what it came to.", field="result")
+        raise Refused(_("Say what it came to."), field="result")
     kept = CheckResult.objects.create(
         course=course, check_id=check, done_on=done_on, result=result.strip(), done_by=actor
     )
@@ -259,19 +264,21 @@ def take_up(
         Refused: no such loose end now, no words, or a day that does not fit.
     """
     if actor.role not in MAY_TAKE_UP:
-        raise Refused("Your role does not take this up.")
+        raise Refused(_("Your role does not take this up."))
     standing = {(end.rule.id, end.key) for end in queries.loose_ends(courses=[course.pk])}
     if (rule, key) not in standing:
-        raise Refused("This is no loose end any more. Somebody has taken it up, or it is settled.")
+        raise Refused(
+            _("This is no loose end any more. Somebody has taken it up, or it is settled.")
+        )
     if step not in Step.values:
-        raise Refused("Choose what was done.", field="step")
+        raise Refused(_("Choose what was done."), field="step")
     if not words.strip():
-        raise Refused("Say in words what was done, or why nothing more is to do.", field="words")
+        raise Refused(_("Say in words what was done, or why nothing more is to do."), field="words")
     if step == Step.CLOSED:
         again_on = None
     elif again_on is None or not clock.today() < again_on <= clock.today() + timedelta(days=84):
         raise Refused(
-            "Say on which day it is looked at again: after today, within 12 weeks.",
+            _("Say on which day it is looked at again: after today, within 12 weeks."),
             field="again_on",
         )
     kept = LooseEndStep.objects.create(

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -92,14 +93,17 @@ def course_review(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     )
     if request.method == "POST":
         if not may_decide:
-            messages.error(request, "Only a prescriber decides a review of an open course.")
+            messages.error(request, _("Only a prescriber decides a review of an open course."))
             return redirect("course_review", found.pk)
         if form.is_valid():
             held = attempt(
                 form, lambda: services.hold_review(request.user, found, **form.cleaned_data)
             )
             if held:
-                messages.success(request, f"Decided: {held.get_decision_display().lower()}.")
+                messages.success(
+                    request,
+                    _("Decided: %(decision)s.") % {"decision": held.get_decision_display().lower()},
+                )
                 return redirect("course", found.pk)
     page = queries.review_page(found)
     return render(
@@ -111,7 +115,7 @@ def course_review(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "page": page,
             "form": form,
             "may_decide": may_decide and page.known.first_dose is not None,
-            "facts": schema.REVIEW_FACTS,
+            "facts": {name: _(words) for name, words in schema.REVIEW_FACTS.items()},
             "approval": current_approval(),
             "misuse_form": _misuse_form(),
             "check_form": _check_form(),
@@ -124,12 +128,14 @@ def course_review(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 
 
 def _misuse_form(data: Any = None) -> forms.MisuseForm:
-    signs = [(sign.id, sign.label) for sign in library().reviews.misuse if sign.counts == "noted"]
+    signs = [
+        (sign.id, _(sign.label)) for sign in library().reviews.misuse if sign.counts == "noted"
+    ]
     return forms.MisuseForm(data, signs=signs)
 
 
 def _check_form(data: Any = None) -> forms.CheckForm:
-    listed = [(c.id, c.label) for c in library().reviews.checks if c.how == "result"]
+    listed = [(c.id, _(c.label)) for c in library().reviews.checks if c.how == "result"]
     return forms.CheckForm(data, checks=listed)
 
 
@@ -160,8 +166,8 @@ def note_misuse(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         found,
         form,
         lambda: services.note_misuse(request.user, found, **form.cleaned_data),
-        title="Note a sign of misuse",
-        done="Noted for the next review.",
+        title=_("Note a sign of misuse"),
+        done=_("Noted for the next review."),
     )
 
 
@@ -175,8 +181,8 @@ def take_back_misuse(request: HttpRequest, misuse_id: int) -> HttpResponse:
         note.course,
         form,
         lambda: services.take_back_misuse(request.user, note, **form.cleaned_data),
-        title="This was no sign of misuse",
-        done="It counts no longer.",
+        title=_("This was no sign of misuse"),
+        done=_("It counts no longer."),
     )
 
 
@@ -192,8 +198,8 @@ def record_check(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         found,
         form,
         lambda: services.record_check(request.user, found, **form.cleaned_data),
-        title="Write down a check",
-        done="The check is kept.",
+        title=_("Write down a check"),
+        done=_("The check is kept."),
     )
 
 
@@ -205,7 +211,7 @@ def close_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.close_course(request.user, found, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The course is closed. Print the hand-over summary.")
+            messages.success(request, _("The course is closed. Print the hand-over summary."))
             return redirect("course", found.pk)
     return render(
         request,
@@ -214,8 +220,8 @@ def close_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "course": found,
             "person": found.person,
             "form": form,
-            "title": "Close the course",
-            "lead": "Say who looks after the patient from now on, and how. The record stays.",
+            "title": _("Close the course"),
+            "lead": _("Say who looks after the patient from now on, and how. The record stays."),
         },
         status=INVALID if form.errors else 200,
     )
@@ -264,7 +270,7 @@ def take_up(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         None,
     )
     if end is None and request.method == "GET":
-        raise Http404("This is no loose end any more.")
+        raise Http404(_("This is no loose end any more."))
     form = forms.StepForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         attempt(
@@ -272,7 +278,7 @@ def take_up(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             lambda: services.take_up(request.user, found, rule=rule, key=key, **form.cleaned_data),
         )
         if not form.errors:
-            messages.success(request, f"{found.person}: kept.")
+            messages.success(request, _("%(person)s: kept.") % {"person": found.person})
             return redirect("continuity")
     return render(
         request,
