@@ -9,6 +9,7 @@ from typing import Literal
 from django.db.models import Count, Q
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.intake.models import InstrumentResponse
 from openketamine.clinic.people.models import Course
@@ -22,6 +23,22 @@ from .models import FormRequest
 
 State = Literal["not due", "due", "overdue", "answered", "missed"]
 OVERDUE_AFTER_H = 24
+# Words that the record keeps as they are here, translated where they are shown: occasions, names of
+# questionnaires that are words and not abbreviations.
+_KEPT = (
+    gettext_noop("intake"),
+    gettext_noop("before"),
+    gettext_noop("weekly"),
+    gettext_noop("monthly"),
+    gettext_noop("4-weekly"),
+    gettext_noop("3-monthly"),
+    gettext_noop("visit"),
+    gettext_noop("not complete"),
+    gettext_noop("Bladder"),
+    gettext_noop("Dissociation"),
+    gettext_noop("Pain 0-10"),
+    gettext_noop("Side effects"),
+)
 
 
 def state_of(request: FormRequest, now: datetime | None = None) -> State:

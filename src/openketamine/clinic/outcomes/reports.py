@@ -217,7 +217,11 @@ def in_words(found: Shown) -> str:
         return _("fewer than %(under)d of %(n)d") % {"under": found.under, "n": found.n}
     if found.is_hidden:
         return _("not shown: too few")
-    return f"{percent(found.share)} ({_range(percent(found.low)[:-2], percent(found.high))})"
+    return _with_interval(found.share, found.low, found.high)
+
+
+def _with_interval(share: float | None, low: float | None, high: float | None) -> str:
+    return f"{percent(share)} ({_range(percent(low)[:-2], percent(high))})"
 
 
 def published_in_words(result: Result) -> str:
@@ -248,7 +252,7 @@ def _published_rows(found: Sequence[published.Beside]) -> list[PublishedRow]:
     return [
         PublishedRow(
             f"{r.trial}{f' ({r.year})' if r.year else ''}",
-            f"{_(r.arm)}, {r.dose} {r.dose_unit}",
+            f"{_(r.arm)}, {_(r.dose)} {_(r.dose_unit)}",
             published_in_words(r),
             f"{_(beside.control.arm)}: {published_in_words(beside.control)}"
             if beside.control
@@ -444,7 +448,7 @@ def _curve(
                 "day": day,
                 "words": percent(values[0])
                 if np.isnan(values[1:]).any()
-                else f"{percent(values[0])} ({_range(percent(values[1])[:-2], percent(values[2]))})",
+                else _with_interval(*values),
                 "left": _under(fewer_than) if is_small(left, fewer_than) else str(left),
             }
         )

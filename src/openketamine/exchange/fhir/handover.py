@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils import translation
 from django.views.decorators.http import require_GET
 from fhir.resources.R4B.bundle import Bundle
 
@@ -185,7 +186,8 @@ def document(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = get_object_or_404(
         Course.objects.select_related("person", "prescriber", "therapist"), pk=course_id
     )
-    bundle = bundle_of(handover_of(course), base_of(request), request.user)
+    with translation.override("en"):  # whoever hands over, the document speaks one language
+        bundle = bundle_of(handover_of(course), base_of(request), request.user)
     return HttpResponse(
         json.dumps(bundle, ensure_ascii=False, indent=1),
         content_type="application/fhir+json",

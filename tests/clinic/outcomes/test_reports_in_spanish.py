@@ -1,0 +1,45 @@
+"""The director's and the researcher's pages in Spanish, with courses to count."""
+
+import pytest
+
+from openketamine.clinic.outcomes.models import CourseSummary
+
+from ...site.test_spanish import _Bare, _what_is_stored, bracketed  # noqa: F401 - a fixture
+from .test_reports import PAGES
+
+MORE = (
+    "/outcomes/?condition=",
+    "/outcomes/?instrument=pcl5&condition=PTSD",
+    "/outcomes/onset-and-relapse/?condition=",
+    "/outcomes/?condition=TRD&period=abcd",
+    "/outcomes/exports/dictionary/",
+)
+
+
+@pytest.fixture
+def director(years, client):
+    years.language = "es"
+    years.save()
+    client.force_login(years)
+    return years
+
+
+def left_in_english(html: str) -> list[str]:
+    """The texts within the page's own part that did not go through translation."""
+    page = _Bare(_what_is_stored())
+    page.feed(html[html.index("<main") : html.index("</main>")])
+    return page.bare
+
+
+def test_nothing_of_a_report_is_left_in_english(director, client, bracketed):  # noqa: F811
+    client.post("/outcomes/exports/", {"kind": "registry", "format": "csv"})
+    left = {page: left_in_english(client.get(page).content.decode()) for page in (*PAGES, *MORE)}
+    assert not {page: found for page, found in left.items() if found}
+
+
+def test_what_is_compared_in_code_stays_as_it_is(director, client):
+    page = client.get("/outcomes/scores-over-time/").content.decode()
+    assert "Un modelo lineal mixto de" in page
+    assert ">Antes<" in page  # the name by which the fit that is kept knows it is English
+    began = CourseSummary.objects.filter(condition="TRD", first_dose_at__isnull=False).count()
+    assert f"empezaron {began} ciclos" in page
