@@ -1,5 +1,7 @@
 """What patients read: plain, versioned, and every sentence with its source."""
 
+import re
+
 import pytest
 
 from openketamine import protocols
@@ -113,6 +115,20 @@ def test_both_languages_say_the_same_things_with_the_same_sources(kind, route):
         if route != "IV":
             marks = [(point.source, point.certainty, point.ref) for point in one.points]
             assert marks == [(point.source, point.certainty, point.ref) for point in other.points]
+
+
+@pytest.mark.parametrize("english", [d for d in ENGLISH if d.kind == "consent"], ids=lambda d: d.id)
+def test_a_consent_in_spanish_is_the_whole_of_the_english_point_by_point(english):
+    spanish = LIBRARY.document("consent", english.route, "es")
+    assert spanish.language == "es"
+    for one, other in zip(spanish.sections, english.sections, strict=True):
+        for point, source in zip(one.points, other.points, strict=True):
+            assert (point.source, point.certainty, point.ref) == (
+                source.source,
+                source.certainty,
+                source.ref,
+            )
+            assert re.findall(r"\d+", point.text) == re.findall(r"\d+", source.text)
 
 
 def test_a_language_that_the_library_has_not_is_answered_in_english():
