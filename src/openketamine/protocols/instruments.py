@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from openketamine.words import _
+from openketamine.words import _, _noop
 
 from .schema import CutOff, RedFlagRule
 from .schema import InstrumentFile as Instrument
@@ -48,6 +48,10 @@ class Score:
         return ", ".join(part for part in (total, self.band) if part)
 
 
+# The subscales of the library's instruments, as a result names them.
+SUBSCALES = (_noop("severity"), _noop("interference"))
+
+
 def result_in_words(result: str) -> str:
     """A result that `Score.in_words` gave, which is kept in English, in the reader's language."""
     return ", ".join(_part_in_words(part) for part in result.split(", "))
@@ -61,7 +65,7 @@ def _part_in_words(part: str) -> str:
     if left_out := re.fullmatch(r"(\d+) answers left out", part):
         return _("%(count)d answers left out") % {"count": int(left_out[1])}
     if scale := re.fullmatch(r"(\D+) ([\d.]+)", part):
-        return f"{_(scale[1].capitalize()).lower()} {scale[2]}"
+        return f"{_(scale[1])} {scale[2]}"
     return _(part)
 
 
