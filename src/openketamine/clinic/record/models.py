@@ -59,6 +59,7 @@ class Event(models.Model):
     hash = models.CharField(max_length=64)
 
     class Meta:
+        ordering = ["seq"]  # PostgreSQL gives rows in any order unless asked for one
         indexes = [
             models.Index(fields=["stream", "seq"]),
             models.Index(fields=["person_id", "seq"]),
