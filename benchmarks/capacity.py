@@ -192,7 +192,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         home.mkdir()
-        session = run(home, sys.executable, "-m", "tests.clinic.seed", "1").split()[-1]
+        # A session for each store: the page of one that has hundreds of entries is another page.
+        seeded = run(home, sys.executable, "-m", "tests.clinic.seed", "3").split()
+        first, second, third = seeded[-3:]
         run(home, sys.executable, "-c", MORE, str(options.people))
         person = run(
             home,
@@ -200,11 +202,11 @@ def main() -> None:
             "-c",
             "from openketamine.clinic.boot import start_django\nstart_django()\n"
             "from openketamine.clinic.people.models import Person\n"
-            "print(Person.objects.get(sessions__isnull=False).pk)",
+            f"print(Person.objects.get(sessions={first!r}).pk)",
         ).strip()
         size = (home / "openketamine.sqlite3").stat().st_size / 1e6
         print(f"{options.people} people, a database of {size:.0f} MB, {options.clients} clients")
-        pages("SQLite, one process", home, person, session, options)
+        pages("SQLite, one process", home, person, first, options)
 
         key = Path(folder) / "key"
         recipient = run(home, str(COMMAND), "backup-key", str(key)).split("\n")[1]
@@ -239,8 +241,8 @@ def main() -> None:
             url = os.environ["OPENKETAMINE_DATABASE_URL"]
             moved = json.loads(run(home, str(COMMAND), "migrate-store", "--to", url, "--json"))
             print(f"\nMoved to PostgreSQL: {moved['rows']} rows in {moved['seconds']:.1f} s.")
-            pages("PostgreSQL, one process", home, person, session, options, url=url)
-            pages("PostgreSQL, two processes", home, person, session, options, 2, url)
+            pages("PostgreSQL, one process", home, person, second, options, url=url)
+            pages("PostgreSQL, two processes", home, person, third, options, 2, url)
 
 
 if __name__ == "__main__":
