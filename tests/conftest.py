@@ -3,9 +3,12 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+
+from . import blank
 
 # Before Django reads its settings: tests keep their secrets and files away from any real clinic.
 os.environ.setdefault("OPENKETAMINE_HOME", tempfile.mkdtemp(prefix="openketamine-tests-"))
@@ -33,6 +36,21 @@ def pytest_configure() -> None:
 
     # Slow hashing guards real passwords; tests have none.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings():
+    """On SQLite the tests begin with a copy of a migrated database; `migrate` finds it done."""
+    from django.db import connection
+    from django.db.backends.signals import connection_created
+
+    def fill(sender: object, connection: Any, **_: object) -> None:
+        if connection.settings_dict["NAME"] == connection.creation._get_test_db_name():
+            connection_created.disconnect(fill)
+            blank.fill(connection.connection)
+
+    if connection.vendor == "sqlite":
+        connection_created.connect(fill, weak=False)
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,20 @@ tests and benchmarks that speak to the clinic's processes from outside.
 """
 
 import copy
+import os
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from openketamine.clinic.boot import prepare_database, start_django
 
+from .. import blank
+
 if __name__ == "__main__":
+    if "OPENKETAMINE_DATABASE_URL" not in os.environ:
+        blank.put_into(Path(os.environ["OPENKETAMINE_HOME"]))
     start_django()
     prepare_database()
 

@@ -18,6 +18,7 @@ import openketamine
 from openketamine.clinic.accounts import access
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.people import services as people
+from tests import blank
 from tests.clinic.conftest import referral
 from tests.site.test_access import every_address
 
@@ -33,6 +34,7 @@ def with_https(code: str, home: Path) -> str:
         "OPENKETAMINE_ORIGIN": "https://clinic.example",
     }
     environment.pop("OPENKETAMINE_DATABASE_URL", None)
+    blank.put_into(home)
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
