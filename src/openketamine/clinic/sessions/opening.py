@@ -100,7 +100,7 @@ def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session
             "dose_mg": plan.dose_mg,
             "dose_mg_per_kg": plan.dose_mg_per_kg,
             "duration_min": plan.duration_min,
-            "how": plan.how,
+            "how": plan.how_recorded,
             "drug": plan.drug,
             "units": plan.units,
             "rate_mg_per_h": plan.rate_mg_per_h,
