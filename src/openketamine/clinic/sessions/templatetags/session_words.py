@@ -1,0 +1,60 @@
+"""Template filters that put the words of protocols and of codes into the reader's language."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import template
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+register = template.Library()
+
+# Codes that are words themselves, as the screens of a session show them.
+_CODES = (
+    # priorities of an alert
+    gettext_noop("red"),
+    gettext_noop("amber"),
+    # states of an observation that is due
+    gettext_noop("due"),
+    gettext_noop("late"),
+    gettext_noop("missed"),
+    # states of a criterion for going home
+    gettext_noop("met"),
+    gettext_noop("not met"),
+    gettext_noop("unknown"),
+    # drugs
+    gettext_noop("ketamine"),
+    gettext_noop("esketamine"),
+    # what an order is about
+    gettext_noop("rate"),
+    gettext_noop("bolus"),
+    gettext_noop("total"),
+    gettext_noop("injection"),
+    gettext_noop("device"),
+    # whom an unanswered alarm reaches
+    gettext_noop("nurse"),
+    gettext_noop("prescriber"),
+    gettext_noop("therapist"),
+    gettext_noop("coordinator"),
+    gettext_noop("director"),
+)
+
+
+@register.filter
+def said(text: Any) -> str:
+    """A text of a protocol, or a code that is a word, in the reader's language.
+
+    Unlike `{% translate text %}` it can stand within another sentence, and leaves "%" alone.
+    """
+    return _(str(text)) if text else ""
+
+
+@register.filter
+def all_said(texts: str | Promise | Iterable[Any]) -> str:
+    """Several of them in a row: a list, with commas, or what was joined by "; "."""
+    if isinstance(texts, str | Promise):
+        texts = str(texts)
+        whole = said(texts)
+        return whole if whole != texts else "; ".join(said(each) for each in texts.split("; "))
+    return ", ".join(said(each) for each in texts)
