@@ -17,7 +17,9 @@ from typing import Any
 import polib
 import yaml
 from django.template import engines
+from django.template.loader_tags import IncludeNode
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
+from django.utils.functional import Promise
 from django.utils.translation import trim_whitespace
 
 from openketamine.clinic.boot import start_django
@@ -232,6 +234,12 @@ def _in_template(path: Path) -> Iterator[Text]:
         literal = getattr(node.filter_expression.var, "literal", None)
         if isinstance(literal, str):
             yield literal.replace("%", "%%"), ""  # as the template language looks for it
+    for node in template.nodelist.get_nodes_by_type(
+        IncludeNode
+    ):  # {% include … with label=_("…") %}
+        for given in (getattr(value, "var", None) for value in node.extra_context.values()):
+            if isinstance(given, Promise):
+                yield str(given), ""
     for node in template.nodelist.get_nodes_by_type(BlockTranslateNode):
         single, _names = node.render_token_list(node.singular)
         plural = node.render_token_list(node.plural)[0] if node.plural else ""

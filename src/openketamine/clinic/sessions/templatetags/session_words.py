@@ -1,12 +1,11 @@
-"""Template filters that put the words of protocols and of codes into the reader's language."""
+"""The codes that a session's screens show as words, and several of them in a row."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from django import template
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 
 register = template.Library()
 
@@ -42,19 +41,12 @@ _CODES = (
 
 
 @register.filter
-def said(text: Any) -> str:
-    """A text of a protocol, or a code that is a word, in the reader's language.
-
-    Unlike `{% translate text %}` it can stand within another sentence, and leaves "%" alone.
-    """
-    return _(str(text)) if text else ""
-
-
-@register.filter
 def all_said(texts: str | Promise | Iterable[Any]) -> str:
-    """Several of them in a row: a list, with commas, or what was joined by "; "."""
+    """Several texts in the reader's language: a list, with commas, or what was joined by "; "."""
     if isinstance(texts, str | Promise):
         texts = str(texts)
-        whole = said(texts)
-        return whole if whole != texts else "; ".join(said(each) for each in texts.split("; "))
-    return ", ".join(said(each) for each in texts)
+        whole = gettext(texts) if texts else texts
+        return (
+            whole if whole != texts else "; ".join(gettext(str(each)) for each in texts.split("; "))
+        )
+    return ", ".join(gettext(str(each)) for each in texts)
