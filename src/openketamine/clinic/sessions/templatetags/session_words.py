@@ -14,10 +14,6 @@ _CODES = (
     # priorities of an alert
     gettext_noop("red"),
     gettext_noop("amber"),
-    # states of an observation that is due
-    gettext_noop("due"),
-    gettext_noop("late"),
-    gettext_noop("missed"),
     # states of a criterion for going home
     gettext_noop("met"),
     gettext_noop("not met"),
