@@ -10,6 +10,7 @@ import pytest
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.queries import timeline_of
 from openketamine.clinic.sessions.timeline import fold
+from openketamine.clinic.sites.services import open_site
 from openketamine.exchange.fhir import bulk, bulk_rest, live
 from openketamine.exchange.fhir.kinds import IN_CHART, KINDS
 from openketamine.exchange.fhir.live import event_of
@@ -210,3 +211,23 @@ def test_a_file_reaches_an_asgi_server_in_parts(tmp_path, monkeypatch):
     parts = asyncio.run(read())
     assert len(parts) == 7
     assert b"".join(parts) == path.read_bytes() == b"".join(bulk_rest._parts(path))
+
+
+def refused(fhir, path):
+    answer = fhir.get(path, Prefer="respond-async")
+    assert not Export.objects.exists()
+    return answer.status_code, answer.json()["issue"][0]["diagnostics"]
+
+
+def test_the_tables_behind_it_are_for_a_service_of_the_whole_clinic(director, service, at_once):
+    status, why = refused(service, "$export?_type=Basic&_since=2026-01-01")
+    assert (status, "without _since" in why) == (400, True)
+    narrower = Fhir(director, scope="system/Patient.rs", name="Count of patients")
+    status, why = refused(narrower, "$export?_type=Basic")
+    assert (status, "needs the scope system/*.rs" in why) == (403, True)
+    begin(service, "$export?_type=Basic")
+    Export.objects.all().delete()
+    open_site(director, name="Across the River", short_name="River")
+    # A program that no director has bound to all of them sees the first alone.
+    status, why = refused(service, "$export?_type=Basic")
+    assert (status, "is of all sites" in why) == (403, True)
