@@ -87,6 +87,23 @@ HEADINGS = (
     _noop("Staging"),
     _noop("Therapy"),
 )
+# Tests by the name under which their ages are signed.
+TESTS = (
+    _noop("weight_kg"),
+    _noop("systolic_mmhg"),
+    _noop("diastolic_mmhg"),
+    _noop("ecg"),
+    _noop("alt_u_per_l"),
+    _noop("ast_u_per_l"),
+    _noop("ggt_u_per_l"),
+    _noop("bilirubin_umol_per_l"),
+    _noop("alp_u_per_l"),
+    _noop("albumin_g_per_l"),
+    _noop("pregnancy_test"),
+    _noop("urine_drug_screen"),
+    _noop("thyroid_test"),
+    _noop("urinalysis"),
+)
 # Lists whose members carry no marks of their own: they stand under those of their list.
 _CONTAINERS = (schema.Medicines, schema.SideEffects, schema.MeasurementPlan)
 _UNDER_A_LIST = (schema.Medicine, schema.SideEffect, schema.Occasion)
@@ -268,7 +285,10 @@ def _statement(found: _Found) -> str:
         case schema.Occasion():
             if item.statement:
                 return _(item.statement)
-            return f"{_(item.label)}: {', '.join(item.every_instrument)}"
+            return _("%(occasion)s: %(forms)s") % {
+                "occasion": _(item.label),
+                "forms": ", ".join(item.every_instrument),
+            }
         case schema.Document():
             return _("%(title)s, version %(version)s") % {
                 "title": _(item.title),
@@ -289,7 +309,7 @@ def _to_sign(found: _Found, entry: CatalogueEntry) -> str:
             routes = f" ({found.area})" if found.area != ALL_ROUTES else ""
             return f"{_(entry.kind) if rule else _('Must be known')}: {entry.statement}{routes}"
         case schema.TestAges():
-            limits = ", ".join(f"{name} {days}" for name, days in item.days.items())
+            limits = ", ".join(f"{_(name)} {days}" for name, days in item.days.items())
             return f"{entry.statement}: {limits}"
         case schema.ChecklistItem():
             return _("Before the drug: %(question)s") % {"question": _(item.question)}
