@@ -9,6 +9,7 @@ lacks its Spanish.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ from openketamine.protocols import evidence, questions
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "openketamine"
 SITE = "site"
+# The words in the scripts of the staff's pages: a catalogue of its own, which the browser fetches.
+SCRIPTS = "scripts"
 CATALOGUE = Path("locale", "es", "LC_MESSAGES", "django.po")
 # How the texts are marked in Python, by the name that each function has where it is defined.
 SINGLE = {"_", "gettext", "gettext_lazy", "gettext_noop"}
@@ -77,13 +80,18 @@ def rooms() -> list[str]:
         for path in sorted((PACKAGE / area).iterdir())
         if path.is_dir() and (path / "__init__.py").exists()
     ]
-    return [*inner, "protocols", "pharmacology", SITE]
+    return [*inner, "protocols", "pharmacology", SITE, SCRIPTS]
 
 
 def texts_of(room: str) -> set[Text]:
     """Every text of a room that is marked for translation."""
+    if room == SCRIPTS:
+        return set(_in_scripts())
     folder = PACKAGE / room
     found: set[Text] = set()
+    if room == SITE:  # what all rooms of the clinic share
+        for path in sorted((PACKAGE / "clinic").glob("*.py")):
+            found.update(_in_python(path))
     for path in sorted(folder.rglob("*.py")):
         if "migrations" not in path.parts:
             found.update(_in_python(path))
@@ -140,6 +148,8 @@ def _in_results() -> Iterator[str]:
 
 def catalogue_of(room: str) -> Path:
     """Where the room keeps its Spanish."""
+    if room == SCRIPTS:
+        return (PACKAGE / SITE / CATALOGUE).with_name("djangojs.po")
     return PACKAGE / room / CATALOGUE
 
 
@@ -160,7 +170,7 @@ def read(room: str) -> polib.POFile:
 
 def missing(room: str) -> list[str]:
     """The texts of a room that have no Spanish, neither in its own catalogue nor in the site's."""
-    there = _translated(read(room)) | _translated(read(SITE))
+    there = _translated(read(room)) | (_translated(read(SITE)) if room != SCRIPTS else set())
     return sorted(text for text, plural in texts_of(room) if (text, plural) not in there)
 
 
@@ -172,7 +182,7 @@ def bring_up_to_date(room: str) -> list[str]:
     """
     used = texts_of(room)
     catalogue = read(room)
-    shared = _translated(read(SITE)) if room != SITE else set()
+    shared = _translated(read(SITE)) if room not in {SITE, SCRIPTS} else set()
     if room != SITE:  # the site's catalogue serves the other rooms as well
         for entry in [each for each in catalogue if _text(each) not in used]:
             catalogue.remove(entry)
@@ -246,6 +256,19 @@ def _in_template(path: Path) -> Iterator[Text]:
         if node.trimmed:
             single, plural = trim_whitespace(single), trim_whitespace(plural)
         yield single, plural
+
+
+_STRING = r'"((?:[^"\\]|\\.)*)"'
+_ONE = re.compile(rf"\bgettext\(\s*{_STRING}")
+_MANY = re.compile(rf"\bngettext\(\s*{_STRING},\s*{_STRING},")
+
+
+def _in_scripts() -> Iterator[Text]:
+    for path in sorted((PACKAGE / SITE / "static" / "openketamine" / "js").glob("*.js")):
+        script = path.read_text(encoding="utf-8")
+        for text in _ONE.findall(script):
+            yield text, ""
+        yield from _MANY.findall(script)
 
 
 def main(names: list[str]) -> int:

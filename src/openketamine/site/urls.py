@@ -7,6 +7,7 @@ from . import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("theme/", views.set_theme, name="set_theme"),
+    path("words/<slug:language>.js", views.script_words, name="script_words"),
     path("healthy/", views.healthy, name="healthy"),
     path("ready/", views.ready, name="ready"),
     path("metrics/", views.figures, name="metrics"),

@@ -5,10 +5,13 @@ import hmac
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import conditional_page, require_GET, require_POST
+from django.views.i18n import JavaScriptCatalog
 
 from openketamine.clinic.accounts.access import public, signed_in
 from openketamine.clinic.accounts.models import Role
@@ -42,6 +45,21 @@ def set_theme(request: HttpRequest) -> HttpResponse:
         secure=settings.SESSION_COOKIE_SECURE,
     )
     return response
+
+
+_script_words = JavaScriptCatalog.as_view(packages=["openketamine.site"])
+
+
+@public
+@require_GET
+@cache_control(max_age=settings.WHITENOISE_MAX_AGE)  # as long as the scripts themselves
+@conditional_page
+def script_words(request: HttpRequest, language: str) -> HttpResponse:
+    """The words of the scripts in one language; its address says which, so that it can be kept."""
+    if language not in dict(settings.LANGUAGES):
+        raise Http404
+    with translation.override(language):
+        return _script_words(request)
 
 
 @public

@@ -35,6 +35,7 @@ WITHOUT_FACTOR = frozenset(
         "mfa_activate_totp",
         "mfa_index",
         "mfa_reauthenticate",
+        "script_words",
         "set_language",
         "set_theme",
     }

@@ -3,6 +3,7 @@
 // A sound is made here, by oscillators, so that no file has to load when it is needed. A browser
 // makes none before the page has been touched, and the page says so. Silencing takes name and reason,
 // is kept by the server first, and covers only the alarms that sound at that moment.
+import { fill, gettext } from "./words.js";
 
 const LOOK_MS = 4_000;
 const DEAF_MS = 20_000;
@@ -17,6 +18,8 @@ const calls = document.getElementById("calls");
 const bar = document.getElementById("sound");
 const dialog = document.getElementById("silence");
 const page = document.documentElement;
+const clockOf = (moment) =>
+  new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const atTheChairs = () => document.getElementById("session") ?? document.getElementById("board");
 let context = null;
 let lastBurst = { level: "", at: -Infinity };
@@ -117,21 +120,18 @@ let shown = "";
 function show(state) {
   const { until, by, reason } = stored();
   const words = {
-    locked: "▲ An alarm is on, and this device makes no sound until it is touched.",
-    off: atTheChairs() && bar.dataset.maySilence ? "This device makes no sound until it is touched." : "",
-    ready: atTheChairs() ? "Sound on: alarms are heard on this device." : "",
-    red: "▲ Sounding",
-    amber: "◆ Sounding",
+    locked: gettext("▲ An alarm is on, and this device makes no sound until it is touched."),
+    off: atTheChairs() && bar.dataset.maySilence ? gettext("This device makes no sound until it is touched.") : "",
+    ready: atTheChairs() ? gettext("Sound on: alarms are heard on this device.") : "",
+    red: gettext("▲ Sounding"),
+    amber: gettext("◆ Sounding"),
     silenced: until
-      ? `Silent until ${new Date(until).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })} (${by}: ${reason})`
+      ? fill(gettext("Silent until %(time)s (%(name)s: %(reason)s)"), { time: clockOf(until), name: by, reason })
       : "",
   }[state];
+  const silences = (state === "red" || state === "amber") && Boolean(bar.dataset.maySilence);
   const button =
-    state === "locked" || state === "off"
-      ? "Turn the sound on"
-      : (state === "red" || state === "amber") && bar.dataset.maySilence
-        ? "Silence…"
-        : "";
+    state === "locked" || state === "off" ? gettext("Turn the sound on") : silences ? gettext("Silence…") : "";
   bar.hidden = !words;
   const now = `${state}|${words}|${button}`;
   if (now === shown) return;
@@ -146,7 +146,7 @@ function show(state) {
     press.type = "button";
     press.className = "button small";
     press.textContent = button;
-    press.addEventListener("click", () => button === "Silence…" && ask());
+    press.addEventListener("click", () => silences && ask());
     bar.append(press);
   }
 }
@@ -181,7 +181,7 @@ async function silence(event) {
     until: new Date(Date.now() + minutes * 60_000).toISOString(),
     keys: alarms,
     reason: data.get("reason"),
-    by: form.querySelector(".primary").textContent.replace("Silence as ", "").trim(),
+    by: form.dataset.by,
   });
   dialog.close();
   tick();
@@ -208,9 +208,8 @@ async function look() {
     // Counted below: a page that hears nothing must not look calm.
   }
   if (Date.now() - heardAt > DEAF_MS) {
-    const since = new Date(heardAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
     calls.dataset.html = "";
-    calls.textContent = `▲ Alarms cannot reach this page since ${since}.`;
+    calls.textContent = fill(gettext("▲ Alarms cannot reach this page since %(time)s."), { time: clockOf(heardAt) });
     calls.hidden = Boolean(document.querySelector("#cut-off:not([hidden])"));
   }
   tick();

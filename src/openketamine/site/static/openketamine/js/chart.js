@@ -1,25 +1,26 @@
 // The session's chart: pressure as on an anaesthetic record (v systolic, ^ diastolic), with the
 // pump beneath it and slim strips for heart rate, SpO2, state of mind and dose given.
 import uPlot from "../vendor/uplot/uPlot.esm.js";
+import { fill, gettext } from "./words.js";
 
 const LEFT_PX = 46;
 const RIGHT_PX = 14;
 const SERIES = {
-  systolic_mmhg: { label: "systolic", colour: "--systolic", mark: "v" },
-  diastolic_mmhg: { label: "diastolic", colour: "--diastolic", mark: "^" },
-  heart_rate_bpm: { label: "heart rate", colour: "--heart", mark: "o" },
+  systolic_mmhg: { label: gettext("systolic"), colour: "--systolic", mark: "v" },
+  diastolic_mmhg: { label: gettext("diastolic"), colour: "--diastolic", mark: "^" },
+  heart_rate_bpm: { label: gettext("heart rate"), colour: "--heart", mark: "o" },
   spo2_percent: { label: "SpO2", colour: "--spo2", mark: "o" },
-  dissociation_0_10: { label: "dissociation", colour: "--heart", mark: "o" },
-  distress_0_10: { label: "distress", colour: "--ink-2", mark: "v" },
-  nausea_0_10: { label: "nausea", colour: "--spo2", mark: "^" },
+  dissociation_0_10: { label: gettext("dissociation"), colour: "--heart", mark: "o" },
+  distress_0_10: { label: gettext("distress"), colour: "--ink-2", mark: "v" },
+  nausea_0_10: { label: gettext("nausea"), colour: "--spo2", mark: "^" },
   sedation_moaas: { label: "MOAA/S", colour: "--ink", mark: "s" },
 };
 const STRIPS = [
-  { id: "chart-pressure", title: "v systolic   ^ diastolic, mmHg", names: ["systolic_mmhg", "diastolic_mmhg"], height: 236, low: 60, high: 170, limits: "systolic_mmhg", main: true },
-  { id: "chart-heart", title: "Heart rate, /min", names: ["heart_rate_bpm"], height: 76, low: 50, high: 110, limits: "heart_rate_bpm" },
+  { id: "chart-pressure", title: gettext("v systolic   ^ diastolic, mmHg"), names: ["systolic_mmhg", "diastolic_mmhg"], height: 236, low: 60, high: 170, limits: "systolic_mmhg", main: true },
+  { id: "chart-heart", title: gettext("Heart rate, /min"), names: ["heart_rate_bpm"], height: 76, low: 50, high: 110, limits: "heart_rate_bpm" },
   { id: "chart-spo2", title: "SpO2, %", names: ["spo2_percent"], height: 70, low: 90, high: 100, limits: "spo2_percent" },
-  { id: "chart-state", title: "● dissociation   v distress   ^ nausea, of 10   □ MOAA/S, of 5", names: ["dissociation_0_10", "distress_0_10", "nausea_0_10", "sedation_moaas"], height: 76, low: 0, high: 10, hideEmpty: true },
-  { id: "chart-dose", title: "Dose given, mg", names: [], height: 84, low: 0, high: 10, dose: true, axis: true },
+  { id: "chart-state", title: gettext("● dissociation   v distress   ^ nausea, of 10   □ MOAA/S, of 5"), names: ["dissociation_0_10", "distress_0_10", "nausea_0_10", "sedation_moaas"], height: 76, low: 0, high: 10, hideEmpty: true },
+  { id: "chart-dose", title: gettext("Dose given, mg"), names: [], height: 84, low: 0, high: 10, dose: true, axis: true },
   { id: "chart-conc", title: "", names: [], height: 84, low: 0, high: 10, conc: true },
 ];
 
@@ -158,7 +159,9 @@ export class SessionChart {
       const y = u.valToPos(limit.value, "y", true);
       line(ctx, left, y, left + width, y, css(limit.priority === "red" ? "--red" : "--amber-line"), limit.priority === "red" ? [] : [6, 4]);
       if (strip.main) {
-        const where = width > 560 * pxr() ? `${limit.value} ${limit.priority}, clinic policy` : limit.priority;
+        const priority = limit.priority === "red" ? gettext("red") : gettext("amber");
+        const whole = fill(gettext("%(value)s %(priority)s, clinic policy"), { value: limit.value, priority });
+        const where = width > 560 * pxr() ? whole : priority;
         text(ctx, where, left + 4 * pxr(), y - 4 * pxr(), css(limit.priority === "red" ? "--red" : "--amber"), "left");
       }
     }
@@ -168,7 +171,7 @@ export class SessionChart {
       const y = u.valToPos(base, "y", true);
       line(ctx, left, y, left + width, y, css("--line-strong"), [2, 4]);
       if (name === "systolic_mmhg") {
-        text(ctx, "baseline", left + width - 4 * pxr(), y + 14 * pxr(), css("--ink-2"), "right");
+        text(ctx, gettext("baseline"), left + width - 4 * pxr(), y + 14 * pxr(), css("--ink-2"), "right");
       }
     }
     ctx.restore();
@@ -211,7 +214,7 @@ export class SessionChart {
     ctx.fillRect(from, top, Math.max(to - from, 2 * pxr()), height);
     ctx.globalAlpha = 1;
     line(ctx, middle, top, middle, top + height, css("--accent"), []);
-    text(ctx, "ready to go home (forecast)", middle - 4 * pxr(), top + 40 * pxr(), css("--accent"), "right");
+    text(ctx, gettext("ready to go home (forecast)"), middle - 4 * pxr(), top + 40 * pxr(), css("--accent"), "right");
   }
 
   #above(u, strip) {
@@ -219,8 +222,8 @@ export class SessionChart {
     const { left, top, width, height } = u.bbox;
     const { data } = this;
     const scale = pxr();
-    const ranges = width > 560 * scale ? ": middle, half and nine in ten" : "";
-    text(ctx, strip.conc ? `${data.conc.title}${ranges}` : strip.title, left, top - 6 * scale, css("--ink-2"), "left");
+    const titled = width > 560 * scale ? gettext("%(title)s: middle, half and nine in ten") : "%(title)s";
+    text(ctx, strip.conc ? fill(titled, { title: data.conc.title }) : strip.title, left, top - 6 * scale, css("--ink-2"), "left");
     for (const name of strip.names) {
       ctx.strokeStyle = ctx.fillStyle = css(SERIES[name].colour);
       for (const [at, value] of data.series[name]) {
@@ -235,7 +238,7 @@ export class SessionChart {
     const now = u.valToPos(data.now, "x", true);
     if (data.open && now >= left && now <= left + width) {
       line(ctx, now, top, now, top + height, css("--ink"), []);
-      if (strip.main) text(ctx, "now", now + 4 * scale, top + 12 * scale, css("--ink"), "left");
+      if (strip.main) text(ctx, gettext("now"), now + 4 * scale, top + 12 * scale, css("--ink"), "left");
     }
     if (strip.dose && data.ends_at && data.dose.length) {
       const [at, given] = data.dose[data.dose.length - 1];
@@ -245,7 +248,7 @@ export class SessionChart {
     if (data.home_not_before) {
       const home = u.valToPos(data.home_not_before, "x", true);
       line(ctx, home, top, home, top + height, css("--accent"), [2, 3]);
-      text(ctx, "home not before (clinic policy)", home - 4 * scale, top + 26 * scale, css("--accent"), "right");
+      text(ctx, gettext("home not before (clinic policy)"), home - 4 * scale, top + 26 * scale, css("--accent"), "right");
     }
     // The pump's bar along the foot, and the events above it.
     const foot = top + height;

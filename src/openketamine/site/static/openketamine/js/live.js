@@ -1,4 +1,5 @@
 // The line to the clinic's server: told of every change, and loud when it is cut off.
+import { fill, gettext, ngettext } from "./words.js";
 
 const SILENCE_MS = 12_000; // two beats missed
 const BROKEN_MS = 3_000; // a line that breaks may come back at once, e.g. when a stream has lived out
@@ -97,7 +98,8 @@ export function cutOffBar(bar, onBack = () => {}) {
     moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
   return {
     onCut(since) {
-      bar.textContent = `▲ Cut off from the server since ${time(since)}. What you see is from then. Watch the patient and the monitor. What you enter is kept on this device and sent when the line is back.`;
+      const words = gettext("▲ Cut off from the server since %(time)s. What you see is from then. Watch the patient and the monitor. What you enter is kept on this device and sent when the line is back.");
+      bar.textContent = fill(words, { time: time(since) });
       bar.hidden = false;
     },
     onBack() {
@@ -110,13 +112,14 @@ export function cutOffBar(bar, onBack = () => {}) {
 /** Let every age on the page grow, also while no news comes. */
 export function keepAges(root, clock) {
   const words = (minutes) => {
-    if (minutes < 0) return `in ${span(-minutes)}`;
-    return minutes < 1 ? "just now" : `${span(minutes)} ago`;
+    if (minutes < 0) return fill(gettext("in %(span)s"), { span: span(-minutes) });
+    return minutes < 1 ? gettext("just now") : fill(gettext("%(span)s ago"), { span: span(minutes) });
   };
   const span = (minutes) => {
     if (minutes < 120) return `${minutes} min`;
     if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h`;
-    return `${Math.floor(minutes / 1440)} days`;
+    const days = Math.floor(minutes / 1440);
+    return fill(ngettext("%(count)s day", "%(count)s days", days), { count: days });
   };
   setInterval(() => {
     for (const age of root.querySelectorAll(".age[data-at]")) {

@@ -3,6 +3,7 @@
 // What is kept lies in the browser's storage, so it outlives a reload and an empty battery. It belongs
 // to the person who made it and is sent only under that person's sign-in. The server knows each entry
 // by its client_id, so that one whose answer was lost on the way is not stored twice.
+import { fill, gettext, ngettext } from "./words.js";
 
 const STORE = "openketamine-outbox";
 const RETRY_MS = 5_000;
@@ -58,7 +59,7 @@ export class Outbox {
       if (this.mine().length && this.box.dataset.warned !== "yes") {
         event.preventDefault();
         this.box.dataset.warned = "yes";
-        this.show("Entries still wait on this device. Sign out again to leave them here; they are sent when you sign in next.");
+        this.show(gettext("Entries still wait on this device. Sign out again to leave them here; they are sent when you sign in next."));
       }
     });
     this.show();
@@ -139,7 +140,12 @@ export class Outbox {
       this.sending = false;
     }
     if (sent) {
-      this.show(`${sent === 1 ? "The entry" : `${sent} entries`} made while cut off ${sent === 1 ? "is" : "are"} in the record now.`);
+      const news = ngettext(
+        "The entry made while cut off is in the record now.",
+        "%(count)s entries made while cut off are in the record now.",
+        sent,
+      );
+      this.show(fill(news, { count: sent }));
       this.onSent();
     }
   }
@@ -163,7 +169,7 @@ export class Outbox {
     if (answer.status === 204) return "sent";
     if (answer.status !== 422) {
       if (answer.type === "opaqueredirect" || answer.status === 403) {
-        this.show("Sign in again: your entries wait on this device until then.");
+        this.show(gettext("Sign in again: your entries wait on this device until then."));
       }
       return "later";
     }
@@ -171,7 +177,7 @@ export class Outbox {
     const page = new DOMParser().parseFromString(html, "text/html");
     const reasons = [...page.querySelectorAll(".form-errors:not([data-unsent]), .errorlist, .error")];
     const words = [...new Set(reasons.map((item) => item.textContent.trim().replace(/\s+/g, " ")))];
-    return { refused: words.join(" ") || "Not accepted.", html };
+    return { refused: words.join(" ") || gettext("Not accepted."), html };
   }
 
   answer(event) {
@@ -185,7 +191,15 @@ export class Outbox {
   /** What the record cannot take as it was meant is kept in words, never thrown away. */
   asNote(entry) {
     const body = new URLSearchParams(entry.body);
-    const text = `Entered at ${clockOf(entry.made_at)} while cut off, not accepted as ${entry.title.toLowerCase()}: ${entry.words || "no details"}. ${entry.refused}`;
+    const text = fill(
+      gettext("Entered at %(time)s while cut off, not accepted as %(title)s: %(words)s. %(refused)s"),
+      {
+        time: clockOf(entry.made_at),
+        title: entry.title.toLowerCase(),
+        words: entry.words || gettext("no details"),
+        refused: entry.refused,
+      },
+    );
     const note = new URLSearchParams({
       csrfmiddlewaretoken: body.get("csrfmiddlewaretoken") ?? "",
       client_id: uuid(),
@@ -196,7 +210,7 @@ export class Outbox {
       ...entry,
       id: note.get("client_id"),
       url: entry.url.replace(/enter\/[^/]+\/$/, "enter/note/"),
-      title: "Note",
+      title: gettext("Note"),
       words: text,
       body: note.toString(),
       refused: undefined,
@@ -218,7 +232,12 @@ export class Outbox {
     const parts = [];
     if (news) parts.push(line(news));
     if (others) {
-      parts.push(line(`${others} ${others === 1 ? "entry" : "entries"} of another person wait on this device until that person signs in.`));
+      const waits = ngettext(
+        "%(count)s entry of another person wait on this device until that person signs in.",
+        "%(count)s entries of another person wait on this device until that person signs in.",
+        others,
+      );
+      parts.push(line(fill(waits, { count: others })));
     }
     if (entries.length) {
       const list = document.createElement("ul");
@@ -226,14 +245,17 @@ export class Outbox {
         const who = entry.patient ? `${entry.patient}: ` : "";
         const item = line(`${clockOf(entry.made_at)} ${who}${entry.title}. ${entry.words}`, "li");
         if (entry.refused) {
-          const why = line(`Not accepted: ${entry.refused}`);
+          const why = line(fill(gettext("Not accepted: %(reason)s"), { reason: entry.refused }));
           why.className = "refused";
           item.append(why, ...this.buttons(entry));
         }
         list.append(item);
       }
       const waiting = entries.filter((entry) => !entry.refused).length;
-      if (waiting) parts.push(line(`Kept on this device, sent when the line is back (${waiting}):`));
+      if (waiting) {
+        const kept = gettext("Kept on this device, sent when the line is back (%(count)s):");
+        parts.push(line(fill(kept, { count: waiting })));
+      }
       parts.push(list);
     }
     this.box.replaceChildren(...parts);
@@ -249,7 +271,7 @@ export class Outbox {
       button.textContent = text;
       return button;
     };
-    const note = make("note", "Keep it as a note");
-    return this.onCorrect && entry.html ? [make("correct", "Put it right"), note] : [note];
+    const note = make("note", gettext("Keep it as a note"));
+    return this.onCorrect && entry.html ? [make("correct", gettext("Put it right")), note] : [note];
   }
 }

@@ -3,6 +3,7 @@ import { showRefusal } from "./refused.js";
 import { SessionChart } from "./chart.js";
 import { cutOffBar, follow, keepAges } from "./live.js";
 import { Outbox, uuid } from "./outbox.js";
+import { gettext } from "./words.js";
 
 const root = document.getElementById("session");
 const sheet = document.getElementById("sheet");
@@ -62,7 +63,7 @@ function showFigures({ figures }) {
     if (!age || Date.parse(age.dataset.at) > Date.parse(at)) return;
     figure.querySelector("b").textContent = text;
     age.dataset.at = at;
-    age.textContent = "just now";
+    age.textContent = gettext("just now");
   };
   const { systolic_mmhg: systolic, diastolic_mmhg: diastolic } = figures;
   if (systolic) write("systolic_mmhg", `${systolic[0]}/${diastolic?.[0] ?? "–"}`, systolic[1]);
@@ -177,7 +178,7 @@ function notSent(event) {
     return;
   }
   const form = elt.closest("form");
-  const title = sheet.querySelector("#sheet-title")?.firstChild?.textContent.trim() ?? "Entry";
+  const title = sheet.querySelector("#sheet-title")?.firstChild?.textContent.trim() ?? gettext("Entry");
   if (form && outbox.keep(form, { title, madeAt: new Date(Date.now() + ahead) })) {
     closeSheet();
     return;
@@ -234,8 +235,8 @@ try {
 }
 function sayKeys() {
   keys.querySelector("[data-turn-keys]").textContent = keysOff
-    ? "Turn the single keys on, on this device"
-    : "Turn the single keys off, on this device";
+    ? gettext("Turn the single keys on, on this device")
+    : gettext("Turn the single keys off, on this device");
 }
 keys.querySelector("[data-turn-keys]").addEventListener("click", () => {
   keysOff = !keysOff;
@@ -253,7 +254,7 @@ function showKeys() {
     act.getAttribute("aria-keyshortcuts"),
     act.textContent.trim().replace(/\s+/g, " "),
   ]);
-  const rows = [...found, ["?", "these keys"], ["esc", "close a sheet"]].flatMap(([key, act]) => {
+  const rows = [...found, ["?", gettext("these keys")], ["esc", gettext("close a sheet")]].flatMap(([key, act]) => {
     const term = document.createElement("dt");
     const words = document.createElement("dd");
     term.textContent = key.toUpperCase();
