@@ -11,6 +11,9 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.db import transaction
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Barred, Refused
@@ -23,6 +26,7 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.rems import queries as rems
+from openketamine.clinic.said import asked, say
 from openketamine.protocols import monitoring
 
 from . import queries, transfers
@@ -98,7 +102,8 @@ def append(
     occurred_at = at or now
     if occurred_at < session.opened_at - LONGEST_BACKDATING:
         raise Refused(
-            f"{occurred_at:%d %b %H:%M} lies long before this session. Check date and time.",
+            _("%(moment)s lies long before this session. Check date and time.")
+            % {"moment": moment_in_words(occurred_at)},
             field="at",
         )
     phase = session.phase
@@ -117,7 +122,7 @@ def append(
         try:
             phase = fold([*events, draft]).phase
         except OutOfOrderError as error:
-            raise Refused(f"Not possible: {error}.") from error
+            raise Refused(_("Not possible: %(because)s.") % {"because": error}) from error
     event = record.append(
         actor,
         session.stream,
@@ -137,7 +142,14 @@ def append(
 
 def require_way(session: Session, way: str) -> None:
     if session.way != way:
-        raise Refused(f"This course is {session.course.route}: it has no {way}.")
+        raise Refused(
+            {
+                "infusion": _("This course is %(route)s: it has no infusion."),
+                "injection": _("This course is %(route)s: it has no injection."),
+                "spray": _("This course is %(route)s: it has no spray."),
+            }[way]
+            % {"route": session.course.route}
+        )
 
 
 def tried(
@@ -160,15 +172,16 @@ def tried(
                 actor,
                 session.stream,
                 "session.attempt_refused",
-                {"act": what, "because": refusal.message},
+                {"act": what, "because": refusal.for_record},
                 person_id=session.person_id,
             )
         raise
 
 
-def require_role(actor: User, roles: frozenset[Role], act: str) -> None:
+def require_role(actor: User, roles: frozenset[Role], refusal: str) -> None:
+    """Refuse, in these words, whoever has none of the roles."""
     if actor.role not in roles:
-        raise Refused(f"Your role does not {act}.")
+        raise Refused(refusal)
 
 
 def require_open(session: Session, written_for: datetime | None = None) -> Session:
@@ -181,8 +194,25 @@ def require_open(session: Session, written_for: datetime | None = None) -> Sessi
     if session.closed_at and written_for and written_for <= session.closed_at:
         return session
     if session.phase not in OPEN:
-        raise Refused(f"This session is {Phase(session.phase).label.lower()}.")
+        raise Refused(closed_in_words(session))
     return session
+
+
+def closed_in_words(session: Session) -> Any:
+    """That a session is over, and how it ended."""
+    return say(SESSION_IS[Phase(session.phase)])
+
+
+SESSION_IS = {
+    Phase.DISCHARGED: gettext_noop("This session is discharged."),
+    Phase.TRANSFERRED: gettext_noop("This session is transferred to hospital."),
+    Phase.CANCELLED: gettext_noop("This session is cancelled."),
+}
+
+
+def moment_in_words(moment: datetime) -> str:
+    """Day and time, e.g. "05 Mar 14:05"."""
+    return date_format(moment, "d M H:i")
 
 
 def require_treatable(course: Course) -> Approval:
@@ -191,16 +221,16 @@ def require_treatable(course: Course) -> Approval:
     require_no_open_safety_review(course)
     transfers.require_decided(course)
     if plans.consent_in_force(course) is None:
-        raise Refused("No consent is in force. Without it nothing can be given.")
+        raise Refused(_("No consent is in force. Without it nothing can be given."))
     if plans.plan_in_force(course) is None:
-        raise Refused("The plan is not in force: a second person has to check the dose first.")
+        raise Refused(_("The plan is not in force: a second person has to check the dose first."))
     return approval
 
 
 def require_programme(course: Course) -> None:
     """What the drug's own safety programme asks for: a certified site, an enrolled patient."""
-    if missing := rems.what_is_missing(course):
-        raise Barred(missing)
+    if rems.what_is_missing(course):
+        raise Barred(asked(rems.what_is_missing, course))
 
 
 def require_same_plan(session: Session) -> None:
@@ -208,8 +238,10 @@ def require_same_plan(session: Session) -> None:
     current = plans.plan_in_force(session.course)
     if current is None or current.pk != session.planned.plan_id:
         raise Refused(
-            "The plan has been ordered anew since this session was opened. Cancel this session; "
-            "the next one on the calendar carries the new dose."
+            _(
+                "The plan has been ordered anew since this session was opened. Cancel this "
+                "session; the next one on the calendar carries the new dose."
+            )
         )
 
 
@@ -223,7 +255,11 @@ def plausible(session: Session, values: Mapping[str, float | None]) -> dict[str,
     systolic, diastolic = given.get("systolic_mmhg"), given.get("diastolic_mmhg")
     if systolic is not None and diastolic is not None and diastolic >= systolic:
         raise Refused(
-            f"Diastolic {diastolic:g} cannot be as high as systolic {systolic:g} mmHg. Check both.",
+            _(
+                "Diastolic %(diastolic)s cannot be as high as systolic %(systolic)s mmHg. Check "
+                "both."
+            )
+            % {"diastolic": f"{diastolic:g}", "systolic": f"{systolic:g}"},
             field="diastolic_mmhg",
         )
     return given

@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext as _
+
 from openketamine.clinic.record.models import Source
+from openketamine.clinic.said import asked, lowered, say
 from openketamine.protocols import alarms, monitoring
 from openketamine.protocols.schema import AlarmsFile, EscalationStep, MonitoringFile
 
@@ -25,6 +29,8 @@ from .timeline import OBSERVATIONS, VITALS, Line, Timeline
 LATE = "late"
 FEED_LOST = "feed-lost"
 EMERGENCY = "emergency"
+EMERGENCY_OF = gettext_noop("Emergency: %(sign)s")
+WHAT_IS_LATE = gettext_noop("%(what)s late")
 _MINUTE = timedelta(minutes=1)
 _WATCHED = {
     Phase.INFUSION: "infusion",
@@ -37,7 +43,11 @@ _RANK = {"amber": 1, "red": 2}
 
 @dataclass(frozen=True)
 class Alert:
-    """One episode. `known` is the event up to which the record had to be read to raise it."""
+    """One episode. `known` is the event up to which the record had to be read to raise it.
+
+    `statement` and `response` are put into words by whoever reads them, as they also go into the
+    record, in English.
+    """
 
     rule_id: str
     kind: str  # "limit", "sign", "late", "feed" or "emergency"
@@ -140,7 +150,7 @@ def to_confirm(
         return []
     return [
         ToConfirm(
-            item.threshold.statement,
+            say(item.threshold.statement),
             f"{item.value:g} {_unit(protocol, quantity)}",
             item.at,
             item.counts_at,
@@ -218,14 +228,17 @@ def _limits(
             limit, unit = episode.threshold, _unit(protocol, quantity)
             detail = f"{episode.value:g} {unit}"
             if episode.worst != episode.value:
-                detail += f", at worst {episode.worst:g}"
+                detail = _("%(value)s, at worst %(worst)s") % {
+                    "value": detail,
+                    "worst": f"{episode.worst:g}",
+                }
             yield Alert(
                 rule_id=limit.id,
                 kind="limit",
                 priority=limit.priority,
-                statement=limit.statement,
+                statement=say(limit.statement),
                 detail=detail,
-                response=protocol.responses[limit.priority],
+                response=say(protocol.responses[limit.priority]),
                 since=episode.since,
                 raised_at=episode.raised_at,
                 certainty=limit.certainty,
@@ -239,7 +252,7 @@ def _limits(
 
 
 def _unit(protocol: MonitoringFile, quantity: str) -> str:
-    return next(item.unit for item in protocol.plausible if item.quantity == quantity)
+    return gettext(next(item.unit for item in protocol.plausible if item.quantity == quantity))
 
 
 def _signs(timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile) -> Iterator[Alert]:
@@ -268,9 +281,11 @@ def _signs(timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile) -> 
             rule_id=sign.id,
             kind="sign",
             priority=sign.priority,
-            statement=sign.statement,
-            detail=", ".join(filter(None, (line.data["label"].lower(), line.data["note"]))),
-            response=protocol.responses[sign.priority],
+            statement=say(sign.statement),
+            detail=", ".join(
+                filter(None, (gettext(line.data["label"]).lower(), line.data["note"]))
+            ),
+            response=say(protocol.responses[sign.priority]),
             since=line.at,
             raised_at=line.at,
             certainty=sign.certainty,
@@ -289,9 +304,9 @@ def _emergencies(timeline: Timeline, policy: AlarmsFile) -> Iterator[Alert]:
             rule_id=f"{EMERGENCY}-{line.seq}",
             kind="emergency",
             priority="red",
-            statement=f"Emergency: {line.data['label'].lower()}",
-            detail=f"called by {line.actor_name}",
-            response=rule.response,
+            statement=say(EMERGENCY_OF, sign=lowered(line.data["label"])),
+            detail=_("called by %(name)s") % {"name": line.actor_name},
+            response=say(rule.response),
             since=line.at,
             raised_at=line.at,
             certainty=rule.certainty,
@@ -323,9 +338,9 @@ def _late(
         rule_id=LATE,
         kind="late",
         priority="amber",
-        statement=f"{what} late",
-        detail=f"due {(now - due_at) // _MINUTE} min ago",
-        response="Measure now.",
+        statement=say(WHAT_IS_LATE, what=what),
+        detail=_("due %(minutes)s min ago") % {"minutes": (now - due_at) // _MINUTE},
+        response=say(gettext_noop("Measure now.")),
         since=due_at,
         raised_at=raised_at,
         certainty=protocol.late_after_min.certainty,
@@ -358,10 +373,10 @@ def observations_due(
     first = wanting[0]
     vitals = next(rule for rule in protocol.schedule if rule.phase == phase).quantities
     if set(first.quantities) == set(vitals):
-        what = "Vital signs"
+        what = say(gettext_noop("Vital signs"))
     else:
         labels = {item.quantity: item.label for item in protocol.plausible}
-        what = ", ".join(labels[quantity] for quantity in first.quantities)
+        what = asked(lambda: ", ".join(gettext(labels[quantity]) for quantity in first.quantities))
     return zero + first.at_min * _MINUTE, what
 
 
@@ -404,9 +419,10 @@ def _feed_lost(timeline: Timeline, policy: AlarmsFile, now: datetime) -> Iterato
             rule_id=FEED_LOST,
             kind="feed",
             priority=rule.priority,
-            statement=rule.statement,
-            detail=f"last reading {((back or until) - last) // _MINUTE} min ago",
-            response=rule.response,
+            statement=say(rule.statement),
+            detail=_("last reading %(minutes)s min ago")
+            % {"minutes": ((back or until) - last) // _MINUTE},
+            response=say(rule.response),
             since=last,
             raised_at=raised_at,
             certainty=rule.certainty,

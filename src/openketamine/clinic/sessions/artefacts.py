@@ -21,6 +21,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
 
+from django.utils.translation import gettext_noop
+
+from openketamine.clinic.said import say
+
 WINDOW = timedelta(seconds=90)
 COMPARED = 5
 # How far a value may lie from those before it within `WINDOW`.
@@ -134,7 +138,14 @@ class Sieve:
                 state.counted.append(was)
                 fits = True
             else:
-                reason = f"{was:g} {unit} stands alone: the next value was {value:g} {unit}"
+                reason = say(
+                    gettext_noop(
+                        "%(was)s %(unit)s stands alone: the next value was %(value)s %(unit)s"
+                    ),
+                    was=f"{was:g}",
+                    value=f"{value:g}",
+                    unit=unit,
+                )
                 revisions.append(
                     Revision(was_index, quantity, was, Artefact(was, ISOLATED, reason))
                 )
@@ -144,6 +155,13 @@ class Sieve:
             state.counted.append(value)
             state.counted_at = at
             return
-        reason = f"from {usual:g} to {value:g} {unit} at once; the next value confirms it or not"
+        reason = say(
+            gettext_noop(
+                "from %(usual)s to %(value)s %(unit)s at once; the next value confirms it or not"
+            ),
+            usual=f"{usual:g}",
+            value=f"{value:g}",
+            unit=unit,
+        )
         marked[quantity] = Artefact(value, UNCONFIRMED, reason)
         state.waiting = (index, at, value)

@@ -7,6 +7,8 @@ indication, sets nothing and orders nothing.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.policy.queries import library
@@ -103,9 +105,9 @@ def compare(course: Course, regimen: Regimen, asked: Mapping[str, float | None])
     duration_min = asked.get("duration_min") or regimen.duration_min
     weight = plans.latest_weight(course)
     if weight is None:
-        raise ValueError("The weight is unknown. Measure it first.")
+        raise ValueError(_("The weight is unknown. Measure it first."))
     if course.route not in ROUTES:
-        raise ValueError(f"No model covers the route {course.route} here.")
+        raise ValueError(_("No model covers the route %(route)s here.") % {"route": course.route})
     drug, route = MODELS[course.route]
     person = person_of(course, weight.value)
     current = plans.current_plan(course)
@@ -154,12 +156,13 @@ def compare(course: Course, regimen: Regimen, asked: Mapping[str, float | None])
         return Curve(name, key, " ".join(f"{a},{b}" for a, b in points), points[-1])
 
     curves = [
-        curve("dissociation felt", "dissociation"),
-        curve("strong dissociation", "strong"),
-        curve("sedation", "sedation"),
+        curve(_("dissociation felt"), "dissociation"),
+        curve(_("strong dissociation"), "strong"),
+        curve(_("sedation"), "sedation"),
     ]
     if target.systolic_limit_mmhg is not None:
-        curves.append(curve(f"systolic above {target.systolic_limit_mmhg:g}", "systolic"))
+        above = _("systolic above %(limit)s") % {"limit": f"{target.systolic_limit_mmhg:g}"}
+        curves.append(curve(above, "systolic"))
     ranges = found.ranges
     return Comparison(
         rows=rows,

@@ -1,10 +1,12 @@
 """How a session ends: home, to hospital, or not at all."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop, override
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Barred, Refused, require_reason
@@ -14,6 +16,8 @@ from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.rems import queries as rems
+from openketamine.clinic.said import asked, say
+from openketamine.protocols.discharge import CriterionResult
 
 from . import queries, signals
 from .acts import BEDSIDE, act, append, require_open, require_role, tried
@@ -41,7 +45,7 @@ def discharge(
     return tried(
         actor,
         session,
-        "going home",
+        gettext_noop("going home"),
         lambda: _discharge(
             actor,
             session,
@@ -54,6 +58,11 @@ def discharge(
     )
 
 
+def _items(results: Iterable[CriterionResult]) -> str:
+    """What is open yet, each with how it stands."""
+    return "; ".join(f"{gettext(r.criterion.statement)} ({r.because})" for r in results)
+
+
 def _discharge(
     actor: User,
     session: Session,
@@ -63,39 +72,45 @@ def _discharge(
     note: str,
     client_id: uuid.UUID | None,
 ) -> Event:
-    require_role(actor, BEDSIDE, "discharge patients")
+    require_role(actor, BEDSIDE, _("Your role does not discharge patients."))
     session = require_open(session)
     timeline = queries.timeline_of(session)
     if timeline.phase != Phase.RECOVERY:
         raise Refused(
-            "The patient is not in recovery yet. "
-            + (
-                "Devices are left: take them, or end the spray first."
-                if session.is_sprayed
-                else "End the infusion first."
+            _(
+                "The patient is not in recovery yet. Devices are left: take them, or end the "
+                "spray first."
             )
+            if session.is_sprayed
+            else _("The patient is not in recovery yet. End the infusion first.")
         )
     if not escort_name.strip():
-        raise Refused("Name the adult who takes the patient home.", field="escort_name")
+        raise Refused(_("Name the adult who takes the patient home."), field="escort_name")
     now = clock.now()
     assessment = queries.assess_discharge(session, timeline, dict(answers), now)
     if not assessment.ready:
-        open_items = "; ".join(f"{r.criterion.statement} ({r.because})" for r in assessment.open)
-        raise Barred(f"Not yet: {open_items}.")
+        raise Barred(say(gettext_noop("Not yet: %(open)s."), open=asked(_items, assessment.open)))
     if unanswered := [a for a in queries.alerts_of(session, timeline, now) if not a.acknowledged]:
         raise Barred(
-            f"Not yet: an alert is unanswered ({unanswered[0].statement}). Acknowledge it with "
-            "what was done."
+            say(
+                gettext_noop(
+                    "Not yet: an alert is unanswered (%(alert)s). Acknowledge it with what was "
+                    "done."
+                ),
+                alert=unanswered[0].statement,
+            )
         )
+    with override("en"):
+        criteria = [
+            {"id": r.criterion.id, "statement": r.criterion.statement, "value": r.because}
+            for r in assessment.results
+        ]
     event = append(
         actor,
         session,
         "session.discharged",
         {
-            "criteria": [
-                {"id": r.criterion.id, "statement": r.criterion.statement, "value": r.because}
-                for r in assessment.results
-            ],
+            "criteria": criteria,
             "escort_name": escort_name.strip(),
             "given_mg": round(timeline.given_mg(now), 2),
             "note": note.strip(),
@@ -126,14 +141,14 @@ def transfer_to_hospital(
     Raises:
         Refused: nothing has been given yet, or it is not said where to, why and with whom.
     """
-    require_role(actor, BEDSIDE, "transfer patients")
+    require_role(actor, BEDSIDE, _("Your role does not transfer patients."))
     session = require_open(session)
     if session.phase not in UNDER_THE_DRUG:
-        raise Refused("Nothing has been given yet: cancel the session, and say why.")
+        raise Refused(_("Nothing has been given yet: cancel the session, and say why."))
     for name, text, missing in (
-        ("where", where, "Say to which hospital or service."),
-        ("why", why, "Say why the patient is transferred."),
-        ("accompanied_by", accompanied_by, "Say who goes with the patient."),
+        ("where", where, _("Say to which hospital or service.")),
+        ("why", why, _("Say why the patient is transferred.")),
+        ("accompanied_by", accompanied_by, _("Say who goes with the patient.")),
     ):
         if not text.strip():
             raise Refused(missing, field=name)
@@ -185,11 +200,11 @@ def cancel_session(
     Raises:
         Refused: the infusion has started, or no reason is given.
     """
-    require_role(actor, BEDSIDE, "cancel sessions")
+    require_role(actor, BEDSIDE, _("Your role does not cancel sessions."))
     session = require_open(session)
     if session.phase not in {Phase.CHECK, Phase.READY}:
         raise Refused(
-            "The dose has started. Discharge the patient, or record the transfer to a hospital."
+            _("The dose has started. Discharge the patient, or record the transfer to a hospital.")
         )
     reason = require_reason(reason)
     event = append(actor, session, "session.cancelled", {"reason": reason}, client_id=client_id)

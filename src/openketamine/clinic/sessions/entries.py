@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused, require_reason
@@ -14,6 +16,7 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.said import in_english
 
 from . import queries
 from .acts import (
@@ -45,11 +48,11 @@ def record_observation(
     Raises:
         Refused: nothing is given, or a value is impossible.
     """
-    require_role(actor, ENTRY, "record observations")
+    require_role(actor, ENTRY, _("Your role does not record observations."))
     session = require_open(session, at)
     observed = plausible(session, {name: values.get(name) for name in OBSERVATIONS})
     if not observed:
-        raise Refused("Enter at least one observation.")
+        raise Refused(_("Enter at least one observation."))
     return append(
         actor,
         session,
@@ -76,16 +79,19 @@ def record_side_effect(
     Raises:
         Refused: it is not on the list, or 'another' comes without words.
     """
-    require_role(actor, ENTRY, "record side effects")
+    require_role(actor, ENTRY, _("Your role does not record side effects."))
     session = require_open(session, at)
     listed = queries.protocol_of(session).side_effects
     labels = {item.id: item.label for item in listed.items}
     if effect not in labels:
-        raise Refused("Choose a side effect from the list.", field="effect")
+        raise Refused(_("Choose a side effect from the list."), field="effect")
     if severity not in listed.severities:
-        raise Refused(f"Choose how bad: {', '.join(listed.severities)}.", field="severity")
+        severities = ", ".join(gettext(name) for name in listed.severities)
+        raise Refused(
+            _("Choose how bad: %(severities)s.") % {"severities": severities}, field="severity"
+        )
     if effect == "other" and not note.strip():
-        raise Refused("Say in words what it is.", field="note")
+        raise Refused(_("Say in words what it is."), field="note")
     return append(
         actor,
         session,
@@ -114,23 +120,35 @@ def give_medicine(
         Refused: it is not in the clinic's list, by a route not listed, above the policy's dose, or
             without a reason.
     """
-    require_role(actor, BEDSIDE, "give medicines")
+    require_role(actor, BEDSIDE, _("Your role does not give medicines."))
     session = require_open(session, at)
     listed = {item.id: item for item in queries.protocol_of(session).medicines.items}
     item = listed.get(medicine)
     if item is None:
-        raise Refused("Choose a medicine from the clinic's list.", field="medicine")
+        raise Refused(_("Choose a medicine from the clinic's list."), field="medicine")
     if not (dose > 0 and math.isfinite(dose)):
-        raise Refused("A dose is a number above zero.", field="dose")
+        raise Refused(_("A dose is a number above zero."), field="dose")
     if item.maximum is not None and dose > item.maximum:
         raise Refused(
-            f"{item.label} {dose:g} {item.unit} is above the clinic's policy of "
-            f"{item.maximum:g} {item.unit}.",
+            _("%(medicine)s %(dose)s %(unit)s is above the clinic's policy of %(most)s %(unit)s.")
+            % {
+                "medicine": gettext(item.label),
+                "dose": f"{dose:g}",
+                "unit": item.unit,
+                "most": f"{item.maximum:g}",
+            },
             field="dose",
         )
     if route not in item.routes:
-        raise Refused(f"{item.label} is listed for {', '.join(item.routes)}.", field="route")
-    reason = require_reason(reason, "Say what it is given for.")
+        raise Refused(
+            _("%(medicine)s is listed for %(routes)s.")
+            % {
+                "medicine": gettext(item.label),
+                "routes": ", ".join(gettext(name) for name in item.routes),
+            },
+            field="route",
+        )
+    reason = require_reason(reason, _("Say what it is given for."))
     return append(
         actor,
         session,
@@ -162,10 +180,10 @@ def write_note(
     Raises:
         Refused: it is empty.
     """
-    require_role(actor, ENTRY, "write session notes")
+    require_role(actor, ENTRY, _("Your role does not write session notes."))
     session = require_open(session, at)
     if not text.strip():
-        raise Refused("The note is empty.", field="text")
+        raise Refused(_("The note is empty."), field="text")
     return append(
         actor, session, "session.note_written", {"text": text.strip()}, at=at, client_id=client_id
     )
@@ -185,14 +203,14 @@ def acknowledge_alert(
     Raises:
         Refused: it does not stand open, or no reason is given.
     """
-    require_role(actor, BEDSIDE, "acknowledge alerts")
+    require_role(actor, BEDSIDE, _("Your role does not acknowledge alerts."))
     session = require_open(session)
-    reason = require_reason(reason, "An alert is acknowledged with a reason.")
+    reason = require_reason(reason, _("An alert is acknowledged with a reason."))
     timeline = queries.timeline_of(session)
     standing = queries.alerts_of(session, timeline, clock.now())
     alert = next((a for a in standing if a.rule_id == rule_id and not a.acknowledged), None)
     if alert is None:
-        raise Refused("This alert no longer stands open.")
+        raise Refused(_("This alert no longer stands open."))
     return append(
         actor,
         session,
@@ -201,7 +219,7 @@ def acknowledge_alert(
             "rule_id": rule_id,
             "quantity": alert.quantity,
             "priority": alert.priority,
-            "statement": alert.statement,
+            "statement": in_english(alert.statement),
             "reason": reason,
             **queries.stamp_of(session),
         },
@@ -224,11 +242,11 @@ def call_emergency(
     Raises:
         Refused: the sign is not on the policy's list.
     """
-    require_role(actor, ENTRY, "call emergencies")
+    require_role(actor, ENTRY, _("Your role does not call emergencies."))
     session = require_open(session)
     labels = {item.id: item.label for item in queries.library_of(session).alarms.emergency.signs}
     if sign not in labels:
-        raise Refused("Choose a sign from the list.", field="sign")
+        raise Refused(_("Choose a sign from the list."), field="sign")
     return append(
         actor,
         session,
@@ -256,13 +274,13 @@ def end_emergency(
     Raises:
         Refused: it does not stand, or no reason is given.
     """
-    require_role(actor, BEDSIDE, "end emergencies")
+    require_role(actor, BEDSIDE, _("Your role does not end emergencies."))
     session = require_open(session)
     timeline = queries.timeline_of(session)
     called = {line.seq for line in timeline.emergencies}
     if emergency not in called or emergency in timeline.emergencies_over:
-        raise Refused("This emergency is over already.")
-    reason = require_reason(reason, "Say what was done, or why it was none.")
+        raise Refused(_("This emergency is over already."))
+    reason = require_reason(reason, _("Say what was done, or why it was none."))
     return append(
         actor,
         session,
@@ -293,15 +311,17 @@ def silence_sound(
     Raises:
         Refused: for longer than the policy allows, without a reason, or about nothing.
     """
-    require_role(actor, ENTRY, "silence alarms")
+    require_role(actor, ENTRY, _("Your role does not silence alarms."))
     policy = library().alarms.quiet
     if not 0 < minutes <= policy.longest_min:
         raise Refused(
-            f"A device is silenced for at most {policy.longest_min:g} minutes.", field="minutes"
+            _("A device is silenced for at most %(minutes)s minutes.")
+            % {"minutes": f"{policy.longest_min:g}"},
+            field="minutes",
         )
-    reason = require_reason(reason, "Say why the sound is silenced.")
+    reason = require_reason(reason, _("Say why the sound is silenced."))
     if not alarms:
-        raise Refused("No alarm sounds here.")
+        raise Refused(_("No alarm sounds here."))
     return record.append(
         actor,
         "clinic",
@@ -336,25 +356,27 @@ def correct_event(
         Refused: no such entry, of a kind that cannot be corrected so, no reason, or the result
             would contradict the rest of the session.
     """
-    require_role(actor, BEDSIDE, "correct entries")
+    require_role(actor, BEDSIDE, _("Your role does not correct entries."))
     session = (
         Session.objects.select_for_update(of=("self",)).select_related("course").get(pk=session.pk)
     )
     target = Event.objects.filter(stream=session.stream, seq=seq).first()
     if target is None:
-        raise Refused("There is no such entry in this session.")
-    reason = require_reason(reason, "A correction needs its reason.")
+        raise Refused(_("There is no such entry in this session."))
+    reason = require_reason(reason, _("A correction needs its reason."))
     correction: dict[str, Any]
     if occurred_at is not None:
         if target.kind not in CORRECTABLE | RETIMABLE:
-            raise Refused("The time of this entry cannot be corrected.")
+            raise Refused(_("The time of this entry cannot be corrected."))
         if occurred_at > clock.now():
-            raise Refused("The time lies in the future.", field="occurred_at")
+            raise Refused(_("The time lies in the future."), field="occurred_at")
         if occurred_at < session.opened_at - LONGEST_BACKDATING:
-            raise Refused("The time lies long before this session.", field="occurred_at")
+            raise Refused(_("The time lies long before this session."), field="occurred_at")
         correction = {"action": "retime", "occurred_at": occurred_at.isoformat()}
     elif target.kind not in CORRECTABLE:
-        raise Refused("What the pump did cannot be taken back. Correct its time, or write a note.")
+        raise Refused(
+            _("What the pump did cannot be taken back. Correct its time, or write a note.")
+        )
     elif data is not None:
         correction = {"action": "restate", "data": _restated(session, target, data)}
     else:
@@ -376,6 +398,6 @@ def _restated(session: Session, target: Event, data: Mapping[str, Any]) -> dict[
     if target.kind in {"session.bolus_given", "session.injection_given"}:
         dose_mg = data.get("dose_mg")
         if dose_mg is None or not (dose_mg > 0 and math.isfinite(dose_mg)):
-            raise Refused("A dose is a number above zero.", field="dose_mg")
+            raise Refused(_("A dose is a number above zero."), field="dose_mg")
         return {**target.data, "dose_mg": dose_mg}
-    raise Refused("Take the entry back and enter it anew.")
+    raise Refused(_("Take the entry back and enter it anew."))

@@ -21,12 +21,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from openketamine.clinic.intake.queries import facts_for
 from openketamine.clinic.people.models import Course, MeasurementKind
 from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.said import say
 from openketamine.pharmacology import (
     Dose,
     Forecast,
@@ -57,14 +60,21 @@ PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SIGNALS = ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm")
 _READ = (*SIGNALS, *(name for name in OBSERVATIONS if name != "distress_0_10"))
 _STEPS = {
-    "onset": "First felt",
-    "peak": "Strongest",
-    "wearing_off": "Half worn off",
-    "ready_to_go_home": "Ready to go home",
+    "onset": gettext_lazy("First felt"),
+    "peak": gettext_lazy("Strongest"),
+    "wearing_off": gettext_lazy("Half worn off"),
+    "ready_to_go_home": gettext_lazy("Ready to go home"),
 }
 _STEP_MIN = 5.0
 _HORIZON_MIN = 240.0
 
+# What a model calls its drug, and the plasma that it speaks of.
+_NAMES = (
+    gettext_noop("ketamine"),
+    gettext_noop("esketamine"),
+    gettext_noop("venous"),
+    gettext_noop("arterial"),
+)
 # Forecasts in line beyond which a screen does not wait for its own.
 _WORTH_WAITING = 2
 _ASKED_LATELY_S = 300.0
@@ -249,7 +259,7 @@ def _weight_kg(session: Session, timeline: Timeline) -> float:
     if told is None and (latest := plans.latest_weight(session.course)):
         told = latest.value
     if told is None:
-        raise ValueError("The weight is unknown.")
+        raise ValueError(_("The weight is unknown."))
     return float(told)
 
 
@@ -281,7 +291,9 @@ def forecast_of(
     """
     held = held or _Held()
     if session.course.route not in ROUTES:
-        raise ValueError(f"There is no forecast for the route {session.course.route}.")
+        raise ValueError(
+            _("There is no forecast for the route %(route)s.") % {"route": session.course.route}
+        )
     key = (timeline.baseline, timeline.check and timeline.check["weight_kg"])
     if held.forecast is None or held.start_key != key:
         held.forecast = _start(
@@ -331,7 +343,7 @@ def forecast_of(
         started=timeline.started_at is not None,
         bands=tuple(band(name) for name in SIGNALS),
         conc=band(model.parent),
-        conc_unit=f"ng/mL in {model.matrix} plasma",
+        matrix=model.matrix,
         warnings=_likely(session, timeline, forecast, now) if timeline.started_at else (),
         ahead=tuple(
             Ahead(words, spans[name], timeline.started_at is not None and spans[name].latest < now)
@@ -342,8 +354,8 @@ def forecast_of(
         systolic=_peak(peaks["systolic_mmhg"]),
         diastolic=_peak(peaks["diastolic_mmhg"]),
         dissociation_percent=round(100 * float(curves.quantities["p_dissociation"].mean.max())),
-        made_of=model.title,
-        certainty=model.certainty,
+        made_of=say(model.title),
+        certainty=say(model.certainty),
         to_know=forecast.cautions,
         learned_from=forecast.sessions_learned_from,
     )
@@ -373,7 +385,7 @@ def _likely(
             found.append(
                 Likely(
                     threshold.id,
-                    threshold.statement,
+                    say(threshold.statement),
                     now + timedelta(minutes=rule.within_min),
                     percent,
                     percent >= rule.warns_from_percent,

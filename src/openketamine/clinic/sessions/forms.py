@@ -6,10 +6,13 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
+from openketamine.clinic.said import in_english
 from openketamine.protocols.schema import DischargeFile, Medicine, MonitoringFile
 
 from .models import Chair, Phase, Session, TransferDecision
@@ -19,12 +22,12 @@ from .timeline import BASELINE, OBSERVATIONS, VITALS, Line, Timeline
 
 # The steps of the scale in the clinic's own words; 5 is the normal response.
 SEDATION = [
-    (5, "5 answers readily"),
-    (4, "4 slow to answer"),
-    (3, "3 only if called loudly"),
-    (2, "2 only to touch"),
-    (1, "1 only to pain"),
-    (0, "0 no response"),
+    (5, _("5 answers readily")),
+    (4, _("4 slow to answer")),
+    (3, _("3 only if called loudly")),
+    (2, _("2 only to touch")),
+    (1, _("1 only to pain")),
+    (0, _("0 no response")),
 ]
 
 
@@ -44,14 +47,14 @@ def time_of_day(typed: time, written_at: datetime) -> datetime:
     return moment
 
 
-def _number(label: str, *, required: bool = False, **widget: Any) -> forms.FloatField:
+def _number(label: Any, *, required: bool = False, **widget: Any) -> forms.FloatField:
     attributes = {"inputmode": "decimal", "step": "any", "autocomplete": "off", **widget}
     return forms.FloatField(label=label, required=required, widget=forms.NumberInput(attributes))
 
 
 def _bounds(protocol: MonitoringFile, name: str) -> tuple[str, str]:
     item = next(item for item in protocol.plausible if item.quantity == name)
-    return item.label, item.unit
+    return gettext(item.label), gettext(item.unit)
 
 
 class SheetForm(forms.Form):
@@ -60,12 +63,17 @@ class SheetForm(forms.Form):
     client_id = forms.UUIDField(widget=forms.HiddenInput, required=False)
     units: dict[str, str] = {}
     # Reasons that a tap writes into the field, for a hand in a glove.
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Any, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["initial"] = {"client_id": uuid.uuid4(), **(kwargs.get("initial") or {})}
         kwargs.setdefault("use_required_attribute", False)
         super().__init__(*args, **kwargs)
+
+    def clean_reason(self) -> str:
+        """One that was tapped is kept in English, and told to every reader in their own words."""
+        typed = self.cleaned_data["reason"]
+        return in_english(next((words for words in self.reasons if words == typed), typed))
 
     def entry(self) -> dict[str, Any]:
         """What the service takes."""
@@ -80,7 +88,7 @@ class TimedForm(SheetForm):
     """An entry that may have happened a little earlier than it is written down."""
 
     at = forms.TimeField(
-        label="When, if not now",
+        label=_("When, if not now"),
         required=False,
         widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
     )
@@ -109,7 +117,7 @@ class VitalsForm(TimedForm):
 
 
 class ObservationForm(TimedForm):
-    note = forms.CharField(label="In words", required=False, max_length=500)
+    note = forms.CharField(label=_("In words"), required=False, max_length=500)
 
     def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -128,41 +136,42 @@ class ObservationForm(TimedForm):
 
 
 class SideEffectForm(TimedForm):
-    effect = forms.ChoiceField(label="Side effect", widget=forms.RadioSelect)
-    severity = forms.ChoiceField(label="How bad", widget=forms.RadioSelect)
-    note = forms.CharField(label="In words", required=False, max_length=500)
+    effect = forms.ChoiceField(label=_("Side effect"), widget=forms.RadioSelect)
+    severity = forms.ChoiceField(label=_("How bad"), widget=forms.RadioSelect)
+    note = forms.CharField(label=_("In words"), required=False, max_length=500)
 
     def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         listed = protocol.side_effects
-        self.fields["effect"].choices = [(item.id, item.label) for item in listed.items]
-        self.fields["severity"].choices = [(name, name) for name in listed.severities]
+        self.fields["effect"].choices = [(item.id, gettext(item.label)) for item in listed.items]
+        self.fields["severity"].choices = [(name, gettext(name)) for name in listed.severities]
         self.order_fields(["effect", "severity", "note", "at"])
 
 
 class MedicineForm(TimedForm):
-    medicine = forms.ChoiceField(widget=forms.RadioSelect)
-    dose = _number("Dose", required=True)
-    route = forms.ChoiceField(widget=forms.RadioSelect)
-    reason = forms.CharField(label="For", max_length=200)
+    medicine = forms.ChoiceField(label=_("Medicine"), widget=forms.RadioSelect)
+    dose = _number(_("Dose"), required=True)
+    route = forms.ChoiceField(label=_("Route"), widget=forms.RadioSelect)
+    reason = forms.CharField(label=_("For"), max_length=200)
 
     def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         listed = protocol.medicines.items
         self.fields["medicine"].choices = [(item.id, _offer(item)) for item in listed]
         routes = dict.fromkeys(route for item in listed for route in item.routes)
-        self.fields["route"].choices = [(route, route) for route in routes]
-        self.fields["dose"].help_text = "In the unit that stands beside the medicine"
+        self.fields["route"].choices = [(route, gettext(route)) for route in routes]
+        self.fields["dose"].help_text = _("In the unit that stands beside the medicine")
         self.order_fields(["medicine", "dose", "route", "reason", "at"])
 
 
 def _offer(item: Medicine) -> str:
-    warn = f" – {item.warn}" if item.warn else ""
-    return f"{item.label}, {item.unit} ({item.purpose}; {item.usual}){warn}"
+    warn = f" – {gettext(item.warn)}" if item.warn else ""
+    purpose, usual = gettext(item.purpose), gettext(item.usual)
+    return f"{gettext(item.label)}, {item.unit} ({purpose}; {usual}){warn}"
 
 
 class NoteForm(TimedForm):
-    text = forms.CharField(label="Note", widget=forms.Textarea({"rows": 3}), max_length=4000)
+    text = forms.CharField(label=_("Note"), widget=forms.Textarea({"rows": 3}), max_length=4000)
     field_order = ["text", "at"]
 
 
@@ -171,23 +180,37 @@ class StartForm(TimedForm):
 
 
 class ReasonForm(TimedForm):
-    reason = forms.CharField(label="Reason", max_length=300)
+    reason = forms.CharField(label=_("Reason"), max_length=300)
     field_order = ["reason", "at"]
 
 
 class PauseForm(ReasonForm):
-    reasons = ("bathroom", "pressure", "distress", "nausea", "drowsy", "pump alarm")
+    reasons = (
+        _("bathroom"),
+        _("pressure"),
+        _("distress"),
+        _("nausea"),
+        _("drowsy"),
+        _("pump alarm"),
+    )
 
 
 class EndForm(TimedForm):
     reason = forms.CharField(
-        label="Reason",
+        label=_("Reason"),
         max_length=300,
         required=False,
-        help_text="Needed where drug is left in the syringe",
+        help_text=_("Needed where drug is left in the syringe"),
     )
     field_order = ["reason", "at"]
-    reasons = ("patient asks to stop", "pressure", "distress", "vomiting", "drowsy", "line lost")
+    reasons = (
+        _("patient asks to stop"),
+        _("pressure"),
+        _("distress"),
+        _("vomiting"),
+        _("drowsy"),
+        _("line lost"),
+    )
 
 
 class OrderedForm(TimedForm):
@@ -197,14 +220,16 @@ class OrderedForm(TimedForm):
     that it was read back; where an order stands on the screen already, neither is needed.
     """
 
-    reason = forms.CharField(label="Reason", max_length=300)
+    reason = forms.CharField(label=_("Reason"), max_length=300)
     ordered_by = forms.ModelChoiceField(
         User.objects.none(),
-        label="Outside the plan: ordered by voice by",
+        label=_("Outside the plan: ordered by voice by"),
         required=False,
-        empty_label="nobody, or on the screen already",
+        empty_label=_("nobody, or on the screen already"),
     )
-    read_back = forms.BooleanField(label="I read the order back, and it was right", required=False)
+    read_back = forms.BooleanField(
+        label=_("I read the order back, and it was right"), required=False
+    )
 
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -217,52 +242,55 @@ class OrderedForm(TimedForm):
 
 
 class RateForm(OrderedForm):
-    rate_mg_per_h = _number("New rate", required=True)
+    rate_mg_per_h = _number(_("New rate"), required=True)
     field_order = ["rate_mg_per_h", "reason", "ordered_by", "read_back", "at"]
     units = {"rate_mg_per_h": "mg/h"}
 
 
 class BolusForm(OrderedForm):
-    dose_mg = _number("Bolus", required=True)
+    dose_mg = _number(_("Bolus"), required=True)
     field_order = ["dose_mg", "reason", "ordered_by", "read_back", "at"]
     units = {"dose_mg": "mg"}
 
 
 class TotalForm(OrderedForm):
-    total_mg = _number("New total for the pump", required=True)
+    total_mg = _number(_("New total for the pump"), required=True)
     field_order = ["total_mg", "reason", "ordered_by", "read_back", "at"]
     units = {"total_mg": "mg"}
 
 
 SITES = [
-    (site, site)
-    for site in ("deltoid left", "deltoid right", "thigh left", "thigh right", "gluteal left",
-                 "gluteal right")
-]  # fmt: skip
+    ("deltoid left", _("deltoid left")),
+    ("deltoid right", _("deltoid right")),
+    ("thigh left", _("thigh left")),
+    ("thigh right", _("thigh right")),
+    ("gluteal left", _("gluteal left")),
+    ("gluteal right", _("gluteal right")),
+]
 
 
 class InjectionForm(OrderedForm):
-    dose_mg = _number("Dose", required=True)
-    site = forms.ChoiceField(label="Where", choices=SITES, widget=forms.RadioSelect)
-    reason = forms.CharField(label="Reason, if beyond the plan", max_length=300, required=False)
+    dose_mg = _number(_("Dose"), required=True)
+    site = forms.ChoiceField(label=_("Where"), choices=SITES, widget=forms.RadioSelect)
+    reason = forms.CharField(label=_("Reason, if beyond the plan"), max_length=300, required=False)
     field_order = ["dose_mg", "site", "reason", "ordered_by", "read_back", "at"]
     units = {"dose_mg": "mg"}
 
 
-_CAME_OUT = [("full", "whole spray"), ("partial", "only a part"), ("none", "nothing")]
+_CAME_OUT = [("full", _("whole spray")), ("partial", _("only a part")), ("none", _("nothing"))]
 
 
 class SprayForm(OrderedForm):
     """One device, or some sprays of a bottle. Beyond what was ordered it takes an order."""
 
-    lot = forms.CharField(label="Lot", max_length=60)
+    lot = forms.CharField(label=_("Lot"), max_length=60)
     expires_on = forms.DateField(
-        label="Use by", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+        label=_("Use by"), widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
     )
-    reason = forms.CharField(label="Reason, beyond what was ordered", max_length=300)
+    reason = forms.CharField(label=_("Reason, beyond what was ordered"), max_length=300)
     deviation = forms.CharField(
-        label="Used already, although a rule bars it: what happened",
-        help_text="Only for what cannot be undone. It is kept as a deviation.",
+        label=_("Used already, although a rule bars it: what happened"),
+        help_text=_("Only for what cannot be undone. It is kept as a deviation."),
         max_length=300,
         required=False,
     )
@@ -284,15 +312,17 @@ class SprayForm(OrderedForm):
 
 class DeviceForm(SprayForm):
     scan = forms.CharField(
-        label="Scan the device",
-        help_text="Lot, expiry and serial number are read off the code; or type them",
+        label=_("Scan the device"),
+        help_text=_("Lot, expiry and serial number are read off the code; or type them"),
         max_length=200,
         required=False,
         widget=forms.TextInput({"autocomplete": "off", "data-scan": "yes"}),
     )
-    serial = forms.CharField(label="Serial number, where it has one", max_length=60, required=False)
-    left = forms.ChoiceField(label="Left nostril", choices=_CAME_OUT, widget=forms.RadioSelect)
-    right = forms.ChoiceField(label="Right nostril", choices=_CAME_OUT, widget=forms.RadioSelect)
+    serial = forms.CharField(
+        label=_("Serial number, where it has one"), max_length=60, required=False
+    )
+    left = forms.ChoiceField(label=_("Left nostril"), choices=_CAME_OUT, widget=forms.RadioSelect)
+    right = forms.ChoiceField(label=_("Right nostril"), choices=_CAME_OUT, widget=forms.RadioSelect)
     field_order = [
         "scan",
         "left",
@@ -313,36 +343,36 @@ class DeviceForm(SprayForm):
 
 
 class BottleForm(SprayForm):
-    sprays = forms.IntegerField(label="Sprays taken now", min_value=1, max_value=20)
+    sprays = forms.IntegerField(label=_("Sprays taken now"), min_value=1, max_value=20)
     field_order = ["sprays", "lot", "expires_on", *SprayForm.ORDER, "at", "deviation"]
 
 
 class OrderForm(SheetForm):
     """A prescriber orders ahead; whoever is at the chair gives it when it is needed."""
 
-    what = forms.ChoiceField(label="What", widget=forms.RadioSelect)
-    amount = _number("At most", required=True)
-    reason = forms.CharField(label="When, or why", max_length=300)
+    what = forms.ChoiceField(label=_("What"), widget=forms.RadioSelect)
+    amount = _number(_("At most"), required=True)
+    reason = forms.CharField(label=_("When, or why"), max_length=300)
 
     def __init__(self, *args: Any, session: Session, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         infusion = [
-            ("bolus", "a bolus, mg"),
-            ("rate", "a faster rate, mg/h"),
-            ("total", "a higher total, mg"),
+            ("bolus", _("a bolus, mg")),
+            ("rate", _("a faster rate, mg/h")),
+            ("total", _("a higher total, mg")),
         ]
         self.fields["what"].choices = {
             "infusion": infusion,
-            "injection": [("injection", "a further injection, mg")],
-            "spray": [("device", "a further device or spray, mg")],
+            "injection": [("injection", _("a further injection, mg"))],
+            "spray": [("device", _("a further device or spray, mg"))],
         }[session.way]
 
 
 class PrepareForm(TimedForm):
-    volume_ml = _number("Volume drawn up", required=True)
-    concentration_mg_per_ml = _number("Concentration in the syringe", required=True)
-    lot = forms.CharField(label="Lot", max_length=60)
-    note = forms.CharField(label="Diluted with, or another note", max_length=200, required=False)
+    volume_ml = _number(_("Volume drawn up"), required=True)
+    concentration_mg_per_ml = _number(_("Concentration in the syringe"), required=True)
+    lot = forms.CharField(label=_("Lot"), max_length=60)
+    note = forms.CharField(label=_("Diluted with, or another note"), max_length=200, required=False)
     field_order = ["volume_ml", "concentration_mg_per_ml", "lot", "note", "at"]
     units = {"volume_ml": "mL", "concentration_mg_per_ml": "mg/mL"}
 
@@ -350,14 +380,14 @@ class PrepareForm(TimedForm):
 class CheckSyringeForm(SheetForm):
     """What the second person reads off the syringe, without seeing what the first wrote."""
 
-    volume_ml = _number("Volume in the syringe", required=True)
-    concentration_mg_per_ml = _number("Concentration on its label", required=True)
+    volume_ml = _number(_("Volume in the syringe"), required=True)
+    concentration_mg_per_ml = _number(_("Concentration on its label"), required=True)
     units = PrepareForm.units
 
 
 class ChangeSyringeForm(TimedForm):
-    wasted_mg = _number("Left in the old syringe and thrown away", required=True)
-    reason = forms.CharField(label="Reason", max_length=300)
+    wasted_mg = _number(_("Left in the old syringe and thrown away"), required=True)
+    reason = forms.CharField(label=_("Reason"), max_length=300)
     field_order = ["wasted_mg", "reason", "at"]
     units = {"wasted_mg": "mg"}
 
@@ -365,13 +395,13 @@ class ChangeSyringeForm(TimedForm):
 class EmergencyForm(SheetForm):
     """One tap on the sign. Not timed: an emergency cannot wait on a device for the network."""
 
-    sign = forms.ChoiceField(label="Sign")
-    note = forms.CharField(label="In words, if there is time", max_length=300, required=False)
+    sign = forms.ChoiceField(label=_("Sign of an emergency"))
+    note = forms.CharField(label=_("In words, if there is time"), max_length=300, required=False)
 
     def __init__(self, *args: Any, session: Session, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.signs = library_of(session).alarms.emergency.signs
-        self.fields["sign"].choices = [(sign.id, sign.label) for sign in self.signs]
+        self.fields["sign"].choices = [(sign.id, gettext(sign.label)) for sign in self.signs]
 
     def rows(self) -> list[tuple[forms.BoundField, str]]:
         return [(self["note"], "")]
@@ -380,8 +410,8 @@ class EmergencyForm(SheetForm):
 class SilenceForm(SheetForm):
     """This device is quiet for a while; who, why and for how long is kept."""
 
-    minutes = forms.TypedChoiceField(label="For", coerce=float, widget=forms.RadioSelect)
-    reason = forms.CharField(label="Why", max_length=200)
+    minutes = forms.TypedChoiceField(label=_("For"), coerce=float, widget=forms.RadioSelect)
+    reason = forms.CharField(label=_("Why"), max_length=200)
     device = forms.UUIDField(widget=forms.HiddenInput)
     alarms = forms.CharField(widget=forms.HiddenInput)
 
@@ -398,28 +428,32 @@ class SilenceForm(SheetForm):
 class AcknowledgeForm(SheetForm):
     """Quiets one alert; the reason is what makes it an answer."""
 
-    reason = forms.CharField(label="What you did, or why it may wait", max_length=300)
-    reasons = ("at the bedside, watching", "measuring again", "prescriber called to the bedside")
+    reason = forms.CharField(label=_("What you did, or why it may wait"), max_length=300)
+    reasons = (
+        _("at the bedside, watching"),
+        _("measuring again"),
+        _("prescriber called to the bedside"),
+    )
 
 
 class EmergencyOverForm(SheetForm):
-    reason = forms.CharField(label="What was done, or why it was none", max_length=300)
+    reason = forms.CharField(label=_("What was done, or why it was none"), max_length=300)
 
 
 class DecideForm(SheetForm):
-    reason = forms.CharField(label="Why the session may go on", max_length=300)
+    reason = forms.CharField(label=_("Why the session may go on"), max_length=300)
 
 
 class WaiveForm(SheetForm):
-    reason = forms.CharField(label="Why there is no need to wait", max_length=300)
+    reason = forms.CharField(label=_("Why there is no need to wait"), max_length=300)
 
 
 class TransferForm(TimedForm):
-    where = forms.CharField(label="To which hospital or service", max_length=200)
-    why = forms.CharField(label="Why", max_length=300)
+    where = forms.CharField(label=_("To which hospital or service"), max_length=200)
+    why = forms.CharField(label=_("Why"), max_length=300)
     accompanied_by = forms.CharField(
-        label="Who goes with the patient",
-        help_text="Name and role: the ambulance's crew, a nurse, the escort",
+        label=_("Who goes with the patient"),
+        help_text=_("Name and role: the ambulance's crew, a nurse, the escort"),
         max_length=200,
     )
     field_order = ["where", "why", "accompanied_by", "at"]
@@ -429,17 +463,17 @@ class TransferDecisionForm(forms.Form):
     """Whether the course goes on after a transfer to hospital."""
 
     way = forms.ChoiceField(
-        label="The course", choices=TransferDecision.Way.choices, widget=forms.RadioSelect
+        label=_("The course"), choices=TransferDecision.Way.choices, widget=forms.RadioSelect
     )
     reason = forms.CharField(
-        label="Why, and what has to happen first",
+        label=_("Why, and what has to happen first"),
         max_length=1000,
         widget=forms.Textarea({"rows": 3}),
     )
 
 
 class CancelForm(SheetForm):
-    reason = forms.CharField(label="Why nothing is given today", max_length=300)
+    reason = forms.CharField(label=_("Why nothing is given today"), max_length=300)
 
 
 _RESTATED = {"session.vitals_recorded", "session.bolus_given", "session.injection_given"}
@@ -452,13 +486,16 @@ class CorrectForm(SheetForm):
         super().__init__(*args, **kwargs)
         self.line = line
         self.units = {}
-        choices = [("retime", "It happened at another time")]
+        choices = [("retime", _("It happened at another time"))]
         if line.can_be_corrected:
-            choices.insert(0, ("retract", "Take it back: it is wrong altogether"))
+            choices.insert(0, ("retract", _("Take it back: it is wrong altogether")))
             if line.kind in _RESTATED:
-                choices.insert(0, ("restate", "Put the values right"))
+                choices.insert(0, ("restate", _("Put the values right")))
         self.fields["action"] = forms.ChoiceField(
-            label="What was wrong", choices=choices, widget=forms.RadioSelect, initial=choices[0][0]
+            label=_("What was wrong"),
+            choices=choices,
+            widget=forms.RadioSelect,
+            initial=choices[0][0],
         )
         if line.kind == "session.vitals_recorded":
             for name in VITALS:
@@ -466,16 +503,18 @@ class CorrectForm(SheetForm):
                 self.fields[name] = _number(label)
                 self.fields[name].initial = line.data.get(name)
         elif line.kind in _RESTATED:
-            self.fields["dose_mg"] = _number("Dose")
+            self.fields["dose_mg"] = _number(_("Dose"))
             self.fields["dose_mg"].initial = line.data["dose_mg"]
             self.units["dose_mg"] = "mg"
         self.fields["occurred_at"] = forms.TimeField(
-            label="Time at which it happened",
+            label=_("Time at which it happened"),
             required=False,
             initial=timezone.localtime(line.at).time(),
             widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
         )
-        self.fields["reason"] = forms.CharField(label="Reason for the correction", max_length=300)
+        self.fields["reason"] = forms.CharField(
+            label=_("Reason for the correction"), max_length=300
+        )
 
     def entry(self) -> dict[str, Any]:
         data = self.cleaned_data
@@ -492,25 +531,25 @@ class CorrectForm(SheetForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if cleaned.get("action") == "retime" and cleaned.get("occurred_at") is None:
-            self.add_error("occurred_at", "Enter the time at which it happened.")
+            self.add_error("occurred_at", _("Enter the time at which it happened."))
         return cleaned
 
 
 class CheckForm(SheetForm):
     """The pre-session check."""
 
-    weight_kg = _number("Weight today", required=True)
-    escort_name = forms.CharField(label="Escort, by name", max_length=120)
-    escort_relation = forms.CharField(label="Who that is", max_length=60, required=False)
-    escort_phone = forms.CharField(label="Telephone", max_length=40, required=False)
+    weight_kg = _number(_("Weight today"), required=True)
+    escort_name = forms.CharField(label=_("Escort, by name"), max_length=120)
+    escort_relation = forms.CharField(label=_("Who that is"), max_length=60, required=False)
+    escort_phone = forms.CharField(label=_("Telephone"), max_length=40, required=False)
     medicines_today = forms.CharField(
-        label="Medicines, alcohol and drugs since yesterday",
-        help_text="Write 'none' if there were none",
+        label=_("Medicines, alcohol and drugs since yesterday"),
+        help_text=_("Write 'none' if there were none"),
         widget=forms.Textarea({"rows": 2}),
         max_length=1000,
     )
     safety_concern = forms.BooleanField(
-        label="There IS a concern about safety today: stop here", required=False
+        label=_("There IS a concern about safety today: stop here"), required=False
     )
 
     def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
@@ -520,17 +559,18 @@ class CheckForm(SheetForm):
         self.waits = [wait for item in protocol.presession for wait in item.waits]
         for wait in self.waits:
             self.fields[f"wait_{wait.fact}"] = forms.TimeField(
-                label=wait.label,
+                label=gettext(wait.label),
                 required=False,
                 widget=forms.TimeInput({"type": "time"}, format="%H:%M"),
             )
             self.fields[f"wait_{wait.fact}"].is_answer = True  # one of the two is asked for
             self.fields[f"none_{wait.fact}"] = forms.BooleanField(
-                label=f"{wait.label}: none since yesterday", required=False
+                label=_("%(what)s: none since yesterday") % {"what": gettext(wait.label)},
+                required=False,
             )
         for name, item in self.items:
             self.fields[name if name not in self.fields else f"{name}_confirmed"] = (
-                forms.BooleanField(label=item.question, required=False)
+                forms.BooleanField(label=gettext(item.question), required=False)
             )
         for name in VITALS:
             label, self.units[name] = _bounds(protocol, name)
@@ -576,15 +616,15 @@ class CheckForm(SheetForm):
 class DischargeForm(SheetForm):
     """What only a person at the bedside can say of the criteria for going home."""
 
-    escort_name = forms.CharField(label="Goes home with", max_length=120)
-    note = forms.CharField(label="Note", required=False, max_length=1000)
+    escort_name = forms.CharField(label=_("Goes home with"), max_length=120)
+    note = forms.CharField(label=_("Note"), required=False, max_length=1000)
 
     def __init__(self, *args: Any, protocol: DischargeFile, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.asked = [c for c in protocol.criteria if c.question]
         for criterion in self.asked:
             self.fields[criterion.fact] = forms.BooleanField(
-                label=criterion.question, required=False
+                label=gettext(criterion.question), required=False
             )
 
     def questions(self) -> list[tuple[forms.BoundField, Any]]:
@@ -601,33 +641,33 @@ class DischargeForm(SheetForm):
 class OpenForm(forms.Form):
     """The patient has arrived and takes a chair."""
 
-    chair = forms.ModelChoiceField(Chair.objects.all())
+    chair = forms.ModelChoiceField(Chair.objects.all(), label=_("Chair"))
 
 
 class ChairForm(forms.Form):
-    name = forms.CharField(label="Name of the chair", max_length=40)
+    name = forms.CharField(label=_("Name of the chair"), max_length=40)
 
 
 class TargetForm(forms.Form):
     """What a session should reach and stay below, for the comparison of doses."""
 
-    duration_min = forms.FloatField(label="Over", min_value=1, max_value=240)
+    duration_min = forms.FloatField(label=_("Over"), min_value=1, max_value=240)
     dissociation_at_least = forms.FloatField(
-        label="Dissociation felt, at least", min_value=0, max_value=100, required=False
+        label=_("Dissociation felt, at least"), min_value=0, max_value=100, required=False
     )
     strong_at_most = forms.FloatField(
-        label="Strong dissociation, at most", min_value=0, max_value=100, required=False
+        label=_("Strong dissociation, at most"), min_value=0, max_value=100, required=False
     )
-    systolic_limit_mmhg = forms.FloatField(label="Systolic limit", min_value=60, max_value=300)
+    systolic_limit_mmhg = forms.FloatField(label=_("Systolic limit"), min_value=60, max_value=300)
     systolic_at_most = forms.FloatField(
-        label="Passes that limit, at most", min_value=0, max_value=100
+        label=_("Passes that limit, at most"), min_value=0, max_value=100
     )
     units = {
         "duration_min": "min",
-        "dissociation_at_least": "% likely",
-        "strong_at_most": "% likely",
+        "dissociation_at_least": _("% likely"),
+        "strong_at_most": _("% likely"),
         "systolic_limit_mmhg": "mmHg",
-        "systolic_at_most": "% likely",
+        "systolic_at_most": _("% likely"),
     }
 
     def __init__(self, *args: Any, at_once: bool, **kwargs: Any) -> None:
@@ -640,12 +680,12 @@ class TargetForm(forms.Form):
         return [(bound, self.units[bound.name]) for bound in self]
 
 
-def _yes_or_no(label: str, help_text: str = "") -> forms.TypedChoiceField:
+def _yes_or_no(label: Any, help_text: Any = "") -> forms.TypedChoiceField:
     """Yes, no, or not answered yet, which is neither."""
     return forms.TypedChoiceField(
         label=label,
         help_text=help_text,
-        choices=[("yes", "yes"), ("no", "no")],
+        choices=[("yes", _("yes")), ("no", _("no"))],
         coerce=lambda value: value == "yes",
         empty_value=None,
         required=False,
@@ -653,16 +693,16 @@ def _yes_or_no(label: str, help_text: str = "") -> forms.TypedChoiceField:
     )
 
 
-def _minutes(label: str) -> forms.IntegerField:
+def _minutes(label: Any) -> forms.IntegerField:
     return forms.IntegerField(label=label, min_value=0, required=False)
 
 
 class MonitoringAnswersForm(forms.Form):
     """The clinician's part of the safety programme's sheet."""
 
-    ready_after_min = _minutes("Ready to leave after, had there been no two-hour minimum")
-    vitals_ok_before = _yes_or_no("Acceptable before the first device")
-    vitals_ok_after = _yes_or_no("Acceptable before monitoring ended")
+    ready_after_min = _minutes(_("Ready to leave after, had there been no two-hour minimum"))
+    vitals_ok_before = _yes_or_no(_("Acceptable before the first device"))
+    vitals_ok_after = _yes_or_no(_("Acceptable before monitoring ended"))
 
     def __init__(self, *args: Any, because: dict[str, str], **kwargs: Any) -> None:
         initial = {
@@ -670,29 +710,31 @@ class MonitoringAnswersForm(forms.Form):
             for name, value in (kwargs.pop("initial", None) or {}).items()
         }
         super().__init__(*args, initial=initial, **kwargs)
-        for key, (label, _) in MEDICINES.items():
+        for key, (label, _fact) in MEDICINES.items():
             self.fields[key] = _yes_or_no(label)
         self.fields["medicines_named"] = forms.CharField(
-            label="By name", required=False, max_length=1000, widget=forms.Textarea({"rows": 2})
+            label=_("By name"), required=False, max_length=1000, widget=forms.Textarea({"rows": 2})
         )
         for key, label in EVENTS.items():
-            self.fields[key] = _yes_or_no(label, f"The record: {because[key]}")
-            self.fields[f"{key}_onset_min"] = _minutes(f"{label} began")
-            self.fields[f"{key}_resolved_min"] = _minutes(f"{label} had gone")
-        self.fields["serious"] = _yes_or_no("A serious adverse event happened")
+            self.fields[key] = _yes_or_no(label, _("The record: %(says)s") % {"says": because[key]})
+            self.fields[f"{key}_onset_min"] = _minutes(_("%(event)s began") % {"event": label})
+            self.fields[f"{key}_resolved_min"] = _minutes(
+                _("%(event)s had gone") % {"event": label}
+            )
+        self.fields["serious"] = _yes_or_no(_("A serious adverse event happened"))
         self.fields["serious_what"] = forms.CharField(
-            label="What happened", required=False, max_length=1000, widget=forms.Textarea
+            label=_("What happened"), required=False, max_length=1000, widget=forms.Textarea
         )
         self.fields["serious_what"].widget.attrs["rows"] = 2
         self.fields["serious_outcome"] = forms.ChoiceField(
-            label="Why it is serious",
-            choices=[("", "it is not"), *OUTCOMES.items()],
+            label=_("Why it is serious"),
+            choices=[("", _("it is not")), *OUTCOMES.items()],
             required=False,
         )
         for name, label in (
-            ("provider_name", "Who did the monitoring"),
-            ("provider_telephone", "Telephone"),
-            ("provider_email", "E-mail"),
+            ("provider_name", _("Who did the monitoring")),
+            ("provider_telephone", _("Telephone")),
+            ("provider_email", _("E-mail")),
         ):
             self.fields[name] = forms.CharField(label=label, max_length=160, required=False)
             self.fields[name].is_answer = True
@@ -701,20 +743,27 @@ class MonitoringAnswersForm(forms.Form):
     def groups(self) -> list[tuple[str, list[tuple[forms.BoundField, str]]]]:
         """The fields under their headings, each with its unit."""
         named = {
-            "Medicines taken now": [*MEDICINES, "medicines_named"],
-            "Treatment": ["ready_after_min", "vitals_ok_before", "vitals_ok_after"],
+            gettext("Medicines taken now"): [*MEDICINES, "medicines_named"],
+            gettext("Treatment"): ["ready_after_min", "vitals_ok_before", "vitals_ok_after"],
             **{
-                label: [key, f"{key}_onset_min", f"{key}_resolved_min"]
+                str(label): [key, f"{key}_onset_min", f"{key}_resolved_min"]
                 for key, label in EVENTS.items()
             },
-            "Serious adverse event": ["serious", "serious_what", "serious_outcome"],
-            "Who did the monitoring": ["provider_name", "provider_telephone", "provider_email"],
+            gettext("Serious adverse event"): ["serious", "serious_what", "serious_outcome"],
+            gettext("Who did the monitoring"): [
+                "provider_name",
+                "provider_telephone",
+                "provider_email",
+            ],
         }
         return [
             (
                 heading,
                 [
-                    (self[name], "min from the first device" if name.endswith("_min") else "")
+                    (
+                        self[name],
+                        gettext("min from the first device") if name.endswith("_min") else "",
+                    )
                     for name in names
                 ],
             )
@@ -726,10 +775,10 @@ class SentForm(forms.Form):
     """A person has sent the sheet to the programme."""
 
     sent_on = forms.DateField(
-        label="Sent on", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+        label=_("Sent on"), widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
     )
     how = forms.CharField(
-        label="How, with the number of the confirmation",
+        label=_("How, with the number of the confirmation"),
         max_length=200,
-        help_text="For example: online, confirmation 4711",
+        help_text=_("For example: online, confirmation 4711"),
     )

@@ -4,26 +4,29 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.plans.models import PlannedSession
 from openketamine.clinic.policy.models import Approval
 from openketamine.clinic.record import clock
+from openketamine.clinic.said import retold
 from openketamine.clinic.sites.models import FIRST, Site
 
 
 class Phase(models.TextChoices):
     """Where a session stands, in order."""
 
-    CHECK = "check", "Check"
-    READY = "ready", "Ready to start"
-    INFUSION = "infusion", "Infusion"
-    PAUSED = "paused", "Paused"
-    SPRAYING = "spraying", "Spraying"
-    RECOVERY = "recovery", "Recovery"
-    DISCHARGED = "discharged", "Discharged"
-    TRANSFERRED = "transferred", "Transferred to hospital"
-    CANCELLED = "cancelled", "Cancelled"
+    CHECK = "check", _("Check")
+    READY = "ready", _("Ready to start")
+    INFUSION = "infusion", _("Infusion")
+    PAUSED = "paused", _("Paused")
+    SPRAYING = "spraying", _("Spraying")
+    RECOVERY = "recovery", _("Recovery")
+    DISCHARGED = "discharged", _("Discharged")
+    TRANSFERRED = "transferred", _("Transferred to hospital")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 OPEN = (
@@ -111,6 +114,16 @@ class Session(models.Model):
         return "spray" if self.is_sprayed else "injection" if self.is_injected else "infusion"
 
 
+# What is ordered, as it is kept and told.
+ORDERED = {
+    "rate": gettext_noop("A rate of %(amount)s mg/h"),
+    "bolus": gettext_noop("A bolus of %(amount)s mg"),
+    "total": gettext_noop("A total of %(amount)s mg"),
+    "injection": gettext_noop("A further injection of %(amount)s mg"),
+    "device": gettext_noop("A further device or spray of %(amount)s mg"),
+}
+
+
 class VerbalOrder(models.Model):
     """An order by voice that its prescriber has yet to sign. The order itself is in the record."""
 
@@ -136,14 +149,20 @@ class VerbalOrder(models.Model):
     def __str__(self) -> str:
         return self.statement
 
+    @property
+    def told(self) -> str:
+        """What was ordered in the words of whoever reads it, with its reason as it was written."""
+        what, _colon, reason = self.statement.partition(": ")
+        return f"{retold(what, *ORDERED.values())}: {retold(reason)}"
+
 
 class TransferDecision(models.Model):
     """What a transfer to hospital leaves for a prescriber to decide about the course."""
 
     class Way(models.TextChoices):
-        GO_ON = "go_on", "Goes on as planned"
-        PAUSE = "pause", "Pauses until decided anew"
-        STOP = "stop", "Stops"
+        GO_ON = "go_on", _("Goes on as planned")
+        PAUSE = "pause", _("Pauses until decided anew")
+        STOP = "stop", _("Stops")
 
     session = models.OneToOneField(
         Session, on_delete=models.PROTECT, related_name="transfer_decision"

@@ -16,6 +16,8 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
@@ -33,25 +35,31 @@ MAY_SEND = MAY_ANSWER | {Role.COORDINATOR, Role.DIRECTOR}
 
 # Medicines that the form asks about, each with the fact of the screening that answers it.
 MEDICINES = {
-    "benzodiazepine": ("Benzodiazepine", "takes_benzodiazepine"),
-    "sedative_hypnotic": ("Another sedative or sleeping tablet", ""),
-    "opioid": ("Opioid", ""),
-    "psychostimulant": ("Psychostimulant", "takes_stimulant"),
-    "maoi": ("MAO inhibitor", "takes_maoi"),
+    "benzodiazepine": (gettext_lazy("Benzodiazepine"), "takes_benzodiazepine"),
+    "sedative_hypnotic": (gettext_lazy("Another sedative or sleeping tablet"), ""),
+    "opioid": (gettext_lazy("Opioid"), ""),
+    "psychostimulant": (gettext_lazy("Psychostimulant"), "takes_stimulant"),
+    "maoi": (gettext_lazy("MAO inhibitor"), "takes_maoi"),
 }
 EVENTS = {
-    "sedation": "Sedation",
-    "dissociation": "Dissociation",
-    "respiratory_depression": "Respiratory depression",
+    "sedation": gettext_lazy("Sedation"),
+    "dissociation": gettext_lazy("Dissociation"),
+    "respiratory_depression": gettext_lazy("Respiratory depression"),
 }
 # What makes an event serious, as regulators of medicines use the word. The live form's own list was
 # not read.
 OUTCOMES = {
-    "death": "Death",
-    "life_threatening": "Danger to life",
-    "hospital": "Taken to hospital, or kept there longer",
-    "disability": "Lasting disability",
-    "important": "Another medically important event",
+    "death": gettext_lazy("Death"),
+    "life_threatening": gettext_lazy("Danger to life"),
+    "hospital": gettext_lazy("Taken to hospital, or kept there longer"),
+    "disability": gettext_lazy("Lasting disability"),
+    "important": gettext_lazy("Another medically important event"),
+}
+# What came out of a device on one side, in the words that the record uses.
+_CAME_OUT = {
+    "full": gettext_noop("full"),
+    "partial": gettext_noop("partial"),
+    "none": gettext_noop("none"),
 }
 _NEAR_40_MIN = timedelta(minutes=10)
 _LONGEST_MIN = 24 * 60
@@ -79,9 +87,9 @@ class Entry:
     @property
     def shown(self) -> str:
         if self.value is None or self.value == "":
-            return "not known" if self.required else "–"
+            return _("not known") if self.required else "–"
         if isinstance(self.value, bool):
-            return "yes" if self.value else "no"
+            return _("yes") if self.value else _("no")
         if isinstance(self.value, float):
             return f"{self.value:g}"
         return str(self.value)
@@ -130,19 +138,19 @@ def _patient(session: Session) -> list[Entry]:
         phase__in=[Phase.DISCHARGED, Phase.TRANSFERRED],
     )
     enrolled = rems.enrolment_of(person)
-    name = "Patient"
+    name = _("Patient")
     return [
-        Entry(name, "first_name", "First name", person.given_name),
-        Entry(name, "middle_name", "Middle name", None, required=False, source=""),
-        Entry(name, "last_name", "Last name", person.family_name),
-        Entry(name, "birth_date", "Date of birth", person.birth_date.isoformat()),
-        Entry(name, "sex", "Sex", person.get_sex_display()),
-        Entry(name, "first_treatment", "First treatment (in this clinic)", not earlier.exists()),
-        Entry(name, "enrolled", "Enrolled in the programme", enrolled is not None),
+        Entry(name, "first_name", _("First name"), person.given_name),
+        Entry(name, "middle_name", _("Middle name"), None, required=False, source=""),
+        Entry(name, "last_name", _("Last name"), person.family_name),
+        Entry(name, "birth_date", _("Date of birth"), person.birth_date.isoformat()),
+        Entry(name, "sex", _("Sex"), person.get_sex_display()),
+        Entry(name, "first_treatment", _("First treatment (in this clinic)"), not earlier.exists()),
+        Entry(name, "enrolled", _("Enrolled in the programme"), enrolled is not None),
         Entry(
             name,
             "enrolment_number",
-            "Enrolment number",
+            _("Enrolment number"),
             enrolled.reference if enrolled else None,
             required=False,
         ),
@@ -168,28 +176,28 @@ def _answered(
 
 
 def _medicines(answers: Mapping[str, Any]) -> list[Entry]:
-    name = "Medicines taken now"
+    name = _("Medicines taken now")
     return [
-        *(_answered(name, key, label, answers) for key, (label, _) in MEDICINES.items()),
-        _answered(name, "medicines_named", "By name", answers, required=False),
+        *(_answered(name, key, str(label), answers) for key, (label, _fact) in MEDICINES.items()),
+        _answered(name, "medicines_named", _("By name"), answers, required=False),
     ]
 
 
 def _provider(answers: Mapping[str, Any]) -> list[Entry]:
     site = rems.certification()
-    who, where = "Who did the monitoring", "Site"
+    who, where = _("Who did the monitoring"), _("Site")
     return [
-        _answered(who, "provider_name", "Name", answers),
-        _answered(who, "provider_telephone", "Telephone", answers),
-        _answered(who, "provider_email", "E-mail", answers),
-        Entry(where, "setting_name", "Name", site.setting_name if site else None),
-        Entry(where, "setting_address", "Address", site.address if site else None),
-        Entry(where, "certificate", "Certificate", site.reference if site else None),
+        _answered(who, "provider_name", _("Name"), answers),
+        _answered(who, "provider_telephone", _("Telephone"), answers),
+        _answered(who, "provider_email", _("E-mail"), answers),
+        Entry(where, "setting_name", _("Name"), site.setting_name if site else None),
+        Entry(where, "setting_address", _("Address"), site.address if site else None),
+        Entry(where, "certificate", _("Certificate"), site.reference if site else None),
     ]
 
 
 def _treatment(session: Session, timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
-    name = "Treatment"
+    name = _("Treatment")
     given = sum(dose.dose_mg for dose in timeline.sprays)
     lots = dict.fromkeys(dose.line.data["lot"] for dose in timeline.sprays)
     serials = [s for dose in timeline.sprays if (s := dose.line.data["serial"])]
@@ -199,38 +207,44 @@ def _treatment(session: Session, timeline: Timeline, answers: Mapping[str, Any])
     odd = [d for d in timeline.sprays if d.line.data["outcome"] != "complete"]
     deviations = [d.line.data["deviation"] for d in timeline.sprays if d.line.data["deviation"]]
     return [
-        Entry(name, "treatment_date", "Day", _day(first)),
-        Entry(name, "dose", "Dose", f"{given:g} mg" if given in (56.0, 84.0) else "other"),
-        Entry(name, "dose_mg", "Dose in all", given, "mg"),
-        Entry(name, "devices", "Devices used", timeline.units_taken),
-        Entry(name, "lots", "Lot", ", ".join(lots)),
-        Entry(name, "serials", "Serial numbers", ", ".join(serials), required=False),
+        Entry(name, "treatment_date", _("Day"), _day(first)),
+        Entry(name, "dose", _("Dose"), f"{given:g} mg" if given in (56.0, 84.0) else _("other")),
+        Entry(name, "dose_mg", _("Dose in all"), given, "mg"),
+        Entry(name, "devices", _("Devices used"), timeline.units_taken),
+        Entry(name, "lots", _("Lot"), ", ".join(lots)),
+        Entry(name, "serials", _("Serial numbers"), ", ".join(serials), required=False),
         Entry(
             name,
             "devices_odd",
-            "Devices that gave a part or nothing",
+            _("Devices that gave a part or nothing"),
             "; ".join(
-                f"device {d.line.data['number']}: left {d.line.data['left']}, right "
-                f"{d.line.data['right']}"
+                _("device %(number)s: left %(left)s, right %(right)s")
+                % {
+                    "number": d.line.data["number"],
+                    "left": gettext(_CAME_OUT[d.line.data["left"]]),
+                    "right": gettext(_CAME_OUT[d.line.data["right"]]),
+                }
                 for d in odd
             )
-            or "none",
+            or _("none"),
             required=False,
         ),
-        Entry(name, "deviations", "Deviations", "; ".join(deviations) or "none", required=False),
+        Entry(
+            name, "deviations", _("Deviations"), "; ".join(deviations) or _("none"), required=False
+        ),
         Entry(
             name,
             "total_min",
-            "From the first device to the end of monitoring",
+            _("From the first device to the end of monitoring"),
             total,
             "min",
         ),
         _answered(
             name,
             "ready_after_min",
-            "Would have been ready to leave, without the two-hour minimum, after",
+            _("Would have been ready to leave, without the two-hour minimum, after"),
             answers,
-            unit="min from the first device",
+            unit=_("min from the first device"),
         ),
     ]
 
@@ -267,14 +281,14 @@ def pressures(timeline: Timeline) -> tuple[Reading | None, Reading | None, Readi
 
 
 def _vital_signs(session: Session, timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
-    name = "Vital signs"
+    name = _("Vital signs")
     before, at_40, end = pressures(timeline)
     return [
-        _answered(name, "vitals_ok_before", "Acceptable before the first device", answers),
-        _answered(name, "vitals_ok_after", "Acceptable before monitoring ended", answers),
-        Entry(name, "pressure_before", "Pressure before", _pressure(before), "mmHg"),
-        Entry(name, "pressure_40_min", "Pressure at 40 minutes", _pressure(at_40), "mmHg"),
-        Entry(name, "pressure_end", "Pressure before monitoring ended", _pressure(end), "mmHg"),
+        _answered(name, "vitals_ok_before", _("Acceptable before the first device"), answers),
+        _answered(name, "vitals_ok_after", _("Acceptable before monitoring ended"), answers),
+        Entry(name, "pressure_before", _("Pressure before"), _pressure(before), "mmHg"),
+        Entry(name, "pressure_40_min", _("Pressure at 40 minutes"), _pressure(at_40), "mmHg"),
+        Entry(name, "pressure_end", _("Pressure before monitoring ended"), _pressure(end), "mmHg"),
     ]
 
 
@@ -283,21 +297,21 @@ def _events(answers: Mapping[str, Any]) -> list[Entry]:
     for key, label in EVENTS.items():
         happened = answers.get(key)
         found += [
-            _answered(label, key, label, answers),
+            _answered(str(label), key, str(label), answers),
             _answered(
-                label,
+                str(label),
                 f"{key}_onset_min",
-                "Began",
+                _("Began"),
                 answers,
-                unit="min from the first device",
+                unit=_("min from the first device"),
                 required=happened is True,
             ),
             _answered(
-                label,
+                str(label),
                 f"{key}_resolved_min",
-                "Had gone",
+                _("Had gone"),
                 answers,
-                unit="min from the first device",
+                unit=_("min from the first device"),
                 required=happened is True,
             ),
         ]
@@ -305,26 +319,26 @@ def _events(answers: Mapping[str, Any]) -> list[Entry]:
 
 
 def _serious(timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
-    name = "Serious adverse event"
+    name = _("Serious adverse event")
     is_serious = answers.get("serious") is True
     outcome = answers.get("serious_outcome")
     flags = serious_signs(timeline)
     return [
-        _answered(name, "serious", "A serious event happened", answers),
-        _answered(name, "serious_what", "What happened", answers, required=is_serious),
+        _answered(name, "serious", _("A serious event happened"), answers),
+        _answered(name, "serious_what", _("What happened"), answers, required=is_serious),
         Entry(
             name,
             "serious_outcome",
-            "Why it is serious",
-            OUTCOMES.get(outcome) if outcome else None,
+            _("Why it is serious"),
+            str(OUTCOMES[outcome]) if outcome in OUTCOMES else None,
             source="clinician" if outcome else "",
             required=is_serious,
         ),
         Entry(
             name,
             "serious_signs",
-            "Signs in the record",
-            "; ".join(flags) or "none",
+            _("Signs in the record"),
+            "; ".join(flags) or _("none"),
             required=False,
         ),
     ]
@@ -332,13 +346,16 @@ def _serious(timeline: Timeline, answers: Mapping[str, Any]) -> list[Entry]:
 
 def serious_signs(timeline: Timeline) -> list[str]:
     """What of the session may have been serious: to be looked at, and reported where it was."""
-    found = [f"emergency called: {line.data['label'].lower()}" for line in timeline.emergencies]
+    found = [
+        _("emergency called: %(sign)s") % {"sign": gettext(line.data["label"]).lower()}
+        for line in timeline.emergencies
+    ]
     if timeline.transfer:
-        found.append(f"transferred to {timeline.transfer.data['where']}")
+        found.append(_("transferred to %(where)s") % {"where": timeline.transfer.data["where"]})
     if any(r.values["sedation_moaas"] == 0 for r in timeline.series("sedation_moaas")):
-        found.append("no response at all (MOAA/S 0)")
+        found.append(_("no response at all (MOAA/S 0)"))
     found += [
-        f"{line.data['label'].lower()}, severe"
+        _("%(effect)s, severe") % {"effect": gettext(line.data["label"]).lower()}
         for line in timeline.side_effects
         if line.data["severity"] == "severe"
     ]
@@ -361,21 +378,32 @@ def proposed(session: Session, timeline: Timeline) -> dict[str, Proposed]:
     }
     return {
         "sedation": _course(
-            timeline, {"sedation_moaas": lambda v: v < awake}, f"MOAA/S below {awake:g}"
+            timeline,
+            {"sedation_moaas": lambda v: v < awake},
+            _("MOAA/S below %(score)s") % {"score": f"{awake:g}"},
+            _("never MOAA/S below %(score)s") % {"score": f"{awake:g}"},
         ),
         "dissociation": _course(
-            timeline, {"dissociation_0_10": lambda v: v > 0}, "dissociation above 0 of 10"
+            timeline,
+            {"dissociation_0_10": lambda v: v > 0},
+            _("dissociation above 0 of 10"),
+            _("never dissociation above 0 of 10"),
         ),
         "respiratory_depression": _course(
             timeline,
             {quantity: (lambda v, limit=limit: v < limit) for quantity, limit in breathing.items()},
-            "breathing rate or SpO2 below the limits of clinic policy",
+            _("breathing rate or SpO2 below the limits of clinic policy"),
+            _("never breathing rate or SpO2 below the limits of clinic policy"),
         ),
     }
 
 
-def _course(timeline: Timeline, tests: Mapping[str, Any], words: str) -> Proposed:
-    """When a sign began and when it had gone, by the readings since the first device."""
+def _course(timeline: Timeline, tests: Mapping[str, Any], words: str, never: str) -> Proposed:
+    """When a sign began and when it had gone, by the readings since the first device.
+
+    Args:
+        words: the sign, to say what was seen; `never` says that it was not.
+    """
     zero = timeline.started_at
     readings = sorted(
         {
@@ -386,10 +414,10 @@ def _course(timeline: Timeline, tests: Mapping[str, Any], words: str) -> Propose
         }.items()
     )
     if not readings or zero is None:
-        return Proposed(None, because="nobody has looked")
+        return Proposed(None, because=_("nobody has looked"))
     marked = [at for (at, _), shown in readings if shown]
     if not marked:
-        return Proposed(False, because=f"never {words}")
+        return Proposed(False, because=never)
     later = [at for (at, _), shown in readings if at > marked[-1] and not shown]
 
     def minute(moment: datetime) -> int:
@@ -399,7 +427,7 @@ def _course(timeline: Timeline, tests: Mapping[str, Any], words: str) -> Propose
         True,
         minute(marked[0]),
         minute(later[0]) if later else None,
-        because=words + ("" if later else "; not seen to have gone"),
+        because=words if later else _("%(sign)s; not seen to have gone") % {"sign": words},
     )
 
 
@@ -407,7 +435,7 @@ def initial(session: Session, timeline: Timeline, actor: User) -> dict[str, Any]
     """What stands in the clinician's part before anybody has answered: what the record says."""
     facts = facts_for(session.course)
     found: dict[str, Any] = {
-        key: facts[fact].value for key, (_, fact) in MEDICINES.items() if fact in facts
+        key: facts[fact].value for key, (_label, fact) in MEDICINES.items() if fact in facts
     }
     for key, event in proposed(session, timeline).items():
         found |= {
@@ -435,10 +463,10 @@ def answer_form(actor: User, session: Session, *, answers: Mapping[str, Any]) ->
             that cannot be.
     """
     if actor.role not in MAY_ANSWER:
-        raise Refused("Your role does not answer the monitoring form.")
+        raise Refused(_("Your role does not answer the monitoring form."))
     form = _form(session)
     if form.sent_on:
-        raise Refused("It has been sent. Send a correction to the programme itself.")
+        raise Refused(_("It has been sent. Send a correction to the programme itself."))
     timeline = queries.timeline_of(session)
     given = {name: value for name, value in answers.items() if value not in (None, "")}
     form.answers = given
@@ -446,12 +474,17 @@ def answer_form(actor: User, session: Session, *, answers: Mapping[str, Any]) ->
     wanting = [e for e in missing(fill(session, timeline)) if e.source != "record"]
     if wanting:
         entry = wanting[0]
-        raise Refused(f"{entry.section}, {entry.label.lower()}: not answered.", field=entry.key)
+        raise Refused(
+            _("%(section)s, %(label)s: not answered.")
+            % {"section": entry.section, "label": entry.label.lower()},
+            field=entry.key,
+        )
     _require_times(given, timeline)
     signs = serious_signs(timeline)
     if signs and not given["serious"] and not given.get("serious_what"):
         raise Refused(
-            f"The record shows: {'; '.join(signs)}. Say what it was, and why it was not serious.",
+            _("The record shows: %(signs)s. Say what it was, and why it was not serious.")
+            % {"signs": "; ".join(signs)},
             field="serious_what",
         )
     form.answered_by, form.answered_at = actor, clock.now()
@@ -470,12 +503,15 @@ def _require_times(given: Mapping[str, Any], timeline: Timeline) -> None:
     for key, label in EVENTS.items():
         onset, gone = given.get(f"{key}_onset_min"), given.get(f"{key}_resolved_min")
         if onset is not None and gone is not None and gone < onset:
-            raise Refused(f"{label} cannot have gone before it began.", field=f"{key}_resolved_min")
+            raise Refused(
+                _("%(event)s cannot have gone before it began.") % {"event": label},
+                field=f"{key}_resolved_min",
+            )
     for name, value in given.items():
         if name.endswith("_min") and not 0 <= value <= _LONGEST_MIN:
-            raise Refused("Enter whole minutes from the first device.", field=name)
+            raise Refused(_("Enter whole minutes from the first device."), field=name)
     if given.get("serious") and given.get("serious_outcome") not in OUTCOMES:
-        raise Refused("Say why it is serious.", field="serious_outcome")
+        raise Refused(_("Say why it is serious."), field="serious_outcome")
 
 
 @transaction.atomic
@@ -487,21 +523,24 @@ def mark_sent(actor: User, session: Session, *, sent_on: date, how: str) -> Moni
             that cannot be.
     """
     if actor.role not in MAY_SEND:
-        raise Refused("Your role does not send the monitoring form.")
+        raise Refused(_("Your role does not send the monitoring form."))
     form = _form(session)
     if form.sent_on:
-        raise Refused("It has been sent already.")
+        raise Refused(_("It has been sent already."))
     if form.answers is None:
-        raise Refused("A clinician has to answer the form first.")
+        raise Refused(_("A clinician has to answer the form first."))
     session.monitoring_form = form
     if wanting := missing(fill(session, queries.timeline_of(session))):
-        raise Refused(f"Not known yet: {wanting[0].section}, {wanting[0].label.lower()}.")
+        raise Refused(
+            _("Not known yet: %(section)s, %(label)s.")
+            % {"section": wanting[0].section, "label": wanting[0].label.lower()}
+        )
     if sent_on > clock.today():
-        raise Refused("The day lies in the future.", field="sent_on")
+        raise Refused(_("The day lies in the future."), field="sent_on")
     if session.closed_at and sent_on < session.opened_at.date():
-        raise Refused("The day lies before the session.", field="sent_on")
+        raise Refused(_("The day lies before the session."), field="sent_on")
     if not how.strip():
-        raise Refused("Say how it was sent, with the confirmation's number.", field="how")
+        raise Refused(_("Say how it was sent, with the confirmation's number."), field="how")
     form.sent_on, form.sent_by, form.sent_how = sent_on, actor, how.strip()
     form.save(update_fields=["sent_on", "sent_by", "sent_how"])
     record.append(
@@ -517,7 +556,7 @@ def mark_sent(actor: User, session: Session, *, sent_on: date, how: str) -> Moni
 def _form(session: Session) -> MonitoringForm:
     form = MonitoringForm.objects.select_for_update().filter(session=session).first()
     if form is None:
-        raise Refused("No monitoring form is owed for this session.")
+        raise Refused(_("No monitoring form is owed for this session."))
     return form
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext, override
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Barred, Refused, require_reason
@@ -56,26 +58,32 @@ def open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
                 actor,
                 planned.course.stream,
                 "sessions.open_refused",
-                {"planned": str(planned.pk), "because": refusal.message},
+                {"planned": str(planned.pk), "because": refusal.for_record},
                 person_id=planned.person_id,
             )
         raise
 
 
 def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session:
-    require_role(actor, BEDSIDE, "open sessions")
+    require_role(actor, BEDSIDE, _("Your role does not open sessions."))
     record.lock()
     planned = PlannedSession.objects.select_related("course", "person", "plan").get(pk=planned.pk)
     approval = require_treatable(planned.course)
     require_programme(planned.course)
     if planned.cancelled_at or planned.done_at or hasattr(planned, "session"):
-        raise Refused("This session was opened or cancelled already.")
+        raise Refused(_("This session was opened or cancelled already."))
     if chair.site_id != planned.person.site_id:
-        raise Refused(f"{chair} stands at another site than the patient's.", field="chair")
+        raise Refused(
+            _("%(chair)s stands at another site than the patient's.") % {"chair": chair},
+            field="chair",
+        )
     if (taken := Session.objects.filter(chair=chair, closed_at=None).first()) is not None:
-        raise Refused(f"{chair} is taken by {taken.person}.", field="chair")
+        raise Refused(
+            _("%(chair)s is taken by %(person)s.") % {"chair": chair, "person": taken.person},
+            field="chair",
+        )
     if Session.objects.filter(person=planned.person, closed_at=None).exists():
-        raise Refused("Another session of this patient is still open. Close it first.")
+        raise Refused(_("Another session of this patient is still open. Close it first."))
     session = Session.objects.create(
         planned=planned,
         course=planned.course,
@@ -87,6 +95,8 @@ def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session
     planned.save(update_fields=["started_at"])
     plan = plans.plan_in_force(planned.course)
     assert plan is not None
+    with override("en"):  # for the record
+        how = plan.how
     append(
         actor,
         session,
@@ -100,7 +110,7 @@ def _open_session(actor: User, planned: PlannedSession, chair: Chair) -> Session
             "dose_mg": plan.dose_mg,
             "dose_mg_per_kg": plan.dose_mg_per_kg,
             "duration_min": plan.duration_min,
-            "how": plan.how_recorded,
+            "how": how,
             "drug": plan.drug,
             "units": plan.units,
             "rate_mg_per_h": plan.rate_mg_per_h,
@@ -137,34 +147,40 @@ def complete_check(
         Refused: an item is not confirmed, a value impossible, the escort unnamed, or the dose per
             kilogram at today's weight outside policy.
     """
-    require_role(actor, BEDSIDE, "do the pre-session check")
+    require_role(actor, BEDSIDE, _("Your role does not do the pre-session check."))
     session = require_open(session)
     require_treatable(session.course)
     require_same_plan(session)
     protocol = queries.protocol_of(session)
     for item in protocol.presession:
         if not confirmed.get(item.item):
-            raise Refused(f"Not confirmed: {item.question}.", field=item.item)
+            raise Refused(
+                _("Not confirmed: %(question)s.") % {"question": gettext(item.question)},
+                field=item.item,
+            )
     if not escort_name.strip():
         raise Refused(
-            "Name the adult who takes the patient home. Without an escort nothing is given.",
+            _("Name the adult who takes the patient home. Without an escort nothing is given."),
             field="escort_name",
         )
     if not medicines_today.strip():
         raise Refused(
-            "Write down today's medicines, alcohol and drugs, or 'none'.", field="medicines_today"
+            _("Write down today's medicines, alcohol and drugs, or 'none'."),
+            field="medicines_today",
         )
     if safety_concern:
         raise Refused(
-            "A concern about safety stops the session here. Call the prescriber, do a PHQ-9 and "
-            "record the safety review.",
+            _(
+                "A concern about safety stops the session here. Call the prescriber, do a PHQ-9 "
+                "and record the safety review."
+            ),
             field="safety_concern",
         )
     check_plausible(MeasurementKind.WEIGHT_KG, weight_kg)
     readings = plausible(session, vitals)
     for name in BASELINE:
         if name not in readings:
-            raise Refused("The baseline needs pressure, heart rate and SpO2.", field=name)
+            raise Refused(_("The baseline needs pressure, heart rate and SpO2."), field=name)
     per_kg = _dose_per_kg(session, weight_kg)
     last_times = _waits_told(protocol, waits or {})
     event = append(
@@ -200,9 +216,18 @@ def _dose_per_kg(session: Session, weight_kg: float) -> float:
     limit = queries.library_of(session).regimens[plan.regimen].limit("dose_mg_per_kg")
     if not limit.minimum <= round(per_kg, 2) <= limit.maximum:
         raise Refused(
-            f"At {weight_kg:g} kg the ordered {plan.dose_mg:g} mg would be {per_kg:.2f} mg/kg, "
-            f"outside the clinic's policy of {limit.minimum:g} to {limit.maximum:g} mg/kg. "
-            "The prescriber must order the plan anew.",
+            _(
+                "At %(weight)s kg the ordered %(dose)s mg would be %(per_kg)s mg/kg, outside the "
+                "clinic's policy of %(least)s to %(most)s mg/kg. The prescriber must order the "
+                "plan anew."
+            )
+            % {
+                "weight": f"{weight_kg:g}",
+                "dose": f"{plan.dose_mg:g}",
+                "per_kg": f"{per_kg:.2f}",
+                "least": f"{limit.minimum:g}",
+                "most": f"{limit.maximum:g}",
+            },
             field="weight_kg",
         )
     return per_kg
@@ -216,26 +241,30 @@ def _waits_told(
     for wait in (wait for item in protocol.presession for wait in item.waits):
         if wait.fact not in waits:
             raise Refused(
-                f"{wait.label}: enter the time, or say that there was none since yesterday.",
+                _("%(what)s: enter the time, or say that there was none since yesterday.")
+                % {"what": gettext(wait.label)},
                 field=f"wait_{wait.fact}",
             )
         moment = waits[wait.fact]
         if moment is not None and moment > clock.now():
-            raise Refused(f"{wait.label}: that lies in the future.", field=f"wait_{wait.fact}")
+            raise Refused(
+                _("%(what)s: that lies in the future.") % {"what": gettext(wait.label)},
+                field=f"wait_{wait.fact}",
+            )
         told[wait.fact] = moment.isoformat() if moment else None
     return told
 
 
 def pressure_asks(session: Session, readings: Mapping[str, float]) -> str:
-    """The pre-dose pressure rule that these readings trip, in words, or nothing."""
+    """The pre-dose pressure rule that these readings trip, in English words, or nothing."""
     protocol = queries.protocol_of(session)
     if protocol.before:
-        crossed, _ = monitoring.before_dose(protocol, readings)
+        crossed = monitoring.before_dose(protocol, readings)[0]
         return "; ".join(threshold.statement for threshold in crossed)
     rule = rule_of(queries.library_of(session), "PR-1", session.course.route)
     if rule is None:
         return ""
-    holds, _ = evaluate(rule.when, readings)
+    holds = evaluate(rule.when, readings)[0]
     return rule.statement if holds else ""
 
 
@@ -248,12 +277,12 @@ def decide_go(
     Raises:
         Refused: not a prescriber, nothing to decide, or no reason.
     """
-    require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
+    require_role(prescriber, frozenset({Role.PRESCRIBER}), _("Your role does not decide this."))
     session = require_open(session)
     timeline = queries.timeline_of(session)
     about = undecided(session, timeline)
     if not about:
-        raise Refused("There is nothing to decide: do the pre-session check first.")
+        raise Refused(_("There is nothing to decide: do the pre-session check first."))
     reason = require_reason(reason)
     return append(
         prescriber,
@@ -267,6 +296,7 @@ def decide_go(
 def undecided(session: Session, timeline: Timeline) -> str:
     """What of the pressure before the dose waits for the prescriber's decision, or nothing.
 
+    In English, as it goes into the record; `said_of` puts it into the reader's words.
     It is the latest pressure that counts, that of the check or one taken since.
     """
     if timeline.check is None or timeline.phase not in {Phase.CHECK, Phase.READY}:
@@ -285,6 +315,11 @@ def undecided(session: Session, timeline: Timeline) -> str:
     return pressure_asks(session, latest)
 
 
+def said_of(statements: str) -> str:
+    """Statements of the protocol that stand in one line, in the words of whoever reads them."""
+    return "; ".join(gettext(statement) for statement in statements.split("; "))
+
+
 @transaction.atomic
 def add_chair(actor: User, *, name: str) -> Chair:
     """Set up one more chair.
@@ -292,13 +327,16 @@ def add_chair(actor: User, *, name: str) -> Chair:
     Raises:
         Refused: the name is empty or taken.
     """
-    require_role(actor, MAY_ADD_CHAIRS, "set up chairs")
+    require_role(actor, MAY_ADD_CHAIRS, _("Your role does not set up chairs."))
     if not name.strip():
-        raise Refused("Name the chair.", field="name")
+        raise Refused(_("Name the chair."), field="name")
     site = home()
     with sites.everything():
         if Chair.objects.filter(name__iexact=name.strip()).exists():
-            raise Refused(f"There is a chair {name.strip()!r} already.", field="name")
+            raise Refused(
+                _("There is a chair %(name)s already.") % {"name": repr(name.strip())},
+                field="name",
+            )
         position = Chair.objects.count() + 1
     chair = Chair.objects.create(name=name.strip(), position=position, site_id=site)
     record.append(actor, "clinic", "clinic.chair_added", {"chair": chair.pk, "name": chair.name})

@@ -4,6 +4,7 @@ import math
 import uuid
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -12,7 +13,7 @@ from openketamine.clinic.record.models import Event
 
 from . import queries
 from .acts import BEDSIDE, act, append, require_open, require_role
-from .models import Session, VerbalOrder
+from .models import ORDERED, Session, VerbalOrder
 
 _UNITS = {
     "rate": "mg/h",
@@ -21,19 +22,12 @@ _UNITS = {
     "injection": "mg",
     "device": "mg",
 }
-_NAMES = {
-    "rate": "a rate of",
-    "bolus": "a bolus of",
-    "total": "a total of",
-    "injection": "a further injection of",
-    "device": "a further device or spray of",
-}
 
 
 def require_within_policy(session: Session, what: str, amount: float, *, field: str) -> None:
     """Refuse what no order makes right: beyond the clinic's signed limits for this regimen."""
     if not (amount > 0 and math.isfinite(amount)):
-        raise Refused("An amount is a number above zero.", field=field)
+        raise Refused(_("An amount is a number above zero."), field=field)
     plan = session.planned.plan
     regimen = queries.library_of(session).regimens[plan.regimen]
     if what == "rate":
@@ -41,8 +35,11 @@ def require_within_policy(session: Session, what: str, amount: float, *, field: 
         fastest = max(fastest, plan.rate_mg_per_h)
         if amount > fastest:
             raise Refused(
-                f"{amount:g} mg/h is above the clinic's policy for this dose: at most "
-                f"{fastest:g} mg/h.",
+                _(
+                    "%(rate)s mg/h is above the clinic's policy for this dose: at most "
+                    "%(fastest)s mg/h."
+                )
+                % {"rate": f"{amount:g}", "fastest": f"{fastest:g}"},
                 field=field,
             )
         return
@@ -52,8 +49,11 @@ def require_within_policy(session: Session, what: str, amount: float, *, field: 
         taken = sum(dose.dose_mg for dose in timeline.sprays)
         if taken + amount > most:
             raise Refused(
-                f"With this the session would come to {taken + amount:g} mg, above the limit of "
-                f"{most:g} mg.",
+                _(
+                    "With this the session would come to %(in_all)s mg, above the limit of "
+                    "%(most)s mg."
+                )
+                % {"in_all": f"{taken + amount:g}", "most": f"{most:g}"},
                 field=field,
             )
         return
@@ -67,8 +67,15 @@ def require_within_policy(session: Session, what: str, amount: float, *, field: 
     weight_kg = timeline.check["weight_kg"] if timeline.check else plan.weight_kg
     if round(in_all / weight_kg, 2) > limit.maximum:
         raise Refused(
-            f"With this the session would come to {in_all:g} mg = {in_all / weight_kg:.2f} mg/kg, "
-            f"above the clinic's policy of at most {limit.maximum:g} mg/kg.",
+            _(
+                "With this the session would come to %(in_all)s mg = %(per_kg)s mg/kg, above the "
+                "clinic's policy of at most %(most)s mg/kg."
+            )
+            % {
+                "in_all": f"{in_all:g}",
+                "per_kg": f"{in_all / weight_kg:.2f}",
+                "most": f"{limit.maximum:g}",
+            },
             field=field,
         )
 
@@ -89,8 +96,11 @@ def covering_order(
             return order.line.seq
     if actor.role != Role.PRESCRIBER and ordered_by is None:
         raise Refused(
-            f"{_NAMES[what].capitalize()} {amount:g} {_UNITS[what]} is outside the plan. The "
-            "prescriber has to order it: on the screen, or by voice, read back and confirmed.",
+            _(
+                "%(what)s is outside the plan. The prescriber has to order it: on the screen, or "
+                "by voice, read back and confirmed."
+            )
+            % {"what": _(ORDERED[what]) % {"amount": f"{amount:g}"}},
             field=field,
         )
     return give_order(
@@ -128,19 +138,19 @@ def give_order(
     Raises:
         Refused: not a prescriber's, not read back, without a reason, or beyond clinic policy.
     """
-    require_role(actor, BEDSIDE, "take orders")
+    require_role(actor, BEDSIDE, _("Your role does not take orders."))
     session = require_open(session)
     if what not in _UNITS:
-        raise Refused("Choose what is ordered.", field="what")
+        raise Refused(_("Choose what is ordered."), field="what")
     reason = require_reason(reason)
     require_within_policy(session, what, amount, field="amount")
     verbal = actor.role != Role.PRESCRIBER or (ordered_by is not None and ordered_by != actor)
     prescriber = ordered_by if verbal else actor
     if prescriber is None or prescriber.role != Role.PRESCRIBER or not prescriber.is_active:
-        raise Refused("Name the prescriber who ordered it.", field="ordered_by")
+        raise Refused(_("Name the prescriber who ordered it."), field="ordered_by")
     if verbal and not read_back:
         raise Refused(
-            "Read the order back to the prescriber, and confirm here that it was right.",
+            _("Read the order back to the prescriber, and confirm here that it was right."),
             field="read_back",
         )
     event = append(
@@ -164,7 +174,7 @@ def give_order(
             session=session,
             event_seq=event.seq,
             prescriber=prescriber,
-            statement=f"{_NAMES[what].capitalize()} {amount:g} {_UNITS[what]}: {reason}",
+            statement=f"{ORDERED[what] % {'amount': f'{amount:g}'}}: {reason}",
             given_at=event.occurred_at,
         )
     return event
@@ -180,7 +190,9 @@ def cosign_order(prescriber: User, order: VerbalOrder) -> Event:
     record.lock()
     order = VerbalOrder.objects.select_for_update().select_related("session").get(pk=order.pk)
     if order.prescriber_id != prescriber.pk:
-        raise Refused(f"Only {order.prescriber} can sign this order.")
+        raise Refused(
+            _("Only %(prescriber)s can sign this order.") % {"prescriber": order.prescriber}
+        )
     if order.cosigned_at:  # pressed twice, or the answer was lost
         signed = Event.objects.filter(
             stream=order.session.stream, kind="session.order_cosigned", seq__gt=order.event_seq

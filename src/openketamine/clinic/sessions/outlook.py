@@ -67,11 +67,12 @@ class Outlook:
     Attributes:
         seq: the last event that it knows of.
         zero: the moment from which its minutes count: the first dose; before that, `made_at`.
-        bands: systolic, diastolic and heart rate; `conc` the drug's own concentration.
+        bands: systolic, diastolic and heart rate; `conc` the drug's own concentration, in ng/mL of
+            the plasma that `matrix` names.
         dissociation_percent: the highest chance, along the session, that dissociation is felt.
         made_of: what it rests on, in words.
-        to_know: gives what its reader has to know, in the language of whoever calls it: one
-            forecast is shown to many.
+        to_know: gives what its reader has to know. As all words of it, in the language of whoever
+            reads it: one forecast is shown to many.
         learned_from: earlier sessions of this patient that it has learned from.
     """
 
@@ -81,7 +82,7 @@ class Outlook:
     started: bool
     bands: tuple[Band, ...]
     conc: Band
-    conc_unit: str
+    matrix: str
     warnings: tuple[Likely, ...]
     ahead: tuple[Ahead, ...]
     home: Span | None

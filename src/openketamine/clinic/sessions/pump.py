@@ -4,6 +4,9 @@ import math
 import uuid
 from datetime import datetime
 
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext as _
+
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.record import clock
@@ -21,6 +24,7 @@ from .acts import (
     require_way,
 )
 from .models import Phase, Session
+from .opening import said_of
 from .orders import covering_order, require_within_policy
 from .timeline import Syringe, Timeline
 
@@ -41,7 +45,7 @@ def start_infusion(
     Raises:
         Refused: the check is not done, or something that must be in force no longer is.
     """
-    require_role(actor, BEDSIDE, "start infusions")
+    require_role(actor, BEDSIDE, _("Your role does not start infusions."))
     session = require_open(session)
     require_way(session, "infusion")
     require_treatable(session.course)
@@ -70,11 +74,11 @@ def _require_prepared(session: Session, timeline: Timeline) -> Syringe | None:
     drawn_up, policy = timeline.drawn_up, queries.protocol_of(session).preparation
     if policy and policy.second_person:
         if drawn_up is None:
-            raise Refused("Prepare the syringe first; then a second person checks it.")
+            raise Refused(_("Prepare the syringe first; then a second person checks it."))
         if drawn_up.checked is None:
             raise Refused(
-                f"The syringe that {drawn_up.line.actor_name} prepared has not been checked by a "
-                "second person."
+                _("The syringe that %(name)s prepared has not been checked by a second person.")
+                % {"name": drawn_up.line.actor_name}
             )
     return drawn_up
 
@@ -100,20 +104,24 @@ def prepare_syringe(
         Refused: an amount is not above zero, the lot is missing, or a strength that has to be
             diluted for this route is not.
     """
-    require_role(actor, BEDSIDE, "prepare doses")
+    require_role(actor, BEDSIDE, _("Your role does not prepare doses."))
     session = require_open(session)
     for name, value in (
         ("volume_ml", volume_ml),
         ("concentration_mg_per_ml", concentration_mg_per_ml),
     ):
         if not (value > 0 and math.isfinite(value)):
-            raise Refused("An amount is a number above zero.", field=name)
+            raise Refused(_("An amount is a number above zero."), field=name)
     if not lot.strip():
-        raise Refused("Enter the lot that stands on the vial.", field="lot")
+        raise Refused(_("Enter the lot that stands on the vial."), field="lot")
     for vial in queries.library_of(session).regimens[session.planned.plan.regimen].vials:
         if vial.dilute and concentration_mg_per_ml >= vial.concentration_mg_per_ml:
             raise Refused(
-                f"{concentration_mg_per_ml:g} mg/mL: {vial.note or 'dilute it first.'}",
+                _("%(strength)s mg/mL: %(note)s")
+                % {
+                    "strength": f"{concentration_mg_per_ml:g}",
+                    "note": gettext(vial.note) if vial.note else _("dilute it first."),
+                },
                 field="concentration_mg_per_ml",
             )
     return append(
@@ -148,14 +156,14 @@ def check_syringe(
     Raises:
         Refused: nothing waits, the same person, or other figures.
     """
-    require_role(second, BEDSIDE, "check doses")
+    require_role(second, BEDSIDE, _("Your role does not check doses."))
     session = require_open(session)
     drawn_up = queries.timeline_of(session).drawn_up
     if drawn_up is None or drawn_up.checked is not None:
-        raise Refused("No syringe waits for a check.")
+        raise Refused(_("No syringe waits for a check."))
     prepared = Event.objects.get(stream=session.stream, seq=drawn_up.seq)
     if prepared.actor_id == second.pk:
-        raise Refused("You prepared this syringe. A second person must check it.")
+        raise Refused(_("You prepared this syringe. A second person must check it."))
     agrees = (
         round(volume_ml, 2) == round(drawn_up.volume_ml, 2)
         and round(concentration_mg_per_ml, 2) == round(drawn_up.concentration_mg_per_ml, 2)
@@ -178,8 +186,11 @@ def check_syringe(
     if agrees:
         return event
     return Refused(
-        f"You read {volume_ml:g} mL of {concentration_mg_per_ml:g} mg/mL; that is not what "
-        "was written down. Look at the syringe together, then prepare it anew.",
+        _(
+            "You read %(volume)s mL of %(strength)s mg/mL; that is not what was written down. "
+            "Look at the syringe together, then prepare it anew."
+        )
+        % {"volume": f"{volume_ml:g}", "strength": f"{concentration_mg_per_ml:g}"},
         field="volume_ml",
     )
 
@@ -202,17 +213,17 @@ def change_syringe(
     Raises:
         Refused: the pump is not paused, no checked syringe is there, or no reason.
     """
-    require_role(actor, BEDSIDE, "change syringes")
+    require_role(actor, BEDSIDE, _("Your role does not change syringes."))
     session = require_open(session)
     timeline = queries.timeline_of(session)
     if timeline.phase != Phase.PAUSED:
-        raise Refused("Pause the pump first; then change the syringe.")
+        raise Refused(_("Pause the pump first; then change the syringe."))
     if not (wasted_mg >= 0 and math.isfinite(wasted_mg)):
-        raise Refused("What is thrown away is zero or more.", field="wasted_mg")
-    reason = require_reason(reason, "Give the reason for the change.")
+        raise Refused(_("What is thrown away is zero or more."), field="wasted_mg")
+    reason = require_reason(reason, _("Give the reason for the change."))
     syringe = _require_prepared(session, timeline)
     if syringe is None:
-        raise Refused("Prepare the new syringe first.")
+        raise Refused(_("Prepare the new syringe first."))
     return append(
         actor,
         session,
@@ -237,9 +248,9 @@ def pause_infusion(
     Raises:
         Refused: it does not run, or no reason is given.
     """
-    require_role(actor, BEDSIDE, "pause infusions")
+    require_role(actor, BEDSIDE, _("Your role does not pause infusions."))
     session = require_open(session)
-    reason = require_reason(reason, "Give the reason for the pause.")
+    reason = require_reason(reason, _("Give the reason for the pause."))
     return append(
         actor,
         session,
@@ -263,7 +274,7 @@ def resume_infusion(
     Raises:
         Refused: it is not paused, or something that must be in force no longer is.
     """
-    require_role(actor, BEDSIDE, "resume infusions")
+    require_role(actor, BEDSIDE, _("Your role does not resume infusions."))
     session = require_open(session)
     require_treatable(session.course)
     timeline = queries.timeline_of(session)
@@ -302,12 +313,12 @@ def change_rate(
     Raises:
         Refused: the pump does not run, the rate is not above zero, or it lies beyond the order.
     """
-    require_role(actor, BEDSIDE, "change rates")
+    require_role(actor, BEDSIDE, _("Your role does not change rates."))
     session = require_open(session)
     plan = session.planned.plan
     if not rate_mg_per_h > 0:
-        raise Refused("A rate is above zero. To hold the pump, pause it.", field="rate_mg_per_h")
-    reason = require_reason(reason, "Give the reason for the change.")
+        raise Refused(_("A rate is above zero. To hold the pump, pause it."), field="rate_mg_per_h")
+    reason = require_reason(reason, _("Give the reason for the change."))
     require_within_policy(session, "rate", rate_mg_per_h, field="rate_mg_per_h")
     order = None
     if rate_mg_per_h > plan.rate_mg_per_h:
@@ -345,11 +356,11 @@ def give_bolus(
     Raises:
         Refused: the infusion does not run, no order covers it, or it passes the clinic's policy.
     """
-    require_role(actor, BEDSIDE, "give boluses")
+    require_role(actor, BEDSIDE, _("Your role does not give boluses."))
     session = require_open(session)
     if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
-        raise Refused("A bolus is given during an infusion.")
-    reason = require_reason(reason, "Give the reason for the bolus.")
+        raise Refused(_("A bolus is given during an infusion."))
+    reason = require_reason(reason, _("Give the reason for the bolus."))
     require_within_policy(session, "bolus", dose_mg, field="dose_mg")
     order = covering_order(
         actor, session, "bolus", dose_mg, reason, ordered_by, read_back, "dose_mg"
@@ -385,7 +396,7 @@ def give_injection(
         Refused: before the check, without a checked syringe, more than it holds, without a site, no
             order for what is beyond the plan, or above the clinic's policy.
     """
-    require_role(actor, BEDSIDE, "give injections")
+    require_role(actor, BEDSIDE, _("Your role does not give injections."))
     session = require_open(session)
     require_way(session, "injection")
     require_treatable(session.course)
@@ -393,15 +404,16 @@ def give_injection(
     timeline = queries.timeline_of(session)
     _require_checked(timeline)
     if not (dose_mg > 0 and math.isfinite(dose_mg)):
-        raise Refused("A dose is a number above zero.", field="dose_mg")
+        raise Refused(_("A dose is a number above zero."), field="dose_mg")
     if not site.strip():
-        raise Refused("Say where it was injected, with the side.", field="site")
+        raise Refused(_("Say where it was injected, with the side."), field="site")
     syringe = _require_prepared(session, timeline)
     if syringe is None:
-        raise Refused("Prepare the syringe first.")
+        raise Refused(_("Prepare the syringe first."))
     if dose_mg > syringe.amount_mg + ROUNDING_MG:
         raise Refused(
-            f"{dose_mg:g} mg is more than the syringe holds: {syringe.amount_mg:g} mg.",
+            _("%(dose)s mg is more than the syringe holds: %(amount)s mg.")
+            % {"dose": f"{dose_mg:g}", "amount": f"{syringe.amount_mg:g}"},
             field="dose_mg",
         )
     given = sum(dose.dose_mg for dose in timeline.injections)
@@ -409,8 +421,15 @@ def give_injection(
     if given + dose_mg > session.planned.plan.dose_mg + ROUNDING_MG:
         if not reason.strip():
             raise Refused(
-                f"With {given:g} mg given, {dose_mg:g} mg goes beyond the planned "
-                f"{session.planned.plan.dose_mg:g} mg. Give the reason and the order.",
+                _(
+                    "With %(given)s mg given, %(dose)s mg goes beyond the planned %(planned)s mg. "
+                    "Give the reason and the order."
+                )
+                % {
+                    "given": f"{given:g}",
+                    "dose": f"{dose_mg:g}",
+                    "planned": f"{session.planned.plan.dose_mg:g}",
+                },
                 field="reason",
             )
         require_within_policy(session, "injection", dose_mg, field="dose_mg")
@@ -439,7 +458,10 @@ def _require_checked(timeline: Timeline) -> None:
     if timeline.phase == Phase.CHECK:
         waiting = timeline.check and timeline.check["asks_prescriber"]
         raise Refused(
-            f"{waiting}: the prescriber has to decide first." if waiting else "Do the check first."
+            _("%(statement)s: the prescriber has to decide first.")
+            % {"statement": said_of(waiting)}
+            if waiting
+            else _("Do the check first.")
         )
 
 
@@ -460,16 +482,17 @@ def change_total(
     Raises:
         Refused: no infusion, less than has run in, no order, or beyond the clinic's policy.
     """
-    require_role(actor, BEDSIDE, "change totals")
+    require_role(actor, BEDSIDE, _("Your role does not change totals."))
     session = require_open(session)
     if session.phase not in {Phase.INFUSION, Phase.PAUSED}:
-        raise Refused("The total is changed during an infusion.")
-    reason = require_reason(reason, "Give the reason for the change.")
+        raise Refused(_("The total is changed during an infusion."))
+    reason = require_reason(reason, _("Give the reason for the change."))
     timeline = queries.timeline_of(session)
     pumped = timeline.pumped_mg(at or clock.now())
     if total_mg < pumped:
         raise Refused(
-            f"{pumped:.1f} mg have run in already. To give no more, stop the infusion.",
+            _("%(given)s mg have run in already. To give no more, stop the infusion.")
+            % {"given": f"{pumped:.1f}"},
             field="total_mg",
         )
     require_within_policy(session, "total", total_mg, field="total_mg")
@@ -506,7 +529,7 @@ def end_infusion(
     Raises:
         Refused: it has not started, or drug is left and no reason is given.
     """
-    require_role(actor, BEDSIDE, "end infusions")
+    require_role(actor, BEDSIDE, _("Your role does not end infusions."))
     session = require_open(session)
     timeline = queries.timeline_of(session)
     moment = at or clock.now()
@@ -514,8 +537,8 @@ def end_infusion(
     left = timeline.programmed_mg - timeline.pumped_mg(moment)
     if left > ROUNDING_MG and not reason.strip():
         raise Refused(
-            f"{left:.1f} of {timeline.programmed_mg:g} mg have not run in. "
-            "Give the reason for stopping now.",
+            _("%(left)s of %(total)s mg have not run in. Give the reason for stopping now.")
+            % {"left": f"{left:.1f}", "total": f"{timeline.programmed_mg:g}"},
             field="reason",
         )
     return append(
@@ -525,7 +548,7 @@ def end_infusion(
         {
             "given_mg": round(given, 2),
             "wasted_mg": round(max(left, 0.0), 2),
-            "reason": reason.strip() or "complete",
+            "reason": reason.strip() or gettext_noop("complete"),
         },
         at=at,
         client_id=client_id,

@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused, require_reason
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.said import asked, say
 from openketamine.protocols import monitoring
 from openketamine.protocols.schema import MonitoringFile
 
@@ -22,12 +25,16 @@ from .acts import (
     LONGEST_BACKDATING,
     act,
     append,
+    closed_in_words,
+    moment_in_words,
     plausible,
     require_open,
     require_role,
 )
-from .models import OPEN, Phase, Session
-from .timeline import VITALS
+from .models import OPEN, Session
+from .timeline import NOT_BELOW, VITALS
+
+LONG_BEFORE = gettext_noop("%(moment)s lies long before this session.")
 
 
 @act
@@ -46,11 +53,11 @@ def record_vitals(
         Refused: nothing is given, or a value is impossible.
     """
     if isinstance(actor, User):
-        require_role(actor, ENTRY, "record vital signs")
+        require_role(actor, ENTRY, _("Your role does not record vital signs."))
     session = require_open(session, at)
     readings = plausible(session, {name: values.get(name) for name in VITALS})
     if not readings:
-        raise Refused("Enter at least one vital sign.")
+        raise Refused(_("Enter at least one vital sign."))
     return append(
         actor,
         session,
@@ -105,10 +112,11 @@ def record_from_monitors(readings: Sequence[MonitorReading]) -> list[Event | Ref
     for index, reading in enumerate(readings):
         session = found[reading.session.pk]
         if session.phase not in OPEN and reading.at > (session.closed_at or session.opened_at):
-            outcomes.append(Refused(f"This session is {Phase(session.phase).label.lower()}."))
+            outcomes.append(Refused(closed_in_words(session)))
             continue
         if reading.at < session.opened_at - LONGEST_BACKDATING:
-            outcomes.append(Refused(f"{reading.at:%d %b %H:%M} lies long before this session."))
+            moment = asked(moment_in_words, reading.at)
+            outcomes.append(Refused(say(LONG_BEFORE, moment=moment)))
             continue
         marks = _marks(queries.protocol_of(session), reading)
         entries[index] = record.Entry(
@@ -137,11 +145,11 @@ def retract_readings(
     Raises:
         Refused: not a role that may, no reason, or one of them is no reading of this session.
     """
-    require_role(actor, BEDSIDE, "correct entries")
-    reason = require_reason(reason, "A correction needs its reason.")
+    require_role(actor, BEDSIDE, _("Your role does not correct entries."))
+    reason = require_reason(reason, _("A correction needs its reason."))
     for event in events:
         if event.stream != session.stream or event.kind != "session.vitals_recorded":
-            raise Refused("There is no such reading in this session.")
+            raise Refused(_("There is no such reading in this session."))
     return record.append_many(
         [
             record.Entry(
@@ -158,6 +166,7 @@ def retract_readings(
     )
 
 
+@override("en")  # for the record
 def _marks(protocol: MonitoringFile, reading: MonitorReading) -> dict[str, dict[str, str]]:
     """What of a monitor's reading cannot be true, or is doubted, each with kind and reason."""
     marks: dict[str, dict[str, str]] = {}
@@ -170,7 +179,7 @@ def _marks(protocol: MonitoringFile, reading: MonitorReading) -> dict[str, dict[
     systolic = reading.values.get("systolic_mmhg")
     diastolic = reading.values.get("diastolic_mmhg")
     if systolic is not None and diastolic is not None and diastolic >= systolic:
-        reason = f"diastolic {diastolic:g} is not below systolic {systolic:g} mmHg"
+        reason = NOT_BELOW % {"diastolic": f"{diastolic:g}", "systolic": f"{systolic:g}"}
         for name in ("systolic_mmhg", "diastolic_mmhg"):
             marks.setdefault(name, {"kind": "contradictory", "reason": reason})
     return marks

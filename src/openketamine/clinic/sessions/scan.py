@@ -9,6 +9,7 @@ from datetime import date
 
 from biip import ParseError
 from biip.gs1_messages import GS1Message
+from django.utils.translation import gettext as _
 
 # What scanners are set up to send for the separator that no keyboard has.
 _SEPARATORS = ("<GS>", "{GS}", "␝", "|", "~")
@@ -47,7 +48,9 @@ def read(text: str) -> Package:
     """
     plain = text.strip()
     if len(plain) > _LONGEST:
-        raise UnreadableCodeError("This is longer than the code of a package can be. Scan again.")
+        raise UnreadableCodeError(
+            _("This is longer than the code of a package can be. Scan again.")
+        )
     for mark in _SYMBOLOGIES:
         plain = plain.removeprefix(mark)
     for separator in _SEPARATORS:
@@ -59,23 +62,24 @@ def read(text: str) -> Package:
             message = GS1Message.parse(plain)
     except (ParseError, ValueError) as error:
         raise UnreadableCodeError(
-            "This is not the code of a package. Scan it again, or type lot and expiry."
+            _("This is not the code of a package. Scan it again, or type lot and expiry.")
         ) from error
     parts = {}
     for element in message.element_strings:
         if element.ai.ai in parts:
             raise UnreadableCodeError(
-                f"The part ({element.ai.ai}) stands in it twice. Scan one package only."
+                _("The part (%(part)s) stands in it twice. Scan one package only.")
+                % {"part": element.ai.ai}
             )
         parts[element.ai.ai] = element
     product = parts.get("01")
     if product is not None and product.gtin is None:
         raise UnreadableCodeError(
-            "The product number in the code does not add up: a digit was misread. Scan it again."
+            _("The product number in the code does not add up: a digit was misread. Scan it again.")
         )
     expiry = parts.get("17")
     if expiry is not None and expiry.date is None:
-        raise UnreadableCodeError("The expiry in the code is no day. Type lot and expiry.")
+        raise UnreadableCodeError(_("The expiry in the code is no day. Type lot and expiry."))
     return Package(
         gtin=product.value if product else "",
         lot=parts["10"].value if "10" in parts else "",

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.intake.queries import open_safety_reviews
@@ -16,6 +18,7 @@ from openketamine.protocols.schema import MonitoringFile
 from . import queries
 from .alerts import Alert, clock_of, history, minutes_read, observations_due, to_confirm
 from .models import OPEN, UNDER_THE_DRUG, Phase, Session
+from .opening import said_of
 from .outlook import Outlook, outlook_of
 from .services import BEDSIDE, ENTRY, ROUNDING_MG, undecided
 from .spray import Sequence, sequence
@@ -116,7 +119,7 @@ def figures(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile)
     either = {worst.get("systolic_mmhg", ""), worst.get("diastolic_mmhg", "")}
     found = [
         Figure(
-            "Pressure",
+            _("Pressure"),
             shown,
             "mmHg",
             pressure.at if pressure else None,
@@ -126,7 +129,7 @@ def figures(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile)
         )
     ]
     for name, label, unit in (
-        ("heart_rate_bpm", "Heart rate", "/min"),
+        ("heart_rate_bpm", _("Heart rate"), "/min"),
         ("spo2_percent", "SpO2", "%"),
     ):
         reading = latest(name)
@@ -155,9 +158,9 @@ def states(timeline: Timeline, standing: list[Alert], protocol: MonitoringFile) 
         if series := timeline.last(item.quantity):
             found.append(
                 Figure(
-                    item.label,
+                    gettext(item.label),
                     f"{series[-1].values[item.quantity]:g}",
-                    item.unit,
+                    gettext(item.unit),
                     series[-1].at,
                     [],
                     by_quantity.get(item.quantity, ""),
@@ -179,12 +182,12 @@ def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
     loaded = timeline.loaded
     strength = loaded.concentration_mg_per_ml if loaded else plan.concentration_mg_per_ml
     given = timeline.given_mg(now)
-    state = {
-        Phase.INFUSION: "Dose has run in" if run_in else "Syringe empty" if dry else "Running",
-        Phase.PAUSED: "Paused",
-    }.get(timeline.phase, "Ended" if timeline.ended_at else "Not started")
+    running_as = _("Dose has run in") if run_in else _("Syringe empty") if dry else _("Running")
+    state = {Phase.INFUSION: running_as, Phase.PAUSED: _("Paused")}.get(
+        timeline.phase, _("Ended") if timeline.ended_at else _("Not started")
+    )
     if session.is_injected:
-        state = "Injected" if timeline.injections else "Not given"
+        state = _("Injected") if timeline.injections else _("Not given")
     if session.is_sprayed:
         state = _sprayed(sequence_of(session, timeline), timeline)
     return Pump(
@@ -202,10 +205,13 @@ def pump(session: Session, timeline: Timeline, now: datetime) -> Pump:
 
 def _sprayed(stands: Sequence, timeline: Timeline) -> str:
     if not timeline.sprays:
-        return "Not given"
+        return _("Not given")
     if timeline.phase == Phase.SPRAYING:
-        return f"{stands.taken} of {stands.planned} taken"
-    return "All taken" if stands.taken >= stands.planned else "Ended"
+        return _("%(taken)s of %(planned)s taken") % {
+            "taken": stands.taken,
+            "planned": stands.planned,
+        }
+    return _("All taken") if stands.taken >= stands.planned else _("Ended")
 
 
 def sequence_of(session: Session, timeline: Timeline) -> Sequence | None:
@@ -240,8 +246,8 @@ def schedule(
         return (), []
     columns = list(dict.fromkeys(quantity for rule in fixed for quantity in rule.quantities))
     shown = [q for q in columns if q != "diastolic_mmhg"]  # stands beside the systolic
-    labels = {item.quantity: item.label for item in protocol.plausible}
-    labels["systolic_mmhg"] = "Pressure"
+    labels = {item.quantity: gettext(item.label) for item in protocol.plausible}
+    labels["systolic_mmhg"] = _("Pressure")
     asked: dict[float, set[str]] = {}
     for rule in fixed:
         for at_min in rule.at_min:
@@ -395,7 +401,7 @@ def session_screen(
     return {
         "session": session,
         "sequence": sequence_of(session, timeline),
-        "undecided": undecided(session, timeline),
+        "undecided": said_of(undecided(session, timeline)),
         "due_columns": columns,
         "due_rows": rows,
         "timeline": timeline,
@@ -588,7 +594,12 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
         },
         "conc": outlook
         and {
-            "title": f"Forecast of {outlook.conc.quantity}, {outlook.conc_unit}",
+            "title": _("Forecast of %(drug)s, %(unit)s in %(matrix)s plasma")
+            % {
+                "drug": gettext(outlook.conc.quantity),
+                "unit": "ng/mL",
+                "matrix": gettext(outlook.matrix),
+            },
             "points": [[second(at), *quantiles] for at, *quantiles in outlook.conc.points],
         },
         "home": outlook
@@ -599,7 +610,7 @@ def chart(session: Session, timeline: Timeline, now: datetime) -> dict[str, Any]
                 "quantity": threshold.quantity,
                 "priority": threshold.priority,
                 "value": value,
-                "label": f"{threshold.statement} ({threshold.authority})",
+                "label": f"{gettext(threshold.statement)} ({gettext(threshold.authority)})",
             }
             for threshold in protocol.thresholds
             if threshold.above_baseline_by is None

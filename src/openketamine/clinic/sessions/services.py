@@ -23,6 +23,7 @@ from .opening import (
     decide_go,
     open_session,
     pressure_asks,
+    said_of,
     undecided,
 )
 from .orders import cosign_order, give_order
@@ -80,6 +81,7 @@ __all__ = [
     "record_vitals",
     "resume_infusion",
     "retract_readings",
+    "said_of",
     "silence_sound",
     "start_infusion",
     "stored",

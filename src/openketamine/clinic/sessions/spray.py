@@ -11,11 +11,15 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Barred, Refused, require_reason
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.said import asked, in_english, lowered, say
 from openketamine.protocols.schema import Regimen, Wait
 
 from . import queries
@@ -32,13 +36,44 @@ from .acts import (
     tried,
 )
 from .models import Phase, Session
-from .opening import undecided
+from .opening import said_of, undecided
 from .orders import covering_order, require_within_policy
 from .scan import Package, UnreadableCodeError, read
 from .timeline import Timeline
 
 # What came out at one side of the nose.
 CAME_OUT = ("full", "partial", "none")
+WHAT_AT = gettext_noop("%(what)s at %(figure)s")
+DEVICE_NUMBER = gettext_noop("device %(figure)s")
+DECIDE_FIRST = gettext_noop("%(statement)s: the prescriber has to decide first.")
+USED_BEFORE = gettext_noop("The device with the serial number %(serial)s has been used.")
+TOO_EARLY = gettext_noop(
+    "Too early: %(what)s. Not before %(time)s; or the prescriber decides that there is no need to "
+    "wait."
+)
+RED_UNANSWERED = gettext_noop(
+    "A red alert is unanswered (%(alert)s). %(response)s Answer it with what was done before "
+    "anything more is taken."
+)
+NO_REST = gettext_noop(
+    "Too early: %(since)s min since the device before, and %(rest)s min of rest lie between two. "
+    "Not before %(time)s."
+)
+EXPIRED = gettext_noop("Expired on %(day)s (lot %(lot)s). Set it aside and take another.")
+OTHER_PRODUCT = gettext_noop(
+    "The code is of another product (drug code %(code)s), not of this spray. Set it aside and look "
+    "at the package."
+)
+# What the record says of an attempt that a rule has barred.
+BARRED = (
+    DECIDE_FIRST,
+    USED_BEFORE,
+    NO_REST,
+    TOO_EARLY,
+    RED_UNANSWERED,
+    EXPIRED,
+    OTHER_PRODUCT,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +104,10 @@ class Sequence:
     @property
     def next_label(self) -> str:
         """What the button for the next device says."""
-        return f"Device {self.next_number} of {self.planned}"
+        return _("Device %(number)s of %(planned)s") % {
+            "number": self.next_number,
+            "planned": self.planned,
+        }
 
     @property
     def left(self) -> int:
@@ -118,7 +156,7 @@ def first_not_before(session: Session, timeline: Timeline) -> tuple[datetime | N
         return None, ""
     until, wait = max(found, key=lambda pair: pair[0])
     since = timezone.localtime(until - timedelta(minutes=wait.at_least_min))
-    return until, f"{wait.label.lower()} at {since:%H:%M}"
+    return until, say(WHAT_AT, what=lowered(wait.label), figure=f"{since:%H:%M}")
 
 
 def take_device(
@@ -157,13 +195,13 @@ def take_device(
     number = queries.timeline_of(session).units_taken + 1
 
     def take() -> Event:
-        found, timeline = _begin(actor, session, "take devices")
+        found, timeline = _begin(actor, session, _("Your role does not take devices."))
         device = regimen_of(found).device
         if device is None:
-            raise Refused("This course is by a compounded bottle: it has no devices.")
+            raise Refused(_("This course is by a compounded bottle: it has no devices."))
         for side, came_out in (("left", left), ("right", right)):
             if came_out not in CAME_OUT:
-                raise Refused("Say what came out on this side.", field=side)
+                raise Refused(_("Say what came out on this side."), field=side)
         package = _package(scan, lot, expires_on, serial, device.ndc)
         moment = at or clock.now()
         each_mg = device.content_mg / device.sprays
@@ -174,7 +212,7 @@ def take_device(
         if package.serial and package.serial in {
             dose.line.data["serial"] for dose in timeline.sprays
         }:
-            raise Barred(f"The device with the serial number {package.serial} has been used.")
+            raise Barred(say(USED_BEFORE, serial=package.serial))
         order = _order_beyond(
             actor, found, timeline, 1, device.content_mg, reason, ordered_by, read_back
         )
@@ -199,7 +237,7 @@ def take_device(
             client_id,
         )
 
-    return tried(actor, session, f"device {number}", take, client_id)
+    return tried(actor, session, DEVICE_NUMBER % {"figure": number}, take, client_id)
 
 
 def take_sprays(
@@ -225,12 +263,12 @@ def take_sprays(
     """
 
     def take() -> Event:
-        found, timeline = _begin(actor, session, "take sprays")
+        found, timeline = _begin(actor, session, _("Your role does not take sprays."))
         plan = found.planned.plan
         if regimen_of(found).device is not None:
-            raise Refused("This course is by devices: enter each of them.")
+            raise Refused(_("This course is by devices: enter each of them."))
         if not 0 < sprays <= 20:
-            raise Refused("Say how many sprays it was.", field="sprays")
+            raise Refused(_("Say how many sprays it was."), field="sprays")
         package = _package("", lot, expires_on, "", ())
         moment = at or clock.now()
         _require_clear(found, timeline, moment)
@@ -256,7 +294,7 @@ def take_sprays(
             client_id,
         )
 
-    return tried(actor, session, "sprays of the bottle", take, client_id)
+    return tried(actor, session, gettext_noop("sprays of the bottle"), take, client_id)
 
 
 @act
@@ -273,10 +311,10 @@ def end_spray(
     Raises:
         Refused: none has been taken or none is left, or no reason is given.
     """
-    require_role(actor, BEDSIDE, "end the spray")
+    require_role(actor, BEDSIDE, _("Your role does not end the spray."))
     session = require_open(session)
     if session.phase != Phase.SPRAYING:
-        raise Refused("Nothing is left to take, or nothing has been taken yet.")
+        raise Refused(_("Nothing is left to take, or nothing has been taken yet."))
     reason = require_reason(reason)
     timeline = queries.timeline_of(session)
     return append(
@@ -301,25 +339,25 @@ def waive_wait(
     Raises:
         Refused: not a prescriber, nothing to wait for, or no reason.
     """
-    require_role(prescriber, frozenset({Role.PRESCRIBER}), "decide this")
+    require_role(prescriber, frozenset({Role.PRESCRIBER}), _("Your role does not decide this."))
     session = require_open(session)
     timeline = queries.timeline_of(session)
     until, what = first_not_before(session, timeline)
     if timeline.sprays or until is None or until <= clock.now():
-        raise Refused("There is nothing to wait for.")
+        raise Refused(_("There is nothing to wait for."))
     reason = require_reason(reason)
     return append(
         prescriber,
         session,
         "session.wait_waived",
-        {"about": what, "until": until.isoformat(), "reason": reason},
+        {"about": in_english(what), "until": until.isoformat(), "reason": reason},
         client_id=client_id,
     )
 
 
-def _begin(actor: User, session: Session, what: str) -> tuple[Session, Timeline]:
+def _begin(actor: User, session: Session, refusal: str) -> tuple[Session, Timeline]:
     """The session, locked, with its timeline, where a spray may be taken at all."""
-    require_role(actor, BEDSIDE, what)
+    require_role(actor, BEDSIDE, refusal)
     session = require_open(session)
     require_way(session, "spray")
     require_treatable(session.course)
@@ -344,7 +382,8 @@ def _package(
         scanned = getattr(read_off, name)
         if value and scanned and value != scanned:
             raise Refused(
-                f"The code says {scanned}, and {value} was typed. Look at the package again.",
+                _("The code says %(code)s, and %(typed)s was typed. Look at the package again.")
+                % {"code": scanned, "typed": value},
                 field=name,
             )
     package = Package(
@@ -354,9 +393,9 @@ def _package(
         serial=read_off.serial or str(typed["serial"]),
     )
     if not package.lot:
-        raise Refused("Enter the lot that stands on the package, or scan it.", field="lot")
+        raise Refused(_("Enter the lot that stands on the package, or scan it."), field="lot")
     if package.expires_on is None:
-        raise Refused("Enter the expiry that stands on the package.", field="expires_on")
+        raise Refused(_("Enter the expiry that stands on the package."), field="expires_on")
     return package
 
 
@@ -364,25 +403,19 @@ def _require_clear(session: Session, timeline: Timeline, moment: datetime) -> No
     """Check, decision and waits before the first; before any, no red alert without an answer."""
     if timeline.phase in {Phase.CHECK, Phase.READY}:
         if timeline.check is None:
-            raise Barred("Do the pre-session check first.")
+            raise Barred(say(gettext_noop("Do the pre-session check first.")))
         if about := undecided(session, timeline):
-            raise Barred(f"{about}: the prescriber has to decide first.")
+            raise Barred(say(DECIDE_FIRST, statement=asked(said_of, about)))
         until, what = first_not_before(session, timeline)
         if until is not None and moment < until:
-            raise Barred(
-                f"Too early: {what}. Not before {timezone.localtime(until):%H:%M}; or the "
-                "prescriber decides that there is no need to wait."
-            )
+            raise Barred(say(TOO_EARLY, what=what, time=f"{timezone.localtime(until):%H:%M}"))
     red = [
         alert
         for alert in queries.alerts_of(session, timeline, clock.now())
         if alert.priority == "red" and not alert.acknowledged
     ]
     if red:
-        raise Barred(
-            f"A red alert is unanswered ({red[0].statement}). {red[0].response} Answer it with "
-            "what was done before anything more is taken."
-        )
+        raise Barred(say(RED_UNANSWERED, alert=red[0].statement, response=red[0].response))
 
 
 def _require_rest(session: Session, timeline: Timeline, moment: datetime, deviation: str) -> None:
@@ -394,9 +427,12 @@ def _require_rest(session: Session, timeline: Timeline, moment: datetime, deviat
     if moment < earliest:
         since_min = (moment - last).total_seconds() / 60
         raise Barred(
-            f"Too early: {max(since_min, 0):.0f} min since the device before, and "
-            f"{device.rest_min:g} min of rest lie between two. Not before "
-            f"{timezone.localtime(earliest):%H:%M:%S}.",
+            say(
+                NO_REST,
+                since=f"{max(since_min, 0):.0f}",
+                rest=f"{device.rest_min:g}",
+                time=f"{timezone.localtime(earliest):%H:%M:%S}",
+            ),
             field="scan",  # the first of the sheet: where it is read at once
         )
 
@@ -405,8 +441,7 @@ def _require_good(package: Package, moment: datetime, deviation: str) -> None:
     assert package.expires_on is not None
     if package.expires_on < timezone.localtime(moment).date() and not deviation.strip():
         raise Barred(
-            f"Expired on {package.expires_on:%d %B %Y} (lot {package.lot}). Set it aside and take "
-            "another.",
+            say(EXPIRED, day=asked(date_format, package.expires_on, "d F Y"), lot=package.lot),
             field="expires_on",
         )
 
@@ -417,8 +452,7 @@ def _require_product(package: Package, known: tuple[str, ...]) -> None:
         return
     if package.ndc not in {ndc.replace("-", "") for ndc in known}:
         raise Barred(
-            f"The code is of another product (drug code {package.ndc}), not of this spray. Set it "
-            "aside and look at the package.",
+            say(OTHER_PRODUCT, code=package.ndc),
             field="scan",
         )
 
@@ -440,8 +474,11 @@ def _order_beyond(
         return {}
     if not reason.strip():
         raise Refused(
-            f"{timeline.units_planned} were ordered and {timeline.units_taken} taken; this goes "
-            "beyond, or the spray was ended. A prescriber has to order it, with the reason.",
+            _(
+                "%(planned)s were ordered and %(taken)s taken; this goes beyond, or the spray was "
+                "ended. A prescriber has to order it, with the reason."
+            )
+            % {"planned": timeline.units_planned, "taken": timeline.units_taken},
             field="reason",
         )
     amount = units * unit_mg

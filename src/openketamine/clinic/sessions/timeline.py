@@ -10,7 +10,11 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
+
 from openketamine.clinic.record.models import Source
+from openketamine.clinic.said import asked, retold, say
 
 from .artefacts import UNCONFIRMED, Artefact, Sieve
 from .models import UNDER_THE_DRUG, Phase
@@ -79,6 +83,53 @@ ADDING = frozenset(
         "session.wait_waived",
     }
 )
+
+# What the record says of a monitor's value that does not count.
+NOT_BELOW = gettext_noop("diastolic %(diastolic)s is not below systolic %(systolic)s mmHg")
+MARKED = (
+    NOT_BELOW,
+    gettext_noop("%(what)s %(figure)s %(unit)s is not possible."),
+    gettext_noop("the monitor calls it %(what)s"),
+)
+_DOUBTS = (
+    gettext_noop("questionable"),
+    gettext_noop("invalid"),
+    gettext_noop("too early to be sure"),
+)
+CORRECTIONS = {
+    "retract": gettext_noop("retract: %(reason)s (%(name)s)"),
+    "retime": gettext_noop("retime: %(reason)s (%(name)s)"),
+    "restate": gettext_noop("restate: %(reason)s (%(name)s)"),
+}
+# What each kind of event is called in the middle of a sentence.
+_KINDS = {
+    "opened": gettext_lazy("opened"),
+    "check_completed": gettext_lazy("check completed"),
+    "go_decided": gettext_lazy("go decided"),
+    "infusion_started": gettext_lazy("infusion started"),
+    "infusion_paused": gettext_lazy("infusion paused"),
+    "infusion_resumed": gettext_lazy("infusion resumed"),
+    "rate_changed": gettext_lazy("rate changed"),
+    "total_changed": gettext_lazy("total changed"),
+    "syringe_changed": gettext_lazy("syringe changed"),
+    "bolus_given": gettext_lazy("bolus given"),
+    "injection_given": gettext_lazy("injection given"),
+    "spray_taken": gettext_lazy("spray taken"),
+    "spray_ended": gettext_lazy("spray ended"),
+    "infusion_ended": gettext_lazy("infusion ended"),
+    "discharged": gettext_lazy("discharged"),
+    "transferred": gettext_lazy("transferred"),
+    "monitor_confirmed": gettext_lazy("monitor confirmed"),
+    "readings_attached": gettext_lazy("readings attached"),
+    "monitoring_form_answered": gettext_lazy("monitoring form answered"),
+    "monitoring_form_sent": gettext_lazy("monitoring form sent"),
+}
+
+
+def kind_in_words(kind: str) -> str:
+    """What a kind of event is called in the middle of a sentence."""
+    name = kind.removeprefix("session.")
+    return str(_KINDS.get(name) or name.replace("_", " "))
 
 
 class EventLike(Protocol):
@@ -479,7 +530,9 @@ def corrected(events: Sequence[EventLike]) -> list[Line]:
             changed = replace(target, data=data["data"])
         lines[target.seq] = replace(
             changed,
-            correction=f"{data['action']}: {data['reason']} ({event.actor_name})",
+            correction=say(
+                CORRECTIONS[data["action"]], reason=data["reason"], name=event.actor_name
+            ),
             corrected_by=event.seq,
         )
         lines[event.seq] = _line(event, {**data, "corrects": target.seq})
@@ -614,7 +667,7 @@ def _read(timeline: Timeline, line: Line, data: dict[str, Any]) -> None:
     """Take vital signs in; what does not count by itself is set apart with its reason."""
     values = {name: data[name] for name in VITALS if data.get(name) is not None}
     marked = {
-        name: Artefact(values.pop(name), mark["kind"], mark["reason"])
+        name: Artefact(values.pop(name), mark["kind"], asked(retold, mark["reason"], *MARKED))
         for name, mark in data.get("artefacts", {}).items()
         if name in values
     }
@@ -661,8 +714,11 @@ def _close(timeline: Timeline, at: datetime) -> None:
 
 def _expect(timeline: Timeline, line: Line, *phases: Phase) -> None:
     if timeline.phase not in phases:
-        act = line.kind.removeprefix("session.").replace("_", " ")
         raise OutOfOrderError(
-            f"{act} at {line.at:%H:%M:%S} does not fit: the session is then in "
-            f"{timeline.phase.label.lower()}"
+            _("%(act)s at %(time)s does not fit: the session is then in %(phase)s")
+            % {
+                "act": kind_in_words(line.kind),
+                "time": f"{line.at:%H:%M:%S}",
+                "phase": str(timeline.phase.label).lower(),
+            }
         )

@@ -5,6 +5,8 @@ questions that usually follow a session: the patient may lie in a hospital bed.
 """
 
 from django.db import transaction
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -42,15 +44,21 @@ def require_decided(course: Course) -> None:
     )
     if open_one is None:
         return
-    when = f"{open_one.raised_at:%d %B %Y}"
+    when = date_format(open_one.raised_at, "d F Y")
     if open_one.way:
         raise Refused(
-            f"This course pauses since the transfer to hospital on {when}: {open_one.reason}. "
-            "A prescriber lets it go on."
+            _(
+                "This course pauses since the transfer to hospital on %(day)s: %(reason)s. "
+                "A prescriber lets it go on."
+            )
+            % {"day": when, "reason": open_one.reason}
         )
     raise Refused(
-        f"After the transfer to hospital on {when} a prescriber has to decide first whether this "
-        "course goes on."
+        _(
+            "After the transfer to hospital on %(day)s a prescriber has to decide first whether "
+            "this course goes on."
+        )
+        % {"day": when}
     )
 
 
@@ -67,9 +75,9 @@ def decide(
         Refused: not a prescriber, no such way, no reason, or decided for good already.
     """
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber decides whether a course goes on.")
+        raise Refused(_("Only a prescriber decides whether a course goes on."))
     if way not in Way.values:
-        raise Refused("Choose whether the course goes on, pauses or stops.", field="way")
+        raise Refused(_("Choose whether the course goes on, pauses or stops."), field="way")
     reason = require_reason(reason)
     record.lock()
     decision = (
@@ -80,7 +88,10 @@ def decide(
     if decision.way == way and decision.reason == reason:
         return decision  # pressed twice, or the answer was lost
     if decision.way in FINAL:
-        raise Refused(f"This is decided already: {decision.get_way_display().lower()}.")
+        raise Refused(
+            _("This is decided already: %(way)s.")
+            % {"way": str(decision.get_way_display()).lower()}
+        )
     decision.way, decision.reason = way, reason
     decision.decided_by, decision.decided_at = prescriber, clock.now()
     decision.save(update_fields=["way", "reason", "decided_by", "decided_at"])

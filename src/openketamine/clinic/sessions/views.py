@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Stream
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -91,7 +93,7 @@ async def today_stream(request: HttpRequest) -> StreamingHttpResponse:
 def chair_add(request: HttpRequest) -> HttpResponse:
     try:
         chair = services.add_chair(request.user, name=request.POST.get("name", ""))
-        messages.success(request, f"{chair} is set up.")
+        messages.success(request, _("%(chair)s is set up.") % {"chair": chair})
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("today")
@@ -104,7 +106,7 @@ def session_open(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
     planned = get_object_or_404(PlannedSession, pk=planned_id)
     form = forms.OpenForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Choose a free chair.")
+        messages.error(request, _("Choose a free chair."))
         return redirect("today")
     opened = attempt(
         form,
@@ -112,7 +114,7 @@ def session_open(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
     )
     if opened is None:
         for errors in form.errors.values():
-            messages.error(request, f"{planned.person}: {' '.join(errors)}")
+            messages.error(request, f"{planned.person}: {' '.join(map(str, errors))}")
         return redirect("today")
     return redirect("session_check", opened.pk)
 
@@ -130,7 +132,7 @@ def doses_compare(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = get_object_or_404(Course.objects.select_related("person"), pk=course_id)
     offered = plannable(course)
     if not offered:
-        raise Http404("No regimen of this clinic is for this course.")
+        raise Http404(_("No regimen of this clinic is for this course."))
     ordered = current_plan(course)
     initial = {
         "duration_min": ordered.duration_min if ordered else offered[0].duration_min,
@@ -189,7 +191,7 @@ def session_chart(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
 async def session_stream(request: HttpRequest, session_id: uuid.UUID) -> StreamingHttpResponse:
     """Server-sent events: "changed" whenever this session's record has grown."""
     if not await Session.objects.filter(pk=session_id).aexists():
-        raise Http404("There is no such session.")
+        raise Http404(_("There is no such session."))
     return _stream(request, Session(pk=session_id).stream)
 
 
@@ -246,7 +248,7 @@ def session_discharge(request: HttpRequest, session_id: uuid.UUID) -> HttpRespon
     if request.method == "POST" and _done(
         request, found, form, lambda: services.discharge(request.user, found, **form.entry())
     ):
-        messages.success(request, f"{found.person} is discharged.")
+        messages.success(request, _("%(person)s is discharged.") % {"person": found.person})
         return redirect("session", found.pk)
     return _screen(
         request,
@@ -274,7 +276,14 @@ def transfer_decide(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse
         if decided is not None:
             messages.success(
                 request,
-                f"{decision.session.person}: the course {decided.get_way_display().lower()}.",
+                {
+                    TransferDecision.Way.GO_ON: _("%(person)s: the course goes on as planned."),
+                    TransferDecision.Way.PAUSE: _(
+                        "%(person)s: the course pauses until decided anew."
+                    ),
+                    TransferDecision.Way.STOP: _("%(person)s: the course stops."),
+                }[TransferDecision.Way(decided.way)]
+                % {"person": decision.session.person},
             )
             return redirect("today")
     return render(
@@ -305,71 +314,161 @@ class Act:
 
 
 ACTS = {
-    "vitals": Act("Vital signs", "Save", forms.VitalsForm, services.record_vitals, ("protocol",)),
+    "vitals": Act(
+        gettext_lazy("Vital signs"),
+        gettext_lazy("Save"),
+        forms.VitalsForm,
+        services.record_vitals,
+        ("protocol",),
+    ),
     "observation": Act(
-        "How is it?", "Save", forms.ObservationForm, services.record_observation, ("protocol",)
+        gettext_lazy("How is it?"),
+        gettext_lazy("Save"),
+        forms.ObservationForm,
+        services.record_observation,
+        ("protocol",),
     ),
     "side-effect": Act(
-        "Side effect", "Save", forms.SideEffectForm, services.record_side_effect, ("protocol",)
+        gettext_lazy("Side effect"),
+        gettext_lazy("Save"),
+        forms.SideEffectForm,
+        services.record_side_effect,
+        ("protocol",),
     ),
     "medicine": Act(
-        "Medicine given", "Save", forms.MedicineForm, services.give_medicine, ("protocol",)
+        gettext_lazy("Medicine given"),
+        gettext_lazy("Save"),
+        forms.MedicineForm,
+        services.give_medicine,
+        ("protocol",),
     ),
-    "note": Act("Note", "Save", forms.NoteForm, services.write_note),
-    "start": Act("Start the infusion", "Start now", forms.StartForm, services.start_infusion),
-    "pause": Act("Pause the infusion", "Pause now", forms.PauseForm, services.pause_infusion),
-    "resume": Act("Resume the infusion", "Resume now", forms.StartForm, services.resume_infusion),
+    "note": Act(gettext_lazy("Note"), gettext_lazy("Save"), forms.NoteForm, services.write_note),
+    "start": Act(
+        gettext_lazy("Start the infusion"),
+        gettext_lazy("Start now"),
+        forms.StartForm,
+        services.start_infusion,
+    ),
+    "pause": Act(
+        gettext_lazy("Pause the infusion"),
+        gettext_lazy("Pause now"),
+        forms.PauseForm,
+        services.pause_infusion,
+    ),
+    "resume": Act(
+        gettext_lazy("Resume the infusion"),
+        gettext_lazy("Resume now"),
+        forms.StartForm,
+        services.resume_infusion,
+    ),
     "rate": Act(
-        "Change the rate", "Set the rate", forms.RateForm, services.change_rate, ("actor",)
+        gettext_lazy("Change the rate"),
+        gettext_lazy("Set the rate"),
+        forms.RateForm,
+        services.change_rate,
+        ("actor",),
     ),
-    "bolus": Act("Bolus", "Bolus given", forms.BolusForm, services.give_bolus, ("actor",)),
+    "bolus": Act(
+        gettext_lazy("Bolus"),
+        gettext_lazy("Bolus given"),
+        forms.BolusForm,
+        services.give_bolus,
+        ("actor",),
+    ),
     "total": Act(
-        "Change the total", "Set the total", forms.TotalForm, services.change_total, ("actor",)
+        gettext_lazy("Change the total"),
+        gettext_lazy("Set the total"),
+        forms.TotalForm,
+        services.change_total,
+        ("actor",),
     ),
-    "order": Act("Order", "Order it", forms.OrderForm, services.give_order, ("session",)),
-    "prepare": Act("Draw up a dose", "Drawn up", forms.PrepareForm, services.prepare_syringe),
+    "order": Act(
+        gettext_lazy("Order"),
+        gettext_lazy("Order it"),
+        forms.OrderForm,
+        services.give_order,
+        ("session",),
+    ),
+    "prepare": Act(
+        gettext_lazy("Draw up a dose"),
+        gettext_lazy("Drawn up"),
+        forms.PrepareForm,
+        services.prepare_syringe,
+    ),
     "check-syringe": Act(
-        "Check the syringe", "Confirm", forms.CheckSyringeForm, services.check_syringe
+        gettext_lazy("Check the syringe"),
+        gettext_lazy("Confirm"),
+        forms.CheckSyringeForm,
+        services.check_syringe,
     ),
     "syringe": Act(
-        "Change the syringe", "Changed", forms.ChangeSyringeForm, services.change_syringe
+        gettext_lazy("Change the syringe"),
+        gettext_lazy("Changed"),
+        forms.ChangeSyringeForm,
+        services.change_syringe,
     ),
     "injection": Act(
-        "Injection", "Injected", forms.InjectionForm, services.give_injection, ("actor",)
+        gettext_lazy("Injection"),
+        gettext_lazy("Injected"),
+        forms.InjectionForm,
+        services.give_injection,
+        ("actor",),
     ),
     "device": Act(
-        "Nasal device",
-        "Taken",
+        gettext_lazy("Nasal device"),
+        gettext_lazy("Taken"),
         forms.DeviceForm,
         spray.take_device,
         ("actor", "session", "timeline"),
     ),
     "sprays": Act(
-        "Sprays of the bottle",
-        "Taken",
+        gettext_lazy("Sprays of the bottle"),
+        gettext_lazy("Taken"),
         forms.BottleForm,
         spray.take_sprays,
         ("actor", "session", "timeline"),
     ),
     "end-spray": Act(
-        "No further device or spray", "End it here", forms.ReasonForm, spray.end_spray, danger=True
+        gettext_lazy("No further device or spray"),
+        gettext_lazy("End it here"),
+        forms.ReasonForm,
+        spray.end_spray,
+        danger=True,
     ),
-    "no-wait": Act("No need to wait", "Go on", forms.WaiveForm, spray.waive_wait),
+    "no-wait": Act(
+        gettext_lazy("No need to wait"), gettext_lazy("Go on"), forms.WaiveForm, spray.waive_wait
+    ),
     "emergency": Act(
-        "Emergency", "", forms.EmergencyForm, services.call_emergency, ("session",), danger=True
+        gettext_lazy("Emergency"),
+        "",
+        forms.EmergencyForm,
+        services.call_emergency,
+        ("session",),
+        danger=True,
     ),
-    "stop": Act("Stop the infusion", "Stop now", forms.EndForm, services.end_infusion, danger=True),
-    "go-on": Act("Decide about the pressure", "Go on", forms.DecideForm, services.decide_go),
+    "stop": Act(
+        gettext_lazy("Stop the infusion"),
+        gettext_lazy("Stop now"),
+        forms.EndForm,
+        services.end_infusion,
+        danger=True,
+    ),
+    "go-on": Act(
+        gettext_lazy("Decide about the pressure"),
+        gettext_lazy("Go on"),
+        forms.DecideForm,
+        services.decide_go,
+    ),
     "transfer": Act(
-        "Transfer to hospital",
-        "Transferred",
+        gettext_lazy("Transfer to hospital"),
+        gettext_lazy("Transferred"),
         forms.TransferForm,
         services.transfer_to_hospital,
         danger=True,
     ),
     "cancel": Act(
-        "Cancel the session",
-        "Cancel the session",
+        gettext_lazy("Cancel the session"),
+        gettext_lazy("Cancel the session"),
         forms.CancelForm,
         services.cancel_session,
         danger=True,
@@ -382,7 +481,7 @@ ACTS = {
 def session_enter(request: HttpRequest, session_id: uuid.UUID, act: str) -> HttpResponse:
     """One entry: a sheet over the session screen, or a page where there is no script."""
     if act not in ACTS:
-        raise Http404("There is no such entry.")
+        raise Http404(_("There is no such entry."))
     found = queries.session_for_screen(session_id)
     return _sheet(
         request,
@@ -425,7 +524,7 @@ def _beside(found: Session) -> dict[str, Any]:
         "timeline": timeline,
         "pump": screen.pump(found, timeline, clock.now()),
         "sequence": screen.sequence_of(found, timeline),
-        "undecided": services.undecided(found, timeline),
+        "undecided": services.said_of(services.undecided(found, timeline)),
     }
 
 
@@ -452,8 +551,8 @@ def alert_acknowledge(request: HttpRequest, session_id: uuid.UUID, rule_id: str)
     return _sheet(
         request,
         found,
-        title="Acknowledge the alert",
-        submit="Acknowledge",
+        title=_("Acknowledge the alert"),
+        submit=_("Acknowledge"),
         form=forms.AcknowledgeForm(request.POST or None),
         service=lambda **entry: services.acknowledge_alert(
             request.user, found, rule_id=rule_id, **entry
@@ -469,8 +568,8 @@ def emergency_over(request: HttpRequest, session_id: uuid.UUID, seq: int) -> Htt
     return _sheet(
         request,
         found,
-        title="Emergency over",
-        submit="It is over",
+        title=_("Emergency over"),
+        submit=_("It is over"),
         form=forms.EmergencyOverForm(request.POST or None),
         service=lambda **entry: services.end_emergency(request.user, found, emergency=seq, **entry),
     )
@@ -520,7 +619,7 @@ def order_cosign(request: HttpRequest, order_id: int) -> HttpResponse:
     order = get_object_or_404(VerbalOrder, pk=order_id)
     try:
         services.cosign_order(request.user, order)
-        messages.success(request, "The order is signed.")
+        messages.success(request, _("The order is signed."))
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("today")
@@ -536,12 +635,12 @@ def event_correct(request: HttpRequest, session_id: uuid.UUID, seq: int) -> Http
     if line is None or not (
         line.can_be_corrected or line.can_be_retimed or _sent_before(request, found)
     ):
-        raise Http404("There is no such entry, or it cannot be corrected.")
+        raise Http404(_("There is no such entry, or it cannot be corrected."))
     return _sheet(
         request,
         found,
-        title="Correct an entry",
-        submit="Correct",
+        title=_("Correct an entry"),
+        submit=_("Correct"),
         about=describe(line),
         form=forms.CorrectForm(
             request.POST or None, line=line, protocol=queries.protocol_of(found)
@@ -636,7 +735,7 @@ def monitoring(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             lambda: monitoring_form.answer_form(request.user, found, answers=form.cleaned_data),
         )
         if not form.errors:
-            messages.success(request, "Answered. Now it can be sent.")
+            messages.success(request, _("Answered. Now it can be sent."))
             return redirect("monitoring_form", found.pk)
         found = _owing(session_id)
     return _show_monitoring(
@@ -656,7 +755,7 @@ def monitoring_sent(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse
             lambda: monitoring_form.mark_sent(request.user, found, **form.cleaned_data),
         )
         if not form.errors:
-            messages.success(request, "Kept: the form was sent.")
+            messages.success(request, _("Kept: the form was sent."))
             return redirect("rems")
     timeline = queries.timeline_of(found)
     proposed = monitoring_form.proposed(found, timeline)

@@ -1,37 +1,45 @@
-"""What an event of a session says, in the words of a flow sheet. Pure."""
+"""What an event of a session says, in the words of a flow sheet and of whoever reads it."""
 
 from typing import Any
 
-from .timeline import Line
+from django.utils.translation import gettext, gettext_lazy, gettext_noop, ngettext
+from django.utils.translation import gettext as _
+
+from openketamine.clinic.said import retold
+
+from .alerts import EMERGENCY_OF, WHAT_IS_LATE
+from .opening import said_of
+from .spray import BARRED, DEVICE_NUMBER, WHAT_AT
+from .timeline import Line, kind_in_words
 
 _UNITS = {
-    "heart_rate_bpm": ("HR", "/min"),
+    "heart_rate_bpm": (gettext_noop("HR"), "/min"),
     "spo2_percent": ("SpO2", "%"),
-    "respiratory_rate_bpm": ("RR", "/min"),
-    "sedation_moaas": ("MOAA/S", "of 5"),
-    "dissociation_0_10": ("dissociation", "of 10"),
-    "nausea_0_10": ("nausea", "of 10"),
-    "distress_0_10": ("distress", "of 10"),
+    "respiratory_rate_bpm": (gettext_noop("RR"), "/min"),
+    "sedation_moaas": ("MOAA/S", gettext_noop("of 5")),
+    "dissociation_0_10": (gettext_noop("dissociation"), gettext_noop("of 10")),
+    "nausea_0_10": (gettext_noop("nausea"), gettext_noop("of 10")),
+    "distress_0_10": (gettext_noop("distress"), gettext_noop("of 10")),
 }
 
 # The letter under which an event stands on the chart, and what the letter means.
 LETTERS = {
-    "session.infusion_started": ("S", "start"),
-    "session.infusion_paused": ("P", "pause"),
-    "session.infusion_resumed": ("R", "resumed"),
-    "session.rate_changed": ("C", "rate changed"),
-    "session.total_changed": ("T", "total changed"),
-    "session.syringe_changed": ("Y", "syringe changed"),
-    "session.bolus_given": ("B", "bolus"),
-    "session.injection_given": ("I", "injection"),
-    "session.spray_taken": ("D", "device"),
-    "session.spray_ended": ("E", "no further device"),
-    "session.infusion_ended": ("E", "end"),
-    "session.emergency_called": ("!", "emergency"),
-    "session.transferred": ("H", "to hospital"),
-    "session.side_effect_noted": ("X", "side effect"),
-    "session.medicine_given": ("M", "medicine"),
-    "session.note_written": ("N", "note"),
+    "session.infusion_started": ("S", gettext_lazy("start")),
+    "session.infusion_paused": ("P", gettext_lazy("pause")),
+    "session.infusion_resumed": ("R", gettext_lazy("resumed")),
+    "session.rate_changed": ("C", gettext_lazy("rate changed")),
+    "session.total_changed": ("T", gettext_lazy("total changed")),
+    "session.syringe_changed": ("Y", gettext_lazy("syringe changed")),
+    "session.bolus_given": ("B", gettext_lazy("bolus")),
+    "session.injection_given": ("I", gettext_lazy("injection")),
+    "session.spray_taken": ("D", gettext_lazy("device")),
+    "session.spray_ended": ("E", gettext_lazy("no further device")),
+    "session.infusion_ended": ("E", gettext_lazy("end")),
+    "session.emergency_called": ("!", gettext_lazy("emergency")),
+    "session.transferred": ("H", gettext_lazy("to hospital")),
+    "session.side_effect_noted": ("X", gettext_lazy("side effect")),
+    "session.medicine_given": ("M", gettext_lazy("medicine")),
+    "session.note_written": ("N", gettext_lazy("note")),
 }
 
 
@@ -44,123 +52,232 @@ def values(data: dict[str, Any]) -> str:
         parts.append(f"{'/'.join(shown)} mmHg")
     for name, (label, unit) in _UNITS.items():
         if data.get(name) is not None:
-            parts.append(f"{label} {data[name]:g} {unit}")
+            parts.append(f"{gettext(label)} {data[name]:g} {gettext(unit)}")
     return ", ".join(parts)
 
 
+# How a dose is given, as the record has it from the plan.
+_HOW = (
+    gettext_noop("over %(figure)s min"),
+    gettext_noop("in %(count)s device of %(mg)s mg"),
+    gettext_noop("in %(count)s devices of %(mg)s mg"),
+    gettext_noop("in %(count)s spray of %(mg)s mg"),
+    gettext_noop("in %(count)s sprays of %(mg)s mg"),
+)
+# What may be ordered, by the code that the record keeps.
+_ORDERED = {
+    "rate": gettext_noop("rate"),
+    "bolus": gettext_noop("bolus"),
+    "total": gettext_noop("total"),
+    "injection": gettext_noop("injection"),
+    "device": gettext_noop("device"),
+}
+
+
+def ordered(what: str) -> str:
+    """What an order is for, in a word."""
+    return gettext(_ORDERED.get(what, what))
+
+
 def describe(line: Line) -> str:
-    """One line of the log."""
-    data = line.data
+    """One line of the log.
+
+    What people wrote stands as they wrote it; what they chose from a list is in the words of the
+    reader.
+    """
+    data = _told(line.data)
     match line.kind:
         case "session.opened":
-            duration_min = data.get("duration_min")
-            over = f"over {duration_min:g} min" if duration_min else data.get("how", data["route"])
-            return f"Opened in {data['chair']}: {data['dose_mg']:g} mg {over} ordered"
+            if data.get("duration_min"):
+                return (
+                    _("Opened in %(chair)s: %(dose_mg)s mg over %(duration_min)s min ordered")
+                    % data
+                )
+            how = retold(line.data.get("how", line.data["route"]), *_HOW)
+            return _("Opened in %(chair)s: %(dose_mg)s mg %(how)s ordered") % {**data, "how": how}
         case "session.check_completed":
-            asks = f". {data['asks_prescriber']}" if data["asks_prescriber"] else ""
-            return (
-                f"Pre-session check: {values(data['vitals'])}, {data['weight_kg']:g} kg, escort "
-                f"{data['escort']['name']}; medicines today: {data['medicines_today']}{asks}"
-            )
+            asks = f". {said_of(data['asks_prescriber'])}" if data["asks_prescriber"] else ""
+            return _(
+                "Pre-session check: %(values)s, %(weight_kg)s kg, escort %(name)s; medicines "
+                "today: %(medicines_today)s%(asks)s"
+            ) % {
+                **data,
+                "values": values(line.data["vitals"]),
+                "name": line.data["escort"]["name"],
+                "asks": asks,
+            }
         case "session.go_decided":
-            return f"Prescriber: go on. {data['reason']}"
+            return _("Prescriber: go on. %(reason)s") % data
         case "session.infusion_started":
-            return (
-                f"Infusion started: {data['programmed_mg']:g} mg at {data['rate_mg_per_h']:g} mg/h"
-            )
+            return _("Infusion started: %(programmed_mg)s mg at %(rate_mg_per_h)s mg/h") % data
         case "session.infusion_paused":
-            return f"Infusion paused: {data['reason']}"
+            return _("Infusion paused: %(reason)s") % data
         case "session.infusion_resumed":
-            return f"Infusion resumed at {data['rate_mg_per_h']:g} mg/h"
+            return _("Infusion resumed at %(rate_mg_per_h)s mg/h") % data
         case "session.rate_changed":
-            return f"Rate changed to {data['rate_mg_per_h']:g} mg/h: {data['reason']}"
+            return _("Rate changed to %(rate_mg_per_h)s mg/h: %(reason)s") % data
         case "session.total_changed":
-            return f"Total changed to {data['programmed_mg']:g} mg: {data['reason']}"
+            return _("Total changed to %(programmed_mg)s mg: %(reason)s") % data
         case "session.syringe_prepared":
-            drawn = f"{data['volume_ml']:g} mL of {data['concentration_mg_per_ml']:g} mg/mL"
-            return _joined(
-                f"Prepared: {drawn} = {data['amount_mg']:g} mg, lot {data['lot']}", data["note"]
+            prepared = _(
+                "Prepared: %(volume_ml)s mL of %(concentration_mg_per_ml)s mg/mL = %(amount_mg)s "
+                "mg, lot %(lot)s"
             )
+            return _joined(prepared % data, data["note"])
         case "session.syringe_checked":
-            return "Preparation checked by a second person"
+            return _("Preparation checked by a second person")
         case "session.syringe_check_failed":
-            read = f"{data['volume_ml']:g} mL of {data['concentration_mg_per_ml']:g} mg/mL"
-            return f"Preparation NOT confirmed: read as {read}"
+            return (
+                _(
+                    "Preparation NOT confirmed: read as %(volume_ml)s mL of "
+                    "%(concentration_mg_per_ml)s mg/mL"
+                )
+                % data
+            )
         case "session.syringe_changed":
-            return f"Syringe changed, {data['wasted_mg']:g} mg wasted: {data['reason']}"
+            return _("Syringe changed, %(wasted_mg)s mg wasted: %(reason)s") % data
         case "session.bolus_given":
-            return f"Bolus {data['dose_mg']:g} mg: {data['reason']}"
+            return _("Bolus %(dose_mg)s mg: %(reason)s") % data
         case "session.injection_given":
-            return f"Injected {data['dose_mg']:g} mg = {data['volume_ml']:g} mL, {data['site']}"
+            return _("Injected %(dose_mg)s mg = %(volume_ml)s mL, %(site)s") % data
         case "session.spray_taken":
-            return _spray(data)
+            return _spray(line.data)
         case "session.spray_ended":
-            return f"No further spray, {data['not_taken']} not taken: {data['reason']}"
+            return _("No further spray, %(not_taken)s not taken: %(reason)s") % data
         case "session.wait_waived":
-            return f"Prescriber: no need to wait ({data['about']}). {data['reason']}"
+            about = retold(line.data["about"], WHAT_AT)
+            return _("Prescriber: no need to wait (%(about)s). %(reason)s") % {
+                **data,
+                "about": about,
+            }
         case "session.attempt_refused":
-            return f"Refused: {data['act']}. {data['because']}"
+            return _("Refused: %(act)s. %(because)s") % {
+                "act": retold(line.data["act"], DEVICE_NUMBER),
+                "because": retold(line.data["because"], *BARRED),
+            }
         case "session.order_given":
-            how = "by voice, read back" if data["verbal"] else "on the screen"
-            what = f"{data['what']} up to {data['amount']:g} {data['unit']}"
-            return f"Order of {data['prescriber_name']} {how}: {what}. {data['reason']}"
+            what = _("%(what)s up to %(amount)s %(unit)s") % {
+                **data,
+                "what": ordered(line.data["what"]),
+            }
+            told = {"name": data["prescriber_name"], "order": what, "reason": data["reason"]}
+            if data["verbal"]:
+                return _("Order of %(name)s by voice, read back: %(order)s. %(reason)s") % told
+            return _("Order of %(name)s on the screen: %(order)s. %(reason)s") % told
         case "session.order_cosigned":
-            return f"Order {data['order']} signed"
+            return _("Order %(order)s signed") % data
         case "session.infusion_ended":
             # As entered then; after a correction of times the fold's figure is the right one.
-            wasted = f", {data['wasted_mg']:g} mg left" if data["wasted_mg"] else ""
-            return f"Infusion ended: {data['reason']} ({data['given_mg']:g} mg in{wasted})"
+            if line.data["wasted_mg"]:
+                return (
+                    _("Infusion ended: %(reason)s (%(given_mg)s mg in, %(wasted_mg)s mg left)")
+                    % data
+                )
+            return _("Infusion ended: %(reason)s (%(given_mg)s mg in)") % data
         case "session.vitals_recorded":
-            return f"Vital signs {values(data)}"
+            return _("Vital signs %(values)s") % {"values": values(line.data)}
         case "session.observed":
-            return _joined(values(data), data.get("note"))
+            return _joined(values(line.data), line.data.get("note"))
         case "session.side_effect_noted":
-            return _joined(f"{data['label']}, {data['severity']}", data.get("note"))
+            return _joined(f"{data['label']}, {data['severity']}", line.data.get("note"))
         case "session.medicine_given":
-            given = f"{data['label']} {data['dose']:g} {data['unit']} {data['route']}"
-            return f"{given} for {data['reason']}"
+            return _("%(label)s %(dose)s %(unit)s %(route)s for %(reason)s") % data
         case "session.note_written":
-            return f"Note: {data['text']}"
+            return _("Note: %(text)s") % {"text": line.data["text"]}
         case "session.alert_acknowledged":
-            return f"Alert acknowledged ({data['statement']}): {data['reason']}"
+            statement = retold(line.data["statement"], EMERGENCY_OF, WHAT_IS_LATE)
+            return _("Alert acknowledged (%(statement)s): %(reason)s") % {
+                **data,
+                "statement": statement,
+            }
         case "session.emergency_called":
-            return _joined(f"EMERGENCY: {data['label'].lower()}", data.get("note"))
+            called = _("EMERGENCY: %(sign)s") % {"sign": data["label"].lower()}
+            return _joined(called, line.data.get("note"))
         case "session.emergency_over":
-            return f"Emergency over: {data['reason']}"
+            return _("Emergency over: %(reason)s") % data
         case "session.corrected":
-            return f"Correction of entry {data['corrects']}: {data['reason']}"
+            return _("Correction of entry %(corrects)s: %(reason)s") % data
         case "session.discharged":
-            return _joined(f"Discharged with {data['escort_name']}", data.get("note"))
+            went = _("Discharged with %(escort_name)s") % data
+            return _joined(went, line.data.get("note"))
         case "session.transferred":
             return (
-                f"TRANSFERRED to {data['where']} with {data['accompanied_by']}: {data['why']} "
-                f"({data['given_mg']:g} mg given)"
+                _(
+                    "TRANSFERRED to %(where)s with %(accompanied_by)s: %(why)s "
+                    "(%(given_mg)s mg given)"
+                )
+                % data
             )
         case "session.cancelled":
-            return f"Cancelled: {data['reason']}"
-    return line.kind.removeprefix("session.").replace("_", " ").capitalize()
+            return _("Cancelled: %(reason)s") % data
+    words = kind_in_words(line.kind)
+    return words[:1].upper() + words[1:]
+
+
+def _told(data: dict[str, Any]) -> dict[str, Any]:
+    """What an event holds, as it stands in a sentence: figures short, texts of lists translated."""
+    return {
+        name: f"{value:g}"
+        if isinstance(value, float)
+        else gettext(value)
+        if isinstance(value, str) and name in _CHOSEN
+        else value
+        for name, value in data.items()
+    }
+
+
+# What is chosen from a list, or tapped where one may also write.
+_CHOSEN = frozenset({"reason", "label", "severity", "unit", "route", "site", "why"})
 
 
 def _joined(text: str, note: str | None) -> str:
     return f"{text}. {note}" if note else text
 
 
-_CAME_OUT = {"full": "whole", "partial": "in part", "none": "nothing"}
+_CAME_OUT = {
+    "full": gettext_noop("whole"),
+    "partial": gettext_noop("in part"),
+    "none": gettext_noop("nothing"),
+}
 
 
 def _spray(data: dict[str, Any]) -> str:
     """One device, or some sprays of a bottle: what came out, and off which package."""
-    package = f"lot {data['lot']}, use by {data['expires_on']}"
-    if data["unit"] == "device":
-        what = f"Device {data['number']}: {data['dose_mg']:g} of {data['nominal_mg']:g} mg"
-        if data["outcome"] != "complete":
-            left, right = (_CAME_OUT[data[side]] for side in ("left", "right"))
-            most = "at most " if "partial" in (data["left"], data["right"]) else ""
-            what = (
-                f"Device {data['number']} {data['outcome'].upper()}: {most}{data['dose_mg']:g} of "
-                f"{data['nominal_mg']:g} mg (left {left}, right {right})"
+    told = {
+        "dose": f"{data['dose_mg']:g}",
+        "nominal": f"{data['nominal_mg']:g}",
+        "number": data["number"],
+        "lot": data["lot"],
+        "day": data["expires_on"],
+    }
+    if data["unit"] == "device" and data["outcome"] == "complete":
+        what = (
+            _("Device %(number)s: %(dose)s of %(nominal)s mg, lot %(lot)s, use by %(day)s") % told
+        )
+    elif data["unit"] == "device":
+        for side in ("left", "right"):
+            told[side] = gettext(_CAME_OUT[data[side]])
+        if data["outcome"] == "failed":
+            form = _(
+                "Device %(number)s FAILED: %(dose)s of %(nominal)s mg (left %(left)s, right "
+                "%(right)s), lot %(lot)s, use by %(day)s"
             )
+        elif "partial" in (data["left"], data["right"]):
+            form = _(
+                "Device %(number)s PARTIAL: at most %(dose)s of %(nominal)s mg (left %(left)s, "
+                "right %(right)s), lot %(lot)s, use by %(day)s"
+            )
+        else:
+            form = _(
+                "Device %(number)s PARTIAL: %(dose)s of %(nominal)s mg (left %(left)s, right "
+                "%(right)s), lot %(lot)s, use by %(day)s"
+            )
+        what = form % told
     else:
-        count = data["units"]
-        what = f"{count} spray{'s'[: count != 1]}: {data['dose_mg']:g} mg"
-    return _joined(f"{what}, {package}", data["deviation"] and f"DEVIATION: {data['deviation']}")
+        what = ngettext(
+            "%(count)s spray: %(dose)s mg, lot %(lot)s, use by %(day)s",
+            "%(count)s sprays: %(dose)s mg, lot %(lot)s, use by %(day)s",
+            data["units"],
+        ) % {**told, "count": data["units"]}
+    deviation = data["deviation"] and _("DEVIATION: %(what)s") % {"what": data["deviation"]}
+    return _joined(what, deviation)
