@@ -25,7 +25,6 @@ from openketamine.clinic.people.language import language_of
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
-from openketamine.clinic.record.told import both, recorded
 from openketamine.protocols import monitoring
 
 from . import counts, gates, links, queries, services
@@ -84,7 +83,7 @@ def _once(
             "refused",
             {
                 "act": act,
-                "reason": services.for_record(refusal),
+                "reason": getattr(refusal, "for_record", refusal.message),
                 "told": refusal.message,
                 **({"data": dict(told)} if told else {}),
             },
@@ -98,7 +97,7 @@ def _locked(session: HomeSession) -> tuple[HomeSession, Timeline]:
     try:
         return services.locked(session)
     except Refused as refusal:
-        raise Turned(_("This session is over."), services.for_record(refusal)) from refusal
+        raise Turned(_("This session is over."), refusal.message) from refusal
 
 
 def _plausible(session: HomeSession, values: Mapping[str, float | None]) -> dict[str, float]:
@@ -108,11 +107,7 @@ def _plausible(session: HomeSession, values: Mapping[str, float | None]) -> dict
         value = values.get(refusal.field or "")
         shown = f"{value:g}" if value is not None else ""
         told = _("%(value)s cannot be right. Look at the display again.") % {"value": shown}
-        raise Turned(told, services.for_record(refusal), field=refusal.field) from refusal
-
-
-def _pressure(values: Mapping[str, float]) -> str:
-    return recorded(both(lambda: pressure_in_words(values)))
+        raise Turned(told, refusal.message, field=refusal.field) from refusal
 
 
 def _actor(session: HomeSession, by: str) -> str:
@@ -184,7 +179,7 @@ def check_in(
                 priority="red" if alarming else "amber",
                 headline="Ready for the dose at home: speak with the patient and decide",
                 detail="; ".join(doubt.words for doubt in verdict.doubts)
-                or f"Nothing in doubt. {_pressure(values)}.",
+                or f"Nothing in doubt. {pressure_in_words(values)}.",
             )
         else:
             line = queries.timeline_of(found)
@@ -376,7 +371,7 @@ def take_dose(
         except Refused as refusal:
             if clock.now() - at <= JUST_NOW:
                 raise
-            outside = services.for_record(refusal)
+            outside = getattr(refusal, "for_record", refusal.message)
         event = services.append(
             found,
             _actor(found, "patient"),
@@ -443,7 +438,7 @@ def take_dose(
                     key=f"home:{session.pk}:outside:{client_id}",
                     priority="red",
                     headline="A dose was taken at home that was not allowed",
-                    detail=services.for_record(refusal),
+                    detail=getattr(refusal, "for_record", refusal.message),
                 )
         raise
 
@@ -466,15 +461,15 @@ def _require_dose(
     if more or mg > plan.dose_mg:
         raise Turned(
             _("This is more than was ordered. Nobody raises a dose at home."),
-            f"{recorded(counts.in_words(asked))} is more than the "
-            f"{recorded(counts.in_words(planned))} ordered (no self-escalation).",
+            f"{counts.in_words(asked)} is more than the {counts.in_words(planned)} ordered (no "
+            "self-escalation).",
         )
     held = queries.counts_of(session.enrolment).held
     if any(count > held.get(piece, 0) for piece, count in asked.items()):
         raise Turned(
             _("These are more pieces than the clinic has given you. Call the clinic."),
-            f"{recorded(counts.in_words(asked))} is more than was handed out: "
-            f"{recorded(counts.in_words(held))} should be at home.",
+            f"{counts.in_words(asked)} is more than was handed out: {counts.in_words(held)} should "
+            "be at home.",
         )
     try:
         services.require_dose_gates(session, line, now=at)
@@ -485,7 +480,7 @@ def _require_dose(
         }.get(line.phase, _("Not yet. Take nothing now; the clinic tells you what to do."))
         if line.phase == Phase.GO and not queries.adult_is_here(session, line, at):
             told = _("The adult with you says first on the own page: I am here.")
-        raise Turned(told, services.for_record(refusal)) from refusal
+        raise Turned(told, refusal.message) from refusal
 
 
 def _plan_reminders(session: HomeSession, dose_at: datetime) -> None:
@@ -615,7 +610,7 @@ def how(
                 priority="red" if any(priority == "red" for priority, _w in alarms) else "amber",
                 headline=f"At home: {alarms[0][1]}",
                 detail="; ".join(words for _p, words in alarms)
-                + (f". {_pressure(values)}" if values else ""),
+                + (f". {pressure_in_words(values)}" if values else ""),
             )
         _withdraw_reminders(found)
         found.expect_anew = found.expect_anew or bool(values)

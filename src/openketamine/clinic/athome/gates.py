@@ -1,7 +1,7 @@
 """May this dose be taken at home: facts and policy in, what stands in the way out. Pure.
 
 A stop means no dose. A doubt means that somebody at the clinic decides. What is not known is never
-taken for well. What it says goes into the record, in English; `words` has it for other readers.
+taken for well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from openketamine.clinic.record.told import recorded
 from openketamine.protocols import monitoring
 from openketamine.protocols.schema import AtHomeFile, MonitoringFile
 
@@ -105,10 +104,7 @@ def judge(
     counted = {float(mg): count for mg, count in data["counted"] if count}
     if counted != dict(held):
         doubts.append(
-            Doubt(
-                f"Counts {recorded(in_words(counted))} at home; {recorded(in_words(held))} should "
-                "be there"
-            )
+            Doubt(f"Counts {in_words(counted)} at home; {in_words(held)} should be there")
         )
     return Verdict(tuple(stops), tuple(doubts))
 

@@ -4,6 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.models import Chair, Session
@@ -102,13 +103,13 @@ class ConfirmedPatient(models.Model):
 class Why(models.TextChoices):
     """Why a reading could not be placed."""
 
-    UNASSIGNED = "unassigned", "The device is at no chair"
-    EMPTY = "empty", "Nobody sits in the chair"
-    CONFLICT = "conflict", "The device names another patient or place"
-    CLOCK = "clock", "The device's clock is off"
-    EARLIER = "earlier", "Measured before this session"
-    WITHDRAWN = "withdrawn", "The device took a value back"
-    MOVED = "moved", "Taken back from another session"
+    UNASSIGNED = "unassigned", _("The device is at no chair")
+    EMPTY = "empty", _("Nobody sits in the chair")
+    CONFLICT = "conflict", _("The device names another patient or place")
+    CLOCK = "clock", _("The device's clock is off")
+    EARLIER = "earlier", _("Measured before this session")
+    WITHDRAWN = "withdrawn", _("The device took a value back")
+    MOVED = "moved", _("Taken back from another session")
 
 
 class HeldReading(models.Model):

@@ -5,15 +5,61 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Min, Prefetch
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 from openketamine.clinic.record import clock
+from openketamine.clinic.said import retold
+from openketamine.clinic.sessions.acts import SESSION_IS
 from openketamine.clinic.sessions.models import OPEN, Chair, Session
+from openketamine.clinic.sessions.readings import LONG_BEFORE
 
 from .models import Assignment, Device, DeviceToken, HeldReading, PlaceName, Why
 from .skew import TOLERATED_S
 
 SILENT_AFTER = timedelta(minutes=3)
 SHOWN = 200
+# Why a reading is held: kept in English, told to whoever reads it (`Held.told`).
+ELSEWHERE = gettext_noop(
+    "The device is assigned to %(chair)s and says that it stands at %(named)s."
+)
+SEVERAL = gettext_noop("The device names several patients at once.")
+AT_NO_CHAIR = gettext_noop("The device is not assigned to a chair.")
+NOBODY_IN = gettext_noop("There is no open session in %(chair)s.")
+ANOTHER = gettext_noop(
+    "The device names patient %(number)s, who is the patient in %(other)s; in %(chair)s sits "
+    "somebody else."
+)
+NOBODY_HERE = gettext_noop(
+    "The device names patient %(number)s, who is nobody here; in %(chair)s sits somebody else."
+)
+TAKEN_BACK = gettext_noop("The device says that an earlier value was wrong. Correct it by hand.")
+CLOCK_AHEAD = gettext_noop(
+    "The device's clock is %(figure)s %(unit)s ahead and nothing has confirmed it yet. Set its "
+    "clock."
+)
+CLOCK_BEHIND = gettext_noop(
+    "The device's clock is %(figure)s %(unit)s behind and nothing has confirmed it yet. Set its "
+    "clock."
+)
+MEASURED_AHEAD = gettext_noop("Measured %(figure)s %(unit)s ahead by the device.")
+BEFORE_IT_SAT = gettext_noop("Measured before %(person)s sat in %(chair)s with this device.")
+MOVED = gettext_noop("Taken back from another session: %(reason)s")
+EXPLANATIONS = (
+    ELSEWHERE,
+    ANOTHER,
+    NOBODY_HERE,
+    NOBODY_IN,
+    CLOCK_AHEAD,
+    CLOCK_BEHIND,
+    MEASURED_AHEAD,
+    BEFORE_IT_SAT,
+    MOVED,
+    LONG_BEFORE,
+    *SESSION_IS.values(),
+)
+UNIT_ASSUMED = gettext_noop("%(unit)s (unit assumed)")
+_UNITS = (gettext_noop("days"), gettext_noop("h"), gettext_noop("min"), gettext_noop("s"))
 
 
 @dataclass(frozen=True)
@@ -27,6 +73,11 @@ class Held:
     first_at: datetime
     last_at: datetime
     last_id: int
+
+    @property
+    def told(self) -> str:
+        """Why they are held, in the words of whoever reads it."""
+        return retold(self.explanation, *EXPLANATIONS)
 
     @property
     def may_attach(self) -> bool:
@@ -58,7 +109,7 @@ class DeviceRow:
     def values(self) -> list[tuple[str, str, str]]:
         """(label, value, unit) of the last message, as far as it could be read."""
         return [
-            (label, value, unit)
+            (label, value, retold(unit, UNIT_ASSUMED))
             for label, (value, unit, state) in self.device.latest.items()
             if state == "value"
         ]
@@ -68,10 +119,11 @@ class DeviceRow:
         """How far the device's clock is off, in words, and what is done about it."""
         skew = self.device.skew_s
         if skew is None:
-            return "not known yet: its times are held" if self.device.skew_pending else "not known"
+            pending = self.device.skew_pending
+            return _("not known yet: its times are held") if pending else _("not known")
         if abs(skew) <= TOLERATED_S:
-            return "right"
-        return f"{words(skew)}: times are corrected"
+            return _("right")
+        return _("%(off)s: times are corrected") % {"off": words(skew)}
 
     @property
     def clock_is_off(self) -> bool:
@@ -98,9 +150,13 @@ def words(skew_s: float) -> str:
     parts = []
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")):
         if left >= size and len(parts) < 2:
-            parts.append(f"{left // size} {unit}")
+            many = ngettext("%(count)s days", "%(count)s days", left // size)
+            parts.append(
+                many % {"count": left // size} if unit == "days" else f"{left // size} {unit}"
+            )
             left %= size
-    return f"{' '.join(parts) or '0 s'} {'fast' if skew_s > 0 else 'slow'}"
+    span = " ".join(parts) or "0 s"
+    return (_("%(span)s fast") if skew_s > 0 else _("%(span)s slow")) % {"span": span}
 
 
 def held_groups(devices: Iterable[Device] | None = None) -> list[Held]:

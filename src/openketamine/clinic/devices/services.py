@@ -14,6 +14,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -129,30 +131,26 @@ class _House:
         named = queries.chair_named(delivery.location, self.places)
         numbers = [n for n in delivery.patient_ids if n]
         if assignment and named and named.pk != assignment.chair_id:
-            return Why.CONFLICT, (
-                f"The device is assigned to {assignment.chair} and says that it stands at {named}."
-            )
+            return Why.CONFLICT, queries.ELSEWHERE % {"chair": assignment.chair, "named": named}
         chair = assignment.chair if assignment else named
         if chair is None:
             found = {s.pk: s for n in numbers if (s := self.by_number.get(n.casefold()))}
             if len(found) == 1:
                 return next(iter(found.values()))
             if found:
-                return Why.CONFLICT, "The device names several patients at once."
-            return Why.UNASSIGNED, "The device is not assigned to a chair."
+                return Why.CONFLICT, queries.SEVERAL
+            return Why.UNASSIGNED, queries.AT_NO_CHAIR
         session = self.by_chair.get(chair.pk)
         if session is None:
-            return Why.EMPTY, f"There is no open session in {chair}."
+            return Why.EMPTY, queries.NOBODY_IN % {"chair": chair}
         for number in numbers:
             if self.by_number.get(number.casefold()) == session:
                 continue
             if (device.pk, session.pk, number.casefold()) in self.confirmed:
                 continue
             other = self.by_number.get(number.casefold())
-            whom = f"the patient in {other.chair}" if other else "nobody here"
-            return Why.CONFLICT, (
-                f"The device names patient {number}, who is {whom}; in {chair} sits somebody else."
-            )
+            said = {"number": number, "chair": chair, "other": other and other.chair}
+            return Why.CONFLICT, (queries.ANOTHER if other else queries.NOBODY_HERE) % said
         return session
 
     def since(self, device: Device, session: Session) -> datetime:
@@ -201,8 +199,8 @@ def _meet(house: _House, deliveries: Sequence[Delivery]) -> None:
         return
     if Device.objects.count() + len(fresh) > DEVICES_AT_MOST:
         raise Refused(
-            f"{DEVICES_AT_MOST} devices have been heard already: something sends under ever new "
-            "names."
+            _("%(count)s devices have been heard already: something sends under ever new names.")
+            % {"count": DEVICES_AT_MOST}
         )
     Device.objects.bulk_create(
         [Device(identity=d.identity, name=d.name or d.identity) for d in fresh.values()]
@@ -277,28 +275,19 @@ def _sort(
     for group in groups:
         why: tuple[Why, str] | None = None
         if group.withdrawn:
-            why = (
-                Why.WITHDRAWN,
-                "The device says that an earlier value was wrong. Correct it by hand.",
-            )
+            why = (Why.WITHDRAWN, queries.TAKEN_BACK)
         elif not isinstance(placed, Session):
             why = placed
         elif not believed:
             off = (delivery.sent_at or delivery.received_at) - delivery.received_at
-            why = (
-                Why.CLOCK,
-                (
-                    f"The device's clock is {_span(off)} and nothing has confirmed it yet. "
-                    "Set its clock."
-                ),
-            )
+            form = queries.CLOCK_AHEAD if off > timedelta(0) else queries.CLOCK_BEHIND
+            why = (Why.CLOCK, form % _span(off))
         elif group.at > delivery.received_at + AHEAD:
-            why = Why.CLOCK, f"Measured {_span(group.at - delivery.received_at)} by the device."
+            ahead = _span(group.at - delivery.received_at)
+            why = Why.CLOCK, queries.MEASURED_AHEAD % ahead
         elif group.at < house.since(device, placed):
-            why = (
-                Why.EARLIER,
-                (f"Measured before {placed.person} sat in {placed.chair} with this device."),
-            )
+            said = {"person": placed.person, "chair": placed.chair}
+            why = (Why.EARLIER, queries.BEFORE_IT_SAT % said)
         if why is None:
             assert isinstance(placed, Session)
             group.at = min(group.at, delivery.received_at)
@@ -320,11 +309,12 @@ def _sort(
         )
 
 
-def _span(offset: timedelta) -> str:
+def _span(offset: timedelta) -> dict[str, str]:
+    """How far off a time is: figure and unit of a sentence."""
     seconds = int(abs(offset).total_seconds())
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")):
         if seconds >= 2 * size or size == 1:
-            return f"{seconds // size} {unit} {'ahead' if offset > timedelta(0) else 'behind'}"
+            return {"figure": str(seconds // size), "unit": unit}
     raise AssertionError("unreachable")
 
 
@@ -420,13 +410,13 @@ def _store(waiting: list[_Waiting], holding: list[HeldReading]) -> None:
             item.receipt.stored += 1
             item.device.readings += 1
             continue
-        item.receipt.held.append((Why.EMPTY, outcome.message))
+        item.receipt.held.append((Why.EMPTY, outcome.for_record))
         holding.append(
             HeldReading(
                 device=item.device,
                 client_id=item.group.client_id,
                 why=Why.EMPTY,
-                explanation=outcome.message[:300],
+                explanation=outcome.for_record[:300],
                 at=item.group.at,
                 received_at=clock.now(),
                 values=item.group.values,
@@ -475,9 +465,9 @@ def expire_held(device_id: int, *, keep: int = HELD_KEPT) -> int:
 # -- what staff do ---------------------------------------------------------------------------------
 
 
-def _require(actor: User, roles: frozenset[Role], act: str) -> None:
+def _require(actor: User, roles: frozenset[Role], refusal: str) -> None:
     if actor.role not in roles:
-        raise Refused(f"Your role does not {act}.")
+        raise Refused(refusal)
 
 
 @transaction.atomic
@@ -487,13 +477,16 @@ def assign(actor: User, device: Device, chair: Chair) -> Assignment:
     Raises:
         Refused: not a role that may say so, or it stands there already.
     """
-    _require(actor, MAY_ASSIGN, "assign devices")
+    _require(actor, MAY_ASSIGN, _("Your role does not assign devices."))
     record.lock()
     standing = (
         Assignment.objects.filter(device=device, until_at=None).select_related("chair").first()
     )
     if standing and standing.chair_id == chair.pk:
-        raise Refused(f"{device} stands at {chair} already.", field="chair")
+        raise Refused(
+            _("%(device)s stands at %(chair)s already.") % {"device": device, "chair": chair},
+            field="chair",
+        )
     now = clock.now()
     if standing:
         _end(actor, standing, now)
@@ -512,13 +505,13 @@ def unassign(actor: User, device: Device) -> None:
     Raises:
         Refused: not a role that may say so, or it stands at none.
     """
-    _require(actor, MAY_ASSIGN, "assign devices")
+    _require(actor, MAY_ASSIGN, _("Your role does not assign devices."))
     record.lock()
     standing = (
         Assignment.objects.filter(device=device, until_at=None).select_related("chair").first()
     )
     if standing is None:
-        raise Refused(f"{device} stands at no chair.")
+        raise Refused(_("%(device)s stands at no chair.") % {"device": device})
     _end(actor, standing, clock.now())
 
 
@@ -543,17 +536,20 @@ def name_place(actor: User, chair: Chair, *, name: str) -> PlaceName:
     Raises:
         Refused: not a role that may say so, no name, a chair's own name, or another chair's place.
     """
-    _require(actor, MAY_ASSIGN, "name places")
+    _require(actor, MAY_ASSIGN, _("Your role does not name places."))
     key = queries.place_key(name)
     if not key:
-        raise Refused("Enter the place as the monitor says it.", field="name")
+        raise Refused(_("Enter the place as the monitor says it."), field="name")
     if len(name.strip()) > 120:
-        raise Refused("A place has at most 120 letters.", field="name")
+        raise Refused(_("A place has at most 120 letters."), field="name")
     record.lock()
     with sites.everything():
         known = queries.places().get(key)
     if known is not None:
-        raise Refused(f"{name.strip()} is {known} already.", field="name")
+        raise Refused(
+            _("%(place)s is %(chair)s already.") % {"place": name.strip(), "chair": known},
+            field="name",
+        )
     place = PlaceName.objects.create(chair=chair, name=name.strip(), key=key)
     record.append(actor, STREAM, "device.place_named", {"chair": chair.name, "place": name.strip()})
     return place
@@ -566,7 +562,7 @@ def forget_place(actor: User, place: PlaceName) -> None:
     Raises:
         Refused: not a role that may say so.
     """
-    _require(actor, MAY_ASSIGN, "name places")
+    _require(actor, MAY_ASSIGN, _("Your role does not name places."))
     record.lock()
     place.delete()
     record.append(
@@ -581,14 +577,14 @@ def confirm_patient(actor: User, device: Device, session: Session) -> None:
     Raises:
         Refused: the device names no number, or one of another patient who is here now.
     """
-    _require(actor, BEDSIDE, "confirm who a monitor means")
+    _require(actor, BEDSIDE, _("Your role does not confirm who a monitor means."))
     record.lock()
     device.refresh_from_db()
     numbers = [number for number in device.patient_id.split(", ") if number]
     if not numbers:
-        raise Refused("The device names no patient.")
+        raise Refused(_("The device names no patient."))
     if session.phase not in OPEN:
-        raise Refused("This session has ended.")
+        raise Refused(_("This session has ended."))
     for number in numbers:
         other = (
             Session.objects.filter(phase__in=OPEN)
@@ -597,7 +593,10 @@ def confirm_patient(actor: User, device: Device, session: Session) -> None:
             .first()
         )
         if other:
-            raise Refused(f"{number} is {other.person}, who sits in {other.chair}.")
+            raise Refused(
+                _("%(number)s is %(person)s, who sits in %(chair)s.")
+                % {"number": number, "person": other.person, "chair": other.chair}
+            )
         ConfirmedPatient.objects.get_or_create(device=device, session=session, patient_id=number)
     record.append(
         actor,
@@ -615,7 +614,7 @@ def _held(device: Device, why: str, last_id: int) -> list[HeldReading]:
         ).order_by("at")
     )
     if not found:
-        raise Refused("Nothing is held here any more. Somebody may have decided already.")
+        raise Refused(_("Nothing is held here any more. Somebody may have decided already."))
     return found
 
 
@@ -631,17 +630,22 @@ def attach_held(
     Raises:
         Refused: no reason, nothing is held, or a reading does not fall into the session.
     """
-    _require(actor, BEDSIDE, "attach readings to a session")
+    _require(actor, BEDSIDE, _("Your role does not attach readings to a session."))
     reason = require_reason(reason)[:300]
     record.lock()
     held = _held(device, why, last_id)
     if why == Why.WITHDRAWN:
-        raise Refused("The device took these back. Discard them here and correct the session.")
+        raise Refused(_("The device took these back. Discard them here and correct the session."))
     early = [h for h in held if h.at < session.opened_at]
     late = [h for h in held if session.closed_at and h.at > session.closed_at]
     if early or late:
         raise Refused(
-            f"{len(early) + len(late)} of these readings were not measured during this session.",
+            ngettext(
+                "%(count)s of these readings were not measured during this session.",
+                "%(count)s of these readings were not measured during this session.",
+                len(early) + len(late),
+            )
+            % {"count": len(early) + len(late)},
             field="session",
         )
     outcomes = sessions.record_from_monitors(
@@ -679,7 +683,7 @@ def discard_held(actor: User, device: Device, *, why: str, last_id: int, reason:
     Raises:
         Refused: no reason, or nothing is held.
     """
-    _require(actor, MAY_ASSIGN, "discard readings")
+    _require(actor, MAY_ASSIGN, _("Your role does not discard readings."))
     reason = require_reason(reason)[:300]
     record.lock()
     held = _held(device, why, last_id)
@@ -715,7 +719,7 @@ def take_back(
     Raises:
         Refused: no reason, or no reading of the device in this time.
     """
-    _require(actor, BEDSIDE, "take readings back")
+    _require(actor, BEDSIDE, _("Your role does not take readings back."))
     reason = require_reason(reason)[:300]
     record.lock()
     events = [
@@ -731,7 +735,7 @@ def take_back(
         if event.data.get("device") == device.identity
     ]
     if not events:
-        raise Refused("There is no reading of this device in this time.", field="since")
+        raise Refused(_("There is no reading of this device in this time."), field="since")
     sessions.retract_readings(actor, session, events, reason=reason)
     plain = ("device", "from", "unit_assumed", "other")
     HeldReading.objects.bulk_create(
@@ -739,7 +743,7 @@ def take_back(
             device=device,
             client_id=uuid.uuid5(_NAMES, f"moved|{event.seq}"),
             why=Why.MOVED,
-            explanation=f"Taken back from another session: {reason}"[:300],
+            explanation=(queries.MOVED % {"reason": reason})[:300],
             at=event.occurred_at,
             received_at=clock.now(),
             values={k: v for k, v in event.data.items() if k in VITALS},
@@ -766,13 +770,13 @@ def make_token(actor: User | str, *, name: str) -> tuple[DeviceToken, str]:
         Refused: not the director's to do, or no name.
     """
     if isinstance(actor, User):
-        _require(actor, frozenset({Role.DIRECTOR}), "let senders in")
+        _require(actor, frozenset({Role.DIRECTOR}), _("Your role does not let senders in."))
     name = " ".join(name.split())
     if not name or len(name) > 60:
-        raise Refused("Name the sender, in up to 60 characters.", field="name")
+        raise Refused(_("Name the sender, in up to 60 characters."), field="name")
     record.lock()
     with sites.everything():
-        device, _ = Device.objects.get_or_create(identity=f"fhir:{name}", defaults={"name": name})
+        device = Device.objects.get_or_create(identity=f"fhir:{name}", defaults={"name": name})[0]
     secret = secrets.token_urlsafe(32)
     token = DeviceToken.objects.create(
         device=device,
@@ -792,11 +796,11 @@ def revoke_token(actor: User, token: DeviceToken) -> None:
     Raises:
         Refused: not the director's to do, or done already.
     """
-    _require(actor, frozenset({Role.DIRECTOR}), "revoke tokens")
+    _require(actor, frozenset({Role.DIRECTOR}), _("Your role does not revoke tokens."))
     record.lock()
     token.refresh_from_db()
     if token.revoked_at:
-        raise Refused("This token is revoked already.")
+        raise Refused(_("This token is revoked already."))
     token.revoked_at = clock.now()
     token.save(update_fields=["revoked_at"])
     record.append(

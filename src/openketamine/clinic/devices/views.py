@@ -5,6 +5,8 @@ import uuid
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -55,16 +57,19 @@ def device_assign(request: HttpRequest, device_id: int) -> HttpResponse:
     device = get_object_or_404(Device, pk=device_id)
     form = forms.AssignForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Choose a chair.")
+        messages.error(request, _("Choose a chair."))
         return redirect("devices")
     chair = form.cleaned_data["chair"]
     try:
         if chair:
             services.assign(request.user, device, chair)
-            messages.success(request, f"{device} stands at {chair}.")
+            messages.success(
+                request,
+                _("%(device)s stands at %(chair)s.") % {"device": device, "chair": chair},
+            )
         else:
             services.unassign(request.user, device)
-            messages.success(request, f"{device} stands at no chair.")
+            messages.success(request, _("%(device)s stands at no chair.") % {"device": device})
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("devices")
@@ -82,7 +87,11 @@ def place_name(request: HttpRequest) -> HttpResponse:
             form, lambda: services.name_place(request.user, data["chair"], name=data["name"])
         )
         if place is not None:
-            messages.success(request, f"Monitors at {place.name} stand at {place.chair}.")
+            messages.success(
+                request,
+                _("Monitors at %(place)s stand at %(chair)s.")
+                % {"place": place.name, "chair": place.chair},
+            )
             return redirect("devices")
     return _screen(request, status=422, place_form=form)
 
@@ -92,7 +101,7 @@ def place_name(request: HttpRequest) -> HttpResponse:
 def place_forget(request: HttpRequest, place_id: int) -> HttpResponse:
     place = get_object_or_404(PlaceName.objects.select_related("chair"), pk=place_id)
     services.forget_place(request.user, place)
-    messages.success(request, f"{place.name} is no chair's place any more.")
+    messages.success(request, _("%(place)s is no chair's place any more.") % {"place": place.name})
     return redirect("devices")
 
 
@@ -111,9 +120,13 @@ def device_confirm(request: HttpRequest, device_id: int) -> HttpResponse:
     )
     try:
         if session is None or str(session.pk) != request.POST.get("session"):
-            raise Refused("Somebody else sits there by now. Look again.")
+            raise Refused(_("Somebody else sits there by now. Look again."))
         services.confirm_patient(request.user, device, session)
-        messages.success(request, f"{device} means {session.person}, in this session only.")
+        messages.success(
+            request,
+            _("%(device)s means %(person)s, in this session only.")
+            % {"device": device, "person": session.person},
+        )
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("devices")
@@ -128,12 +141,13 @@ def device_held(request: HttpRequest, device_id: int, why: str) -> HttpResponse:
     group = next((g for g in queries.held_groups([device]) if g.why == why), None)
     if group is None:
         if why not in Why.values:
-            raise Http404("There is no such reason.")
-        messages.info(request, "Nothing is held here any more.")
+            raise Http404(_("There is no such reason."))
+        messages.info(request, _("Nothing is held here any more."))
         return redirect("devices")
     form = forms.SettleForm(request.POST or None, held=group)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
+        person = data["session"] and data["session"].person
         if request.POST.get("do") == "discard":
             done = attempt(
                 form,
@@ -145,9 +159,9 @@ def device_held(request: HttpRequest, device_id: int, why: str) -> HttpResponse:
                     reason=data["reason"],
                 ),
             )
-            said = "let go"
+            said = ngettext("%(count)s readings let go.", "%(count)s readings let go.", done or 0)
         elif data["session"] is None:
-            form.add_error("session", "Choose whose readings they are.")
+            form.add_error("session", _("Choose whose readings they are."))
             done, said = None, ""
         else:
             done = attempt(
@@ -161,9 +175,13 @@ def device_held(request: HttpRequest, device_id: int, why: str) -> HttpResponse:
                     reason=data["reason"],
                 ),
             )
-            said = f"put into the record of {data['session'].person}"
+            said = ngettext(
+                "%(count)s readings put into the record of %(person)s.",
+                "%(count)s readings put into the record of %(person)s.",
+                done or 0,
+            )
         if done is not None:
-            messages.success(request, f"{done} readings {said}.")
+            messages.success(request, said % {"count": done, "person": person})
             return redirect("devices")
     shown = HeldReading.objects.filter(
         device=device, why=why, settled_at=None, pk__lte=group.last_id
@@ -191,7 +209,13 @@ def device_take_back(request: HttpRequest, device_id: int) -> HttpResponse:
         count = attempt(form, lambda: services.take_back(request.user, device, **form.cleaned_data))
         if count is not None:
             messages.success(
-                request, f"{count} readings taken back. They wait to be put where they belong."
+                request,
+                ngettext(
+                    "%(count)s readings taken back. They wait to be put where they belong.",
+                    "%(count)s readings taken back. They wait to be put where they belong.",
+                    count,
+                )
+                % {"count": count},
             )
             return redirect("devices")
     return render(
@@ -225,7 +249,10 @@ def sender_revoke(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     token = get_object_or_404(DeviceToken.objects.select_related("device"), pk=token_id)
     try:
         services.revoke_token(request.user, token)
-        messages.success(request, f"The token of {token.device} lets nobody in any more.")
+        messages.success(
+            request,
+            _("The token of %(device)s lets nobody in any more.") % {"device": token.device},
+        )
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("devices")

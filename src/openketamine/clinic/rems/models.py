@@ -3,9 +3,6 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
@@ -16,8 +13,8 @@ USER = settings.AUTH_USER_MODEL
 class Site(models.TextChoices):
     """What kind of setting is certified. Inpatient units enrol nobody and send no forms."""
 
-    OUTPATIENT = "outpatient", gettext_lazy("Outpatient clinic or office")
-    INPATIENT = "inpatient", gettext_lazy("Inpatient unit")
+    OUTPATIENT = "outpatient", "Outpatient clinic or office"
+    INPATIENT = "inpatient", "Inpatient unit"
 
 
 class Certification(models.Model):
@@ -70,7 +67,4 @@ class Enrolment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return _("%(person)s, enrolled %(day)s") % {
-            "person": self.person,
-            "day": date_format(self.enrolled_on, "d F Y"),
-        }
+        return f"{self.person}, enrolled {self.enrolled_on:%d %B %Y}"

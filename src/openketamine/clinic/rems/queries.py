@@ -2,10 +2,8 @@
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils.translation import gettext_noop as _
 
 from openketamine.clinic.people.models import Course, Person, Stage
-from openketamine.clinic.record.told import say
 
 from .models import Certification, Enrolment
 
@@ -39,18 +37,14 @@ def what_is_missing(course: Course) -> str:
         return ""
     site = certification()
     if site is None:
-        return say(
-            _(
-                "This site is not certified in the esketamine REMS, so the spray is not given "
-                "here. The medical director records the certification."
-            )
+        return (
+            "This site is not certified in the esketamine REMS, so the spray is not given here. "
+            "The medical director records the certification."
         )
     if site.enrols and enrolment_of(course.person) is None:
-        return say(
-            _(
-                "The patient is not enrolled in the esketamine REMS. Enrol first, before the first "
-                "treatment."
-            )
+        return (
+            "The patient is not enrolled in the esketamine REMS. Enrol first, before the first "
+            "treatment."
         )
     return ""
 
