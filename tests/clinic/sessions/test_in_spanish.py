@@ -98,6 +98,7 @@ def test_an_alert_that_a_spanish_nurse_answers_stands_in_the_record_in_english(
     english, spanish = screens(reverse("session_state", args=[running.pk]))
     assert "Alert acknowledged (Emergency: chest pain): at the bedside, watching" in english
     assert "): junto al paciente, observando" in spanish
+    assert "at the bedside" not in spanish
 
 
 def test_what_people_write_stands_as_they_wrote_it(running, enfermera, screens):
