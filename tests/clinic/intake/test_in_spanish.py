@@ -68,7 +68,7 @@ def test_the_story_tells_a_score_in_spanish_and_a_note_as_it_was_written(course,
 
 def test_every_part_of_a_result_is_translated(spanish):
     assert result_in_words("not complete, an answer alarmed") != "not complete, an answer alarmed"
-    assert result_in_words("pain severity 3.2, 2 answers left out").endswith(
-        "3.2, 2 respuestas omitidas"
+    assert result_in_words("pain severity 3.2, 2 answers left out") == (
+        "intensidad del dolor 3.2, 2 respuestas omitidas"
     )
     assert result_in_words("12.5") == "12.5"
