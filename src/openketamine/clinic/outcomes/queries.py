@@ -1,6 +1,5 @@
 """Reads for follow-up: what is due, how the patient fares."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +15,12 @@ from openketamine.clinic.people.models import Course
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.sessions.models import Phase, Session
-from openketamine.protocols.instruments import has_responded, is_important_change, is_remission
+from openketamine.protocols.instruments import (
+    has_responded,
+    is_important_change,
+    is_remission,
+    result_in_words,
+)
 from openketamine.protocols.schema import InstrumentFile
 
 from .models import FormRequest
@@ -33,7 +37,6 @@ _KEPT = (
     gettext_noop("4-weekly"),
     gettext_noop("3-monthly"),
     gettext_noop("visit"),
-    gettext_noop("not complete"),
     gettext_noop("Bladder"),
     gettext_noop("Dissociation"),
     gettext_noop("Pain 0-10"),
@@ -154,21 +157,7 @@ class Point:
     @property
     def result_in_words(self) -> str:
         """The result as it was kept, "16, moderate", in the language of whoever reads it."""
-        return ", ".join(_part(part) for part in self.result.split(", "))
-
-
-_LEFT_OUT = re.compile(r"(\d+) answers left out")
-
-
-def _part(part: str) -> str:
-    """A total, a band, or a subscale with its score: "physical 3.2"."""
-    label, _space, score = part.rpartition(" ")
-    if left_out := _LEFT_OUT.fullmatch(part):
-        return _("%(n)s answers left out") % {"n": left_out[1]}
-    if label and score.replace(".", "").isdecimal():
-        label = _(label[:1].upper() + label[1:])
-        return f"{label[:1].lower()}{label[1:]} {score}"
-    return _(part) if part and not part.replace(".", "").isdecimal() else part
+        return result_in_words(self.result)
 
 
 def in_words(total: float | None) -> str:
@@ -252,7 +241,8 @@ def _judged(
     if change and change.points is not None and not response and first:
         lines.append(Line(first - change.points, _("important change")))
     rules = [
-        f"{name}: {_(rule.statement)} ({_(rule.certainty)})"
+        _("%(kind)s: %(statement)s (%(certainty)s)")
+        % {"kind": name, "statement": _(rule.statement), "certainty": _(rule.certainty)}
         for name, rule in (
             (_("Response"), response),
             (_("Remission"), remission),

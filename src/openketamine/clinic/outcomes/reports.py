@@ -391,7 +391,8 @@ def response(request: HttpRequest) -> HttpResponse:
             {
                 "measure": measure,
                 "title": _(figures.MEASURES[measure]),
-                "rule": f"{_(rule.statement)} ({_(rule.certainty)})",
+                "rule": _("%(statement)s (%(certainty)s)")
+                % {"statement": _(rule.statement), "certainty": _(rule.certainty)},
                 "rows": rows,
                 "main": rows[main],
                 "chart": plot.shares_over_time(

@@ -3,7 +3,7 @@ from typing import Any
 
 from django import forms
 from django.utils.formats import date_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.record import clock
@@ -62,7 +62,7 @@ class CheckForm(forms.Form):
     """What a check came to."""
 
     check = forms.ChoiceField(label=_("Check"))
-    done_on = _day(_("Done on"))
+    done_on = _day(pgettext_lazy("check", "Done on"))
     result = forms.CharField(label=_("What it came to"), max_length=300)
 
     def __init__(self, *args: Any, checks: list[tuple[str, str]], **kwargs: Any) -> None:
