@@ -57,6 +57,8 @@ NAMES = frozenset(
         "conditions", "instrument", "instruments", "quantity", "short_name", "side",
     }
 )  # fmt: skip
+# Fields whose keys are words.
+KEYED = frozenset({"points"})
 # What the library says in each language by itself, so the wording of a questionnaire, which is a
 # published one or none; and the medicines, whose names are looked for as they are written.
 ELSEWHERE = frozenset({"translations", "ingredients", "only_if"})
@@ -66,9 +68,10 @@ RESULT = (
     "arm", "population", "design", "condition", "endpoint", "route", "unit", "dose", "dose_unit",
 )  # fmt: skip
 RESULT_CITED = ("schedule", "notes", "instrument")
-# Texts that patients get and that the package holds in each of their languages; and what no page
-# shows.
-LEFT_OUT = {"education", "plain.yaml", "coverage.yaml", "effects"}
+# Texts that patients get, which the package holds in each of their languages: of these the titles
+# of the English ones head lists. And what no page shows.
+FOR_PATIENTS = "education"
+LEFT_OUT = {FOR_PATIENTS, "plain.yaml", "coverage.yaml", "effects"}
 Text = tuple[str, str]  # the text, and its plural or ""
 
 
@@ -99,10 +102,16 @@ def texts_of(room: str) -> set[Text]:
         found.update(_in_template(path))
     if room in WORDS:
         for path in sorted(folder.rglob("*.yaml")):
+            part = yaml.safe_load(path.read_text(encoding="utf-8"))
             if not LEFT_OUT & set(path.parts):
                 over = ELSEWHERE | (WORDING if "instruments" in path.parts else frozenset())
-                part = yaml.safe_load(path.read_text(encoding="utf-8"))
                 found.update((text, "") for text in in_library(part, WORDS[room], over))
+            elif FOR_PATIENTS in path.parts:
+                found.update(
+                    (document["title"], "")
+                    for document in part["documents"]
+                    if "language" not in document
+                )
     if room == "protocols":
         found.update((text, "") for text in _in_results())
     return {(text, plural) for text, plural in found if any(map(str.isalpha, text))}
@@ -125,6 +134,8 @@ def in_library(
             yield from in_library(each, fields, over, inside)
     elif isinstance(part, dict):
         for key, value in part.items():
+            if key in KEYED and isinstance(value, dict):
+                yield from (str(each) for each in value)
             if key not in over:
                 under = key in fields or (inside and key not in NAMES)
                 yield from in_library(value, fields, over, under)

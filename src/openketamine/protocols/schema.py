@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from openketamine.words import _
+from openketamine.words import _, _noop
 
 Certainty = Literal[
     "verified",
@@ -824,24 +824,24 @@ class OverdueRule(Entry):
 
 # What a review knows of a course: facts that its conditions may read, with how people call them.
 REVIEW_FACTS: dict[str, str] = {
-    "route": "the route",
-    "doses_given": "sessions given",
-    "doses_84_days": "sessions within 12 weeks",
-    "days_since_first_dose": "days since the first dose",
-    "days_since_last_dose": "days since the last dose",
-    "responded": "response on the leading questionnaire",
-    "remitted": "remission on the leading questionnaire",
-    "important_change": "important change on the leading questionnaire",
-    "worsened": "worse by an important change",
-    "response_lost": "a response that was lost again",
-    "tolerated": "tolerated",
-    "urinary_symptoms": "urinary symptoms",
-    "craving": "wanting ketamine between sessions, 0 to 3",
-    "liver_risk": "risk of liver disease",
-    "dose_rise_percent": "rise of the dose over the course, %",
-    "misuse_signs": "signs of misuse",
-    "pieces_lost": "lozenges or tablets reported lost within 12 weeks",
-    "suicidal_flag": "an alarming answer about suicide in the last 4 weeks",
+    "route": _noop("the route"),
+    "doses_given": _noop("sessions given"),
+    "doses_84_days": _noop("sessions within 12 weeks"),
+    "days_since_first_dose": _noop("days since the first dose"),
+    "days_since_last_dose": _noop("days since the last dose"),
+    "responded": _noop("response on the leading questionnaire"),
+    "remitted": _noop("remission on the leading questionnaire"),
+    "important_change": _noop("important change on the leading questionnaire"),
+    "worsened": _noop("worse by an important change"),
+    "response_lost": _noop("a response that was lost again"),
+    "tolerated": _noop("tolerated"),
+    "urinary_symptoms": _noop("urinary symptoms"),
+    "craving": _noop("wanting ketamine between sessions, 0 to 3"),
+    "liver_risk": _noop("risk of liver disease"),
+    "dose_rise_percent": _noop("rise of the dose over the course, %"),
+    "misuse_signs": _noop("signs of misuse"),
+    "pieces_lost": _noop("lozenges or tablets reported lost within 12 weeks"),
+    "suicidal_flag": _noop("an alarming answer about suicide in the last 4 weeks"),
 }
 
 
