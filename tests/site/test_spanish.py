@@ -35,7 +35,7 @@ NOT_YET = {
 ALIKE = frozenset(
     """OpenKetamine mg kg mcg ml mL ng min h s mmHg kPa bpm IV IM SC SL MOAA SpO2 PHQ GAD MADRS HAMD
     QIDS PCL CADSS BPI PEG WSAS AUDIT DAST SSRS BSS ICD SNOMED LOINC FHIR HL7 MLLP PDF CSV JSON REMS
-    FDA EMA GB US EU AU ECG TSH ALT AST GGT ALP MRN URL ISO UTC ID MD RN English Español
+    FDA EMA GB US USD EU AU ECG TSH ALT AST GGT ALP MRN URL ISO UTC ID MD RN English Español
     """.split()  # noqa: SIM905
 )
 WORD = re.compile(r"[^\W\d_]{2,}")

@@ -7,6 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext_noop as _
+
+from openketamine.clinic.record.told import all_of
+from openketamine.clinic.said import say
+
 Pieces = Mapping[float, int]  # mg of one piece -> how many
 
 
@@ -85,8 +90,12 @@ def needed(units: Iterable[tuple[float, int]], sessions: int) -> dict[float, int
 
 def in_words(pieces: Pieces) -> str:
     """ "2 of 100 mg and 1 of 50 mg"; "none" where there are none."""
-    parts = [f"{count} of {mg:g} mg" for mg, count in sorted(pieces.items(), reverse=True) if count]
-    return " and ".join(parts) or "none"
+    parts = [
+        say(_("%(count)s of %(mg)s mg"), count=count, mg=f"{mg:g}")
+        for mg, count in sorted(pieces.items(), reverse=True)
+        if count
+    ]
+    return all_of(parts) if parts else say(_("none"))
 
 
 def mg_of(pieces: Pieces) -> float:

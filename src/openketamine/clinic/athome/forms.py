@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.record import clock
@@ -14,37 +16,39 @@ from .models import AfterHold, FirstDoseReview, HomeScreening, Movement
 
 
 class SwitchOnForm(forms.Form):
-    signed_name = forms.CharField(label="Sign with your full name", max_length=160)
+    signed_name = forms.CharField(label=_("Sign with your full name"), max_length=160)
 
 
 class SwitchOffForm(forms.Form):
-    because = forms.CharField(label="Why is it switched off?", max_length=500)
+    because = forms.CharField(label=_("Why is it switched off?"), max_length=500)
 
 
 class ScreeningForm(forms.Form):
     how = forms.ChoiceField(
-        label="How you saw the patient", choices=HomeScreening.How.choices, widget=forms.RadioSelect
+        label=_("How you saw the patient"),
+        choices=HomeScreening.How.choices,
+        widget=forms.RadioSelect,
     )
     note = forms.CharField(
-        label="Note", required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=2000
+        label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=2000
     )
 
 
 class EnrolForm(forms.Form):
     doctor: Any = forms.ModelChoiceField(
         queryset=None,
-        label="Doctor who answers for every session",
+        label=_("Doctor who answers for every session"),
         required=False,
-        empty_label="Nobody: no session starts",
+        empty_label=_("Nobody: no session starts"),
     )
     hold_min = forms.FloatField(
-        label="Hold in the mouth for (minutes)",
+        label=_("Hold in the mouth for (minutes)"),
         min_value=0,
         max_value=60,
-        help_text="No source fixes it. 0: swallowed at once.",
+        help_text=_("No source fixes it. 0: swallowed at once."),
     )
     after_hold = forms.ChoiceField(
-        label="Then", choices=AfterHold.choices, widget=forms.RadioSelect
+        label=_("Then"), choices=AfterHold.choices, widget=forms.RadioSelect
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,12 +59,12 @@ class EnrolForm(forms.Form):
 
 class SupervisedForm(forms.Form):
     taken_at = forms.DateTimeField(
-        label="Taken at",
+        label=_("Taken at"),
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
-    dose_mg = forms.FloatField(label="Dose (mg)", min_value=0)
+    dose_mg = forms.FloatField(label=_("Dose (mg)"), min_value=0)
     note = forms.CharField(
-        label="How it was tolerated", widget=forms.Textarea(attrs={"rows": 2}), max_length=2000
+        label=_("How it was tolerated"), widget=forms.Textarea(attrs={"rows": 2}), max_length=2000
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -70,18 +74,21 @@ class SupervisedForm(forms.Form):
 
 class ReviewForm(forms.Form):
     how = forms.ChoiceField(
-        label="How you saw the patient",
+        label=_("How you saw the patient"),
         choices=FirstDoseReview.How.choices,
         widget=forms.RadioSelect,
     )
     may_go_on = forms.TypedChoiceField(
-        label="What follows",
-        choices=[("yes", "Further sessions at home as planned"), ("no", "No further session")],
+        label=_("What follows"),
+        choices=[
+            ("yes", _("Further sessions at home as planned")),
+            ("no", _("No further session")),
+        ],
         coerce=lambda value: value == "yes",
         widget=forms.RadioSelect,
     )
     words = forms.CharField(
-        label="How the dose and the days since were",
+        label=_("How the dose and the days since were"),
         widget=forms.Textarea(attrs={"rows": 2}),
         max_length=2000,
     )
@@ -90,7 +97,7 @@ class ReviewForm(forms.Form):
 class _PiecesForm(forms.Form):
     """A number for each strength; `pieces` gives those that are there."""
 
-    groups: Mapping[str, str] = {"pieces": "Pieces of {mg:g} mg"}
+    groups: Mapping[str, str] = {"pieces": gettext_noop("Pieces of %(mg)s mg")}
 
     def __init__(self, *args: Any, strengths: Iterable[float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,7 +111,7 @@ class _PiecesForm(forms.Form):
     def _add(self, group: str, label: str) -> None:
         for mg in self._strengths:
             self.fields[f"{group}_{mg:g}"] = forms.IntegerField(
-                label=label.format(mg=mg), min_value=0, max_value=200, required=False
+                label=gettext(label) % {"mg": f"{mg:g}"}, min_value=0, max_value=200, required=False
             )
 
     def counts(self, group: str) -> dict[float, int]:
@@ -112,37 +119,42 @@ class _PiecesForm(forms.Form):
 
 
 class DispenseForm(_PiecesForm):
-    lot = forms.CharField(label="Lot", max_length=40)
-    groups = {"counted": "Patient has left of {mg:g} mg", "pieces": "Hand out of {mg:g} mg"}
+    lot = forms.CharField(label=_("Lot"), max_length=40)
+    groups = {
+        "counted": gettext_noop("Patient has left of %(mg)s mg"),
+        "pieces": gettext_noop("Hand out of %(mg)s mg"),
+    }
 
 
 class TakeBackForm(_PiecesForm):
     kind = forms.ChoiceField(
-        label="What happened",
+        label=_("What happened"),
         choices=[
-            (Movement.Kind.RETURNED.value, "Brought back"),
-            (Movement.Kind.LOST.value, "Reported lost"),
+            (Movement.Kind.RETURNED.value, _("Brought back")),
+            (Movement.Kind.LOST.value, _("Reported lost")),
         ],
         widget=forms.RadioSelect,
     )
-    note = forms.CharField(label="How that came about", max_length=300)
+    note = forms.CharField(label=_("How that came about"), max_length=300)
 
 
 class OpenForm(forms.Form):
-    adult_name = forms.CharField(label="Adult at hand", max_length=120)
+    adult_name = forms.CharField(label=_("Adult at hand"), max_length=120)
     adult_phone = forms.CharField(
-        label="The adult's telephone", max_length=24, help_text="As +15550100"
+        label=_("The adult's telephone"), max_length=24, help_text=_("As +15550100")
     )
-    watched_live = forms.BooleanField(label="A clinician watches this one by video", required=False)
+    watched_live = forms.BooleanField(
+        label=_("A clinician watches this one by video"), required=False
+    )
 
 
 class DecideForm(forms.Form):
     reason = forms.CharField(
-        label="Reason",
+        label=_("Reason"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 2}),
         max_length=1000,
-        help_text="Needed for no dose, and where anything is in doubt.",
+        help_text=_("Needed for no dose, and where anything is in doubt."),
     )
 
     def __init__(self, *args: Any, items: Iterable[ChecklistItem], **kwargs: Any) -> None:
@@ -151,7 +163,9 @@ class DecideForm(forms.Form):
         self.fields.clear()
         self.items = [item.item for item in items]
         for item in items:
-            self.fields[item.item] = forms.BooleanField(label=item.question, required=False)
+            self.fields[item.item] = forms.BooleanField(
+                label=gettext(item.question), required=False
+            )
         self.fields.update(own)
 
     @property
@@ -160,10 +174,10 @@ class DecideForm(forms.Form):
 
 
 class ToldForm(forms.Form):
-    systolic_mmhg = forms.FloatField(label="Systolic (mmHg)", required=False)
-    diastolic_mmhg = forms.FloatField(label="Diastolic (mmHg)", required=False)
-    heart_rate_bpm = forms.FloatField(label="Pulse (/min)", required=False)
-    words = forms.CharField(label="What you were told or saw", required=False, max_length=1000)
+    systolic_mmhg = forms.FloatField(label=_("Systolic (mmHg)"), required=False)
+    diastolic_mmhg = forms.FloatField(label=_("Diastolic (mmHg)"), required=False)
+    heart_rate_bpm = forms.FloatField(label=_("Pulse (/min)"), required=False)
+    words = forms.CharField(label=_("What you were told or saw"), required=False, max_length=1000)
 
     @property
     def measured(self) -> dict[str, float | None]:
@@ -172,16 +186,16 @@ class ToldForm(forms.Form):
 
 class CloseForm(forms.Form):
     outcome = forms.ChoiceField(
-        label="How it ended",
+        label=_("How it ended"),
         choices=[
-            ("well", "Well at home"),
-            ("handed over", "Handed over to an ambulance or hospital"),
+            ("well", _("Well at home")),
+            ("handed over", _("Handed over to an ambulance or hospital")),
         ],
         widget=forms.RadioSelect,
         initial="well",
     )
     words = forms.CharField(
-        label="How it went", widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
+        label=_("How it went"), widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
     )
 
     def __init__(self, *args: Any, criteria: Iterable[DischargeCriterion], **kwargs: Any) -> None:
@@ -191,7 +205,7 @@ class CloseForm(forms.Form):
         self.asked = [c for c in criteria if c.question]
         for criterion in self.asked:
             self.fields[criterion.fact] = forms.BooleanField(
-                label=criterion.question, required=False
+                label=gettext(criterion.question), required=False
             )
         self.fields.update(own)
 
@@ -201,4 +215,4 @@ class CloseForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(label="Reason", max_length=500)
+    reason = forms.CharField(label=_("Reason"), max_length=500)

@@ -25,6 +25,7 @@ from openketamine.clinic.people.language import language_of
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source
+from openketamine.clinic.said import asked, in_english
 from openketamine.protocols import monitoring
 
 from . import counts, gates, links, queries, services
@@ -83,7 +84,7 @@ def _once(
             "refused",
             {
                 "act": act,
-                "reason": getattr(refusal, "for_record", refusal.message),
+                "reason": refusal.for_record,
                 "told": refusal.message,
                 **({"data": dict(told)} if told else {}),
             },
@@ -97,7 +98,7 @@ def _locked(session: HomeSession) -> tuple[HomeSession, Timeline]:
     try:
         return services.locked(session)
     except Refused as refusal:
-        raise Turned(_("This session is over."), refusal.message) from refusal
+        raise Turned(_("This session is over."), refusal.for_record) from refusal
 
 
 def _plausible(session: HomeSession, values: Mapping[str, float | None]) -> dict[str, float]:
@@ -107,7 +108,11 @@ def _plausible(session: HomeSession, values: Mapping[str, float | None]) -> dict
         value = values.get(refusal.field or "")
         shown = f"{value:g}" if value is not None else ""
         told = _("%(value)s cannot be right. Look at the display again.") % {"value": shown}
-        raise Turned(told, refusal.message, field=refusal.field) from refusal
+        raise Turned(told, refusal.for_record, field=refusal.field) from refusal
+
+
+def _pressure(values: Mapping[str, float]) -> str:
+    return in_english(asked(lambda: pressure_in_words(values)))
 
 
 def _actor(session: HomeSession, by: str) -> str:
@@ -179,7 +184,7 @@ def check_in(
                 priority="red" if alarming else "amber",
                 headline="Ready for the dose at home: speak with the patient and decide",
                 detail="; ".join(doubt.words for doubt in verdict.doubts)
-                or f"Nothing in doubt. {pressure_in_words(values)}.",
+                or f"Nothing in doubt. {_pressure(values)}.",
             )
         else:
             line = queries.timeline_of(found)
@@ -371,7 +376,7 @@ def take_dose(
         except Refused as refusal:
             if clock.now() - at <= JUST_NOW:
                 raise
-            outside = getattr(refusal, "for_record", refusal.message)
+            outside = refusal.for_record
         event = services.append(
             found,
             _actor(found, "patient"),
@@ -438,7 +443,7 @@ def take_dose(
                     key=f"home:{session.pk}:outside:{client_id}",
                     priority="red",
                     headline="A dose was taken at home that was not allowed",
-                    detail=getattr(refusal, "for_record", refusal.message),
+                    detail=refusal.for_record,
                 )
         raise
 
@@ -461,15 +466,15 @@ def _require_dose(
     if more or mg > plan.dose_mg:
         raise Turned(
             _("This is more than was ordered. Nobody raises a dose at home."),
-            f"{counts.in_words(asked)} is more than the {counts.in_words(planned)} ordered (no "
-            "self-escalation).",
+            f"{in_english(counts.in_words(asked))} is more than the "
+            f"{in_english(counts.in_words(planned))} ordered (no self-escalation).",
         )
     held = queries.counts_of(session.enrolment).held
     if any(count > held.get(piece, 0) for piece, count in asked.items()):
         raise Turned(
             _("These are more pieces than the clinic has given you. Call the clinic."),
-            f"{counts.in_words(asked)} is more than was handed out: {counts.in_words(held)} should "
-            "be at home.",
+            f"{in_english(counts.in_words(asked))} is more than was handed out: "
+            f"{in_english(counts.in_words(held))} should be at home.",
         )
     try:
         services.require_dose_gates(session, line, now=at)
@@ -480,7 +485,7 @@ def _require_dose(
         }.get(line.phase, _("Not yet. Take nothing now; the clinic tells you what to do."))
         if line.phase == Phase.GO and not queries.adult_is_here(session, line, at):
             told = _("The adult with you says first on the own page: I am here.")
-        raise Turned(told, refusal.message) from refusal
+        raise Turned(told, refusal.for_record) from refusal
 
 
 def _plan_reminders(session: HomeSession, dose_at: datetime) -> None:
@@ -610,7 +615,7 @@ def how(
                 priority="red" if any(priority == "red" for priority, _w in alarms) else "amber",
                 headline=f"At home: {alarms[0][1]}",
                 detail="; ".join(words for _p, words in alarms)
-                + (f". {pressure_in_words(values)}" if values else ""),
+                + (f". {_pressure(values)}" if values else ""),
             )
         _withdraw_reminders(found)
         found.expect_anew = found.expect_anew or bool(values)

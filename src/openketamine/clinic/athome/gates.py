@@ -1,7 +1,7 @@
 """May this dose be taken at home: facts and policy in, what stands in the way out. Pure.
 
 A stop means no dose. A doubt means that somebody at the clinic decides. What is not known is never
-taken for well.
+taken for well. What it says goes into the record, in English; `words` has it for other readers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from openketamine.clinic.said import in_english
 from openketamine.protocols import monitoring
 from openketamine.protocols.schema import AtHomeFile, MonitoringFile
 
@@ -103,9 +104,8 @@ def judge(
         doubts.append(Doubt(f"Mood {data['mood_0_10']} of 10"))
     counted = {float(mg): count for mg, count in data["counted"] if count}
     if counted != dict(held):
-        doubts.append(
-            Doubt(f"Counts {in_words(counted)} at home; {in_words(held)} should be there")
-        )
+        there, due = in_english(in_words(counted)), in_english(in_words(held))
+        doubts.append(Doubt(f"Counts {there} at home; {due} should be there"))
     return Verdict(tuple(stops), tuple(doubts))
 
 

@@ -5,6 +5,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.plans.models import PlannedSession
@@ -46,8 +48,8 @@ class HomeScreening(models.Model):
     """A prescriber's signature that this person may be treated at home, for a while."""
 
     class How(models.TextChoices):
-        VIDEO = "video", "By video"
-        IN_PERSON = "in_person", "In person"
+        VIDEO = "video", gettext_lazy("By video")
+        IN_PERSON = "in_person", gettext_lazy("In person")
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="home_screenings")
     how = models.CharField(max_length=10, choices=How.choices)
@@ -70,8 +72,8 @@ class HomeScreening(models.Model):
 class AfterHold(models.TextChoices):
     """What becomes of what is left in the mouth: it changes the dose."""
 
-    SWALLOW = "swallow", "Swallow"
-    SPIT = "spit", "Spit out"
+    SWALLOW = "swallow", gettext_lazy("Swallow")
+    SPIT = "spit", gettext_lazy("Spit out")
 
 
 class Enrolment(models.Model):
@@ -109,16 +111,16 @@ class Enrolment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.course.person} at home"
+        return _("%(person)s at home") % {"person": self.course.person}
 
 
 class FirstDoseReview(models.Model):
     """A prescriber's review after the first dose at home. The newest one counts."""
 
     class How(models.TextChoices):
-        VIDEO = "video", "By video"
-        TELEPHONE = "telephone", "By telephone"
-        IN_PERSON = "in_person", "In person"
+        VIDEO = "video", gettext_lazy("By video")
+        TELEPHONE = "telephone", gettext_lazy("By telephone")
+        IN_PERSON = "in_person", gettext_lazy("In person")
 
     enrolment = models.ForeignKey(Enrolment, on_delete=models.PROTECT, related_name="reviews")
     how = models.CharField(max_length=10, choices=How.choices)
@@ -141,10 +143,10 @@ class Movement(models.Model):
     """Pieces of one strength that went from one hand to another. Never changed, never deleted."""
 
     class Kind(models.TextChoices):
-        DISPENSED = "dispensed", "handed out"
-        TAKEN = "taken", "taken"
-        RETURNED = "returned", "brought back"
-        LOST = "lost", "reported lost"
+        DISPENSED = "dispensed", gettext_lazy("handed out")
+        TAKEN = "taken", gettext_lazy("taken")
+        RETURNED = "returned", gettext_lazy("brought back")
+        LOST = "lost", gettext_lazy("reported lost")
 
     enrolment = models.ForeignKey(Enrolment, on_delete=models.PROTECT, related_name="movements")
     kind = models.CharField(max_length=10, choices=Kind.choices)
@@ -171,21 +173,26 @@ class Movement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pieces} of {self.piece_mg:g} mg {self.get_kind_display()}"
+        words = _("%(pieces)s of %(mg)s mg %(what)s")
+        return words % {
+            "pieces": self.pieces,
+            "mg": f"{self.piece_mg:g}",
+            "what": self.get_kind_display(),
+        }
 
 
 class Phase(models.TextChoices):
     """Where a session at home stands, in order."""
 
-    CHECK = "check", "Questions before the dose"
-    DECIDE = "decide", "Waits for the clinic"
-    GO = "go", "May take the dose"
-    HOLD = "hold", "Dose in the mouth"
-    REST = "rest", "Resting"
-    FINISHED = "finished", "Waits for the last call"
-    CLOSED = "closed", "Closed"
-    NO_GO = "no_go", "No dose today"
-    CANCELLED = "cancelled", "Cancelled"
+    CHECK = "check", gettext_lazy("Questions before the dose")
+    DECIDE = "decide", gettext_lazy("Waits for the clinic")
+    GO = "go", gettext_lazy("May take the dose")
+    HOLD = "hold", gettext_lazy("Dose in the mouth")
+    REST = "rest", gettext_lazy("Resting")
+    FINISHED = "finished", gettext_lazy("Waits for the last call")
+    CLOSED = "closed", gettext_lazy("Closed")
+    NO_GO = "no_go", gettext_lazy("No dose today")
+    CANCELLED = "cancelled", gettext_lazy("Cancelled")
 
 
 OPEN = (Phase.CHECK, Phase.DECIDE, Phase.GO, Phase.HOLD, Phase.REST, Phase.FINISHED)
@@ -245,7 +252,10 @@ class HomeSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"session {self.planned.number} of {self.person} at home"
+        return _("session %(number)s of %(person)s at home") % {
+            "number": self.planned.number,
+            "person": self.person,
+        }
 
     @property
     def stream(self) -> str:

@@ -8,6 +8,9 @@ from datetime import date, datetime, time, timedelta
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.intake.queries import jurisdiction, open_safety_reviews
@@ -17,6 +20,8 @@ from openketamine.clinic.plans.models import GivenAs, Plan, PlannedSession
 from openketamine.clinic.policy.queries import governing, library, library_under
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.record.told import retold
+from openketamine.clinic.said import asked, say
 from openketamine.protocols import Library
 from openketamine.protocols.monitoring import Observation
 from openketamine.protocols.schema import AtHomeFile, Contact, HomeWarning, MonitoringFile
@@ -182,36 +187,50 @@ def gates_for(
     found = [
         Gate(
             "programme",
-            "The programme is switched on in this jurisdiction",
+            say(gettext_noop("The programme is switched on in this jurisdiction")),
             on is not None,
-            f"Treatment at home is not switched on in {jurisdiction()}. The medical director reads "
-            "the warnings and signs under Home sessions.",
+            say(
+                gettext_noop(
+                    "Treatment at home is not switched on in %(place)s. The medical director reads "
+                    "the warnings and signs under Home sessions."
+                ),
+                place=jurisdiction(),
+            ),
         ),
         Gate(
             "policy",
-            "The clinic's policy is signed",
+            say(gettext_noop("The clinic's policy is signed")),
             governing().approval is not None,
-            "The clinic's policy is not signed. The medical director must sign it first.",
+            say(
+                gettext_noop(
+                    "The clinic's policy is not signed. The medical director must sign it first."
+                )
+            ),
         ),
         Gate(
             "review",
-            "No safety review is open",
+            say(gettext_noop("No safety review is open")),
             not reviews,
-            f"A safety review is open: {reviews[0].statement}. A clinician must record it first."
+            say(
+                gettext_noop(
+                    "A safety review is open: %(what)s. A clinician must record it first."
+                ),
+                what=say(reviews[0].statement),
+            )
             if reviews
             else "",
         ),
         Gate(
             "course",
-            "The course is one at home, under treatment",
+            say(gettext_noop("The course is one at home, under treatment")),
             course.setting == Setting.HOME and course.stage == Stage.TREATMENT,
-            "This course is not one at home under treatment.",
+            say(gettext_noop("This course is not one at home under treatment.")),
         ),
         Gate(
             "consent",
-            "A consent is in force",
+            say(gettext_noop("A consent is in force")),
             plans.consent_in_force(course) is not None,
-            "No consent is in force. Without it nothing can be taken.",
+            say(gettext_noop("No consent is in force. Without it nothing can be taken.")),
         ),
         _doctor(enrolment),
         _screening(home.rule("screening_valid_days").value, screening, now, policy),
@@ -222,20 +241,31 @@ def gates_for(
         found.append(
             Gate(
                 "cap",
-                f"The dose is at most {cap.value:g} mg",
+                say(gettext_noop("The dose is at most %(cap)s mg"), cap=f"{cap.value:g}"),
                 plan.dose_mg <= cap.value,
-                f"{plan.dose_mg:g} mg is above the ceiling of {cap.value:g} mg for a dose at home "
-                f"(clinic policy, {cap.id}).",
+                say(
+                    gettext_noop(
+                        "%(dose)s mg is above the ceiling of %(cap)s mg for a dose at home (clinic "
+                        "policy, %(rule)s)."
+                    ),
+                    dose=f"{plan.dose_mg:g}",
+                    cap=f"{cap.value:g}",
+                    rule=cap.id,
+                ),
             )
         )
     supervised = bool(enrolment and enrolment.supervised_at)
     found.append(
         Gate(
             "supervised",
-            "A clinician has watched the first dose",
+            say(gettext_noop("A clinician has watched the first dose")),
             supervised or watched_live,
-            "The first dose is taken while a clinician watches, in the clinic or by video. Record "
-            "that first, or open this session as watched by video.",
+            say(
+                gettext_noop(
+                    "The first dose is taken while a clinician watches, in the clinic or by video. "
+                    "Record that first, or open this session as watched by video."
+                )
+            ),
         )
     )
     found.append(_reviewed(enrolment, home))
@@ -246,10 +276,16 @@ def gates_for(
         found.append(
             Gate(
                 "held",
-                "The pieces of this dose are at home",
+                say(gettext_noop("The pieces of this dose are at home")),
                 not short,
-                f"The dose needs {counts.in_words(counts.needed(plan.units, 1))}, and "
-                f"{counts.in_words(held)} should be at home. Hand them out first.",
+                say(
+                    gettext_noop(
+                        "The dose needs %(needed)s, and %(held)s should be at home. Hand them out "
+                        "first."
+                    ),
+                    needed=counts.in_words(counts.needed(plan.units, 1)),
+                    held=counts.in_words(held),
+                ),
             )
         )
     return found
@@ -258,58 +294,83 @@ def gates_for(
 def _doctor(enrolment: Enrolment | None) -> Gate:
     doctor = enrolment.doctor if enrolment else None
     there = doctor is not None and doctor.is_active and doctor.role == Role.PRESCRIBER
-    return Gate(
-        "doctor",
-        "A doctor is assigned",
-        there,
-        "No doctor is assigned, and there is no session at home without one."
-        if doctor is None
-        else f"{doctor} no longer works here as a prescriber. Assign another doctor."
-        if not there
-        else "",
-    )
+    why = ""
+    if doctor is None:
+        why = say(
+            gettext_noop("No doctor is assigned, and there is no session at home without one.")
+        )
+    elif not there:
+        why = say(
+            gettext_noop("%(doctor)s no longer works here as a prescriber. Assign another doctor."),
+            doctor=doctor,
+        )
+    return Gate("doctor", say(gettext_noop("A doctor is assigned")), there, why)
 
 
 def _screening(
     days: float, screening: HomeScreening | None, now: datetime, policy: Library
 ) -> Gate:
     valid = screening_is_valid(policy.athome, screening.signed_at if screening else None, now)
-    why = "Nobody has signed a screening for home. A prescriber does so first."
+    why = say(gettext_noop("Nobody has signed a screening for home. A prescriber does so first."))
     if screening and not valid:
-        age = (now - screening.signed_at).days
-        why = (
-            f"The screening for home is {age} days old, and holds for {days:g} (clinic policy, "
-            f"{policy.athome.rule('screening_valid_days').id}). A prescriber screens anew first."
+        why = say(
+            gettext_noop(
+                "The screening for home is %(age)s days old, and holds for %(days)s (clinic "
+                "policy, %(rule)s). A prescriber screens anew first."
+            ),
+            age=(now - screening.signed_at).days,
+            days=f"{days:g}",
+            rule=policy.athome.rule("screening_valid_days").id,
         )
-    return Gate("screening", f"A screening for home, at most {days:g} days old", valid, why)
+    statement = say(
+        gettext_noop("A screening for home, at most %(days)s days old"), days=f"{days:g}"
+    )
+    return Gate("screening", statement, valid, why)
 
 
 def _plan(plan: Plan | None, planned: PlannedSession | None) -> Gate:
     why = ""
     if plan is None:
-        why = "The plan is not in force: a second person has to check the dose first."
+        why = say(
+            gettext_noop("The plan is not in force: a second person has to check the dose first.")
+        )
     elif plan.given_as != GivenAs.PIECES:
-        why = "Only what is counted out in lozenges, tablets or capsules is taken at home."
+        why = say(
+            gettext_noop(
+                "Only what is counted out in lozenges, tablets or capsules is taken at home."
+            )
+        )
     elif planned is not None and planned.plan_id != plan.pk:
-        why = "The plan has been ordered anew since. Take the session of the new plan."
-    return Gate("plan", "A plan in force, counted out in pieces", not why, why)
+        why = say(
+            gettext_noop("The plan has been ordered anew since. Take the session of the new plan.")
+        )
+    statement = say(gettext_noop("A plan in force, counted out in pieces"))
+    return Gate("plan", statement, not why, why)
 
 
 def _reviewed(enrolment: Enrolment | None, home: AtHomeFile) -> Gate:
     """The prescriber's review between the first dose at home and the second."""
     rule, why = home.rule("review_within_days"), ""
-    statement = "No first dose at home waits for its review"
+    statement = say(gettext_noop("No first dose at home waits for its review"))
     if enrolment and enrolment.first_dose_at:
-        statement = "A prescriber has reviewed the first dose at home"
+        statement = say(gettext_noop("A prescriber has reviewed the first dose at home"))
         review = review_of(enrolment)
         taken = timezone.localtime(enrolment.first_dose_at)
         if review is None:
-            why = (
-                f"The first dose at home, of {taken:%d %B}, has not been reviewed by a prescriber "
-                f"(clinic policy, {rule.id})."
+            why = say(
+                gettext_noop(
+                    "The first dose at home, of %(day)s, has not been reviewed by a prescriber "
+                    "(clinic policy, %(rule)s)."
+                ),
+                day=asked(lambda: date_format(taken, "d F")),
+                rule=rule.id,
             )
         elif not review.may_go_on:
-            why = f"{review.held_by} reviewed the first dose: not to go on. {review.words}"
+            why = say(
+                gettext_noop("%(by)s reviewed the first dose: not to go on. %(words)s"),
+                by=review.held_by,
+                words=review.words,
+            )
     return Gate("reviewed", statement, not why, why)
 
 
@@ -317,15 +378,19 @@ def _gap(days: float, last: datetime | None, now: datetime) -> Gate:
     since = (
         (timezone.localtime(now).date() - timezone.localtime(last).date()).days if last else None
     )
-    return Gate(
-        "gap",
-        f"At least {days:g} days since the last dose",
-        since is None or since >= days,
-        ""
-        if last is None
-        else f"The last dose was on {timezone.localtime(last):%d %B, %H:%M}, and {days:g} days lie "
-        "between two doses at home (clinic policy, HOME-GAP).",
-    )
+    why = ""
+    if last is not None:
+        given = timezone.localtime(last)
+        why = say(
+            gettext_noop(
+                "The last dose was on %(at)s, and %(days)s days lie between two doses at home "
+                "(clinic policy, HOME-GAP)."
+            ),
+            at=asked(lambda: date_format(given, "d F, H:i")),
+            days=f"{days:g}",
+        )
+    statement = say(gettext_noop("At least %(days)s days since the last dose"), days=f"{days:g}")
+    return Gate("gap", statement, since is None or since >= days, why)
 
 
 def timeline_of(session: HomeSession) -> Timeline:
@@ -423,18 +488,20 @@ def _row(session: HomeSession, line: Timeline, now: datetime) -> Row:
             else None
         )
         if late:
-            return Row(session, line, f"No check-in since {late[0].at_min:g} min", 0, next_at)
+            state = _("No check-in since %(minutes)s min") % {"minutes": f"{late[0].at_min:g}"}
+            return Row(session, line, state, 0, next_at)
         if line.latest and line.latest.alarms:
-            return Row(session, line, line.latest.alarms[0], 1, next_at)
+            return Row(session, line, retold(line.latest.alarms[0]), 1, next_at)
         if phase == Phase.FINISHED:
-            return Row(session, line, "Waits for the last call", 2, None)
+            return Row(session, line, _("Waits for the last call"), 2, None)
         if following:
             return Row(session, line, phase.label, 4, next_at)
-        return Row(session, line, "All check-ins made", 4, None)
+        return Row(session, line, _("All check-ins made"), 4, None)
     if phase == Phase.DECIDE:
-        return Row(session, line, "Waits for your decision", 2, None)
+        return Row(session, line, _("Waits for your decision"), 2, None)
     if line.refusals:
-        return Row(session, line, f"Refused: {line.refusals[-1][2]}", 3, None)
+        state = _("Refused: %(reason)s") % {"reason": retold(line.refusals[-1][2])}
+        return Row(session, line, state, 3, None)
     return Row(session, line, phase.label, 5, go_until(session, line))
 
 

@@ -4,12 +4,15 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any, Literal, TypeVar
 
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext_noop as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -28,6 +31,7 @@ from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
 from openketamine.clinic.record.models import Event, Source, canonical
+from openketamine.clinic.said import asked, say
 from openketamine.clinic.sessions.signals import discharged
 from openketamine.protocols import discharge, monitoring
 
@@ -64,7 +68,7 @@ def attempted(actor: User | str, act: str, stream: str, person_id: Any, do: Call
             stream,
             "athome.refused",
             # What is told to a patient, in the patient's language, is put in the staff's words too.
-            {"act": act, "reason": getattr(refusal, "for_record", refusal.message)},
+            {"act": act, "reason": refusal.for_record},
             person_id=person_id,
         )
         raise
@@ -84,17 +88,20 @@ def switch_on(director: User, *, signed_name: str, digest: str) -> HomeProgramme
         Refused: not a medical director, another name, other warnings, or it is on already.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("Only the medical director switches treatment at home on.")
+        raise Refused(say(_("Only the medical director switches treatment at home on.")))
     require_signed_policy()
     record.lock()
     if queries.programme():
-        raise Refused(f"Treatment at home is on in {jurisdiction()} already.")
+        raise Refused(say(_("Treatment at home is on in %(place)s already."), place=jurisdiction()))
     read = queries.warnings()
     if digest != warnings_digest():
-        raise Refused("The warnings have changed since they were opened. Read them again.")
+        raise Refused(say(_("The warnings have changed since they were opened. Read them again.")))
     if " ".join(signed_name.split()).casefold() != director.display_name.casefold():
         raise Refused(
-            f"Sign with your full name as it stands here: {director.display_name}.",
+            say(
+                _("Sign with your full name as it stands here: %(name)s."),
+                name=director.display_name,
+            ),
             field="signed_name",
         )
     made = HomeProgramme.objects.create(
@@ -134,13 +141,13 @@ def switch_off(director: User, *, because: str) -> None:
         Refused: not a medical director, no reason, or it is not on.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("Only the medical director switches treatment at home off.")
+        raise Refused(say(_("Only the medical director switches treatment at home off.")))
     if not because.strip():
-        raise Refused("Say why.", field="because")
+        raise Refused(say(_("Say why.")), field="because")
     record.lock()
     on = queries.programme()
     if on is None:
-        raise Refused("Treatment at home is not on.")
+        raise Refused(say(_("Treatment at home is not on.")))
     on.off_at, on.off_by, on.off_because = clock.now(), director, because.strip()[:500]
     on.save(update_fields=["off_at", "off_by", "off_because"])
     record.append(
@@ -169,25 +176,36 @@ def sign_home_screening(
     require_no_open_safety_review(course)
     require_signed_policy()
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber signs a screening for home.")
+        raise Refused(say(_("Only a prescriber signs a screening for home.")))
     if course.setting != Setting.HOME:
-        raise Refused("This course is not one at home.")
+        raise Refused(say(_("This course is not one at home.")))
     if how not in HomeScreening.How.values:
-        raise Refused("Say how you saw the patient: by video or in person.", field="how")
+        raise Refused(say(_("Say how you saw the patient: by video or in person.")), field="how")
     facts = intake.facts_for(course)
     findings = intake.findings_for(course, facts)
     decided = intake.standing_decisions(course, findings)
     for finding in findings:
         if finding.kind == "contraindication":
             raise Refused(
-                f"{finding.statement}: a contraindication, and at home none can be overridden. "
-                "Choose a supervised setting."
+                say(
+                    _(
+                        "%(finding)s: a contraindication, and at home none can be overridden. "
+                        "Choose a supervised setting."
+                    ),
+                    finding=say(finding.statement),
+                )
             )
         if finding.kind == "missing" and finding.rule_id not in decided:
-            raise Refused(f"Not known: {finding.statement}. Ask for it first.")
+            raise Refused(
+                say(_("Not known: %(finding)s. Ask for it first."), finding=say(finding.statement))
+            )
         if finding.kind == "caution" and finding.rule_id not in decided and not note.strip():
             raise Refused(
-                f"{finding.statement}: say in the note why it may be all the same.", field="note"
+                say(
+                    _("%(finding)s: say in the note why it may be all the same."),
+                    finding=say(finding.statement),
+                ),
+                field="note",
             )
     current = library()
     made = HomeScreening.objects.create(
@@ -233,24 +251,31 @@ def enrol(
         Refused: not a prescriber, not a course at home, no prescriber named, or an impossible time.
     """
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber takes somebody into the programme.")
+        raise Refused(say(_("Only a prescriber takes somebody into the programme.")))
     if course.setting != Setting.HOME:
-        raise Refused("This course is not one at home.")
+        raise Refused(say(_("This course is not one at home.")))
     if doctor is not None and (doctor.role != Role.PRESCRIBER or not doctor.is_active):
-        raise Refused("The doctor is a prescriber of this clinic.", field="doctor")
+        raise Refused(say(_("The doctor is a prescriber of this clinic.")), field="doctor")
     if not 0 <= hold_min <= LONGEST_HOLD_MIN:
-        raise Refused(f"Say 0 to {LONGEST_HOLD_MIN:g} minutes.", field="hold_min")
+        raise Refused(
+            say(_("Say 0 to %(longest)s minutes."), longest=f"{LONGEST_HOLD_MIN:g}"),
+            field="hold_min",
+        )
     if after_hold not in AfterHold.values:
-        raise Refused("Say whether the rest is swallowed or spat out.", field="after_hold")
+        raise Refused(say(_("Say whether the rest is swallowed or spat out.")), field="after_hold")
     if course.route == "ORAL" and hold_min:
         raise Refused(
-            "By mouth it is swallowed at once: 0 minutes. A lozenge under the tongue is another "
-            "route, and another dose.",
+            say(
+                _(
+                    "By mouth it is swallowed at once: 0 minutes. A lozenge under the tongue is "
+                    "another route, and another dose."
+                )
+            ),
             field="hold_min",
         )
     if hold_min == 0 and after_hold == AfterHold.SPIT:
-        raise Refused("What is swallowed at once is not spat out.", field="after_hold")
-    made, _ = Enrolment.objects.update_or_create(
+        raise Refused(say(_("What is swallowed at once is not spat out.")), field="after_hold")
+    made, _new = Enrolment.objects.update_or_create(
         course=course,
         defaults={"doctor": doctor, "hold_min": hold_min, "after_hold": after_hold},
         create_defaults={
@@ -287,15 +312,18 @@ def record_supervised_dose(
     Raises:
         Refused: no clinician, no words, in the future, above the ceiling, or recorded already.
     """
-    _require_clinician(clinician, "watch a first dose")
+    _require_clinician(clinician, say(_("A nurse or a prescriber may watch a first dose.")))
     enrolment = Enrolment.objects.select_for_update().select_related("course").get(pk=enrolment.pk)
     if enrolment.supervised_at:
-        raise Refused("The supervised first dose is recorded already.")
+        raise Refused(say(_("The supervised first dose is recorded already.")))
     if len(note.strip()) < 10:
-        raise Refused("Say in a sentence how the first dose was tolerated.", field="note")
+        raise Refused(say(_("Say in a sentence how the first dose was tolerated.")), field="note")
     cap = library().athome.rule("cap_mg")
     if not 0 < dose_mg <= cap.value:
-        raise Refused(f"A dose is above 0 and at most {cap.value:g} mg.", field="dose_mg")
+        raise Refused(
+            say(_("A dose is above 0 and at most %(cap)s mg."), cap=f"{cap.value:g}"),
+            field="dose_mg",
+        )
     event = record.append(
         clinician,
         enrolment.course.stream,
@@ -332,21 +360,29 @@ def review_first_dose(
         Refused: not a prescriber, no dose was taken at home yet, the same day, or no words.
     """
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber reviews the first dose at home.")
+        raise Refused(say(_("Only a prescriber reviews the first dose at home.")))
     record.lock()
     enrolment = Enrolment.objects.select_related("course").get(pk=enrolment.pk)
     if enrolment.first_dose_at is None:
-        raise Refused("No dose has been taken at home yet.")
+        raise Refused(say(_("No dose has been taken at home yet.")))
     opens = queries.review_opens_on(enrolment.first_dose_at, library().athome)
     if clock.today() < opens:
         raise Refused(
-            f"The review is held from {opens:%d %B} on: what the day after brings is part of it "
-            f"(clinic policy, {library().athome.rule('review_from_days').id})."
+            say(
+                _(
+                    "The review is held from %(day)s on: what the day after brings is part of it "
+                    "(clinic policy, %(rule)s)."
+                ),
+                day=asked(lambda: date_format(opens, "d F")),
+                rule=library().athome.rule("review_from_days").id,
+            )
         )
     if how not in FirstDoseReview.How.values:
-        raise Refused("Say how you saw the patient.", field="how")
+        raise Refused(say(_("Say how you saw the patient.")), field="how")
     if len(words.strip()) < 10:
-        raise Refused("Say in a sentence how the dose and the days since were.", field="words")
+        raise Refused(
+            say(_("Say in a sentence how the dose and the days since were.")), field="words"
+        )
     made = FirstDoseReview.objects.create(
         enrolment=enrolment,
         how=how,
@@ -418,29 +454,43 @@ def dispense(
     """
 
     def do() -> list[Movement]:
-        _require_clinician(actor, "hand out doses")
+        _require_clinician(actor, say(_("A nurse or a prescriber may hand out doses.")))
         course = enrolment.course
         require_no_open_safety_review(course)
         require_signed_policy()
         record.lock()
         if queries.programme() is None:
-            raise Refused(f"Treatment at home is not switched on in {jurisdiction()}.")
+            raise Refused(
+                say(_("Treatment at home is not switched on in %(place)s."), place=jurisdiction())
+            )
         plan = plans.plan_in_force(course)
         if plan is None or plan.given_as != GivenAs.PIECES:
-            raise Refused("No plan in force is counted out in pieces.")
+            raise Refused(say(_("No plan in force is counted out in pieces.")))
         if plan.dose_mg > (cap := library().athome.rule("cap_mg")).value:
-            raise Refused(f"{plan.dose_mg:g} mg is above the ceiling of {cap.value:g} mg.")
+            raise Refused(
+                say(
+                    _("%(dose)s mg is above the ceiling of %(cap)s mg."),
+                    dose=f"{plan.dose_mg:g}",
+                    cap=f"{cap.value:g}",
+                )
+            )
         if not lot.strip():
-            raise Refused("Write down the lot.", field="lot")
+            raise Refused(say(_("Write down the lot.")), field="lot")
         asked = _some(pieces)
         if not asked:
-            raise Refused("Say how many pieces are handed out.")
+            raise Refused(say(_("Say how many pieces are handed out.")))
         held = queries.counts_of(enrolment).held
         stated = {float(mg): count for mg, count in counted.items() if count}
         if stated != held:
             raise Refused(
-                f"The patient counts {counts.in_words(stated)}, and {counts.in_words(held)} should "
-                "be there. Find out first: record what was lost or brought back.",
+                say(
+                    _(
+                        "The patient counts %(counted)s, and %(held)s should be there. Find out "
+                        "first: record what was lost or brought back."
+                    ),
+                    counted=counts.in_words(stated),
+                    held=counts.in_words(held),
+                ),
                 field="counted",
             )
         need = queries.still_needed(course, plan)
@@ -448,8 +498,17 @@ def dispense(
             most = need.get(mg, 0) - held.get(mg, 0)
             if count > most:
                 raise Refused(
-                    f"{count} of {mg:g} mg is more than is planned: the sessions ahead need "
-                    f"{need.get(mg, 0)}, {held.get(mg, 0)} are at home, so at most {max(most, 0)}.",
+                    say(
+                        _(
+                            "%(count)s of %(mg)s mg is more than is planned: the sessions ahead "
+                            "need %(needed)s, %(held)s are at home, so at most %(most)s."
+                        ),
+                        count=count,
+                        mg=f"{mg:g}",
+                        needed=need.get(mg, 0),
+                        held=held.get(mg, 0),
+                        most=max(most, 0),
+                    ),
                     field="pieces",
                 )
         return [
@@ -470,15 +529,15 @@ def take_back(
     """
 
     def do() -> list[Movement]:
-        _require_clinician(actor, "count doses")
+        _require_clinician(actor, say(_("A nurse or a prescriber may count doses.")))
         if kind not in {Movement.Kind.RETURNED, Movement.Kind.LOST}:
-            raise Refused("Say whether they were brought back or lost.", field="kind")
+            raise Refused(say(_("Say whether they were brought back or lost.")), field="kind")
         if not note.strip():
-            raise Refused("Say how that came about.", field="note")
+            raise Refused(say(_("Say how that came about.")), field="note")
         record.lock()
         asked = _some(pieces)
         if not asked:
-            raise Refused("Say how many pieces.")
+            raise Refused(say(_("Say how many pieces.")))
         return [move(actor, enrolment, kind, mg, count, note=note) for mg, count in asked.items()]
 
     return attempted(actor, kind, enrolment.course.stream, enrolment.course.person_id, do)
@@ -486,7 +545,7 @@ def take_back(
 
 def _some(pieces: Mapping[float, int]) -> dict[float, int]:
     if any(count < 0 or count != int(count) for count in pieces.values()):
-        raise Refused("Pieces are whole: 0, 1, 2 and so on.", field="pieces")
+        raise Refused(say(_("Pieces are whole: 0, 1, 2 and so on.")), field="pieces")
     return {float(mg): int(count) for mg, count in pieces.items() if count}
 
 
@@ -506,7 +565,13 @@ def move(
     held = queries.counts_of(enrolment).held.get(mg, 0)
     if kind != Movement.Kind.DISPENSED and count > held:
         raise Refused(
-            f"{count} of {mg:g} mg cannot be {Movement.Kind(kind).label}: {held} should be there.",
+            say(
+                _("%(count)s of %(mg)s mg cannot be %(what)s: %(held)s should be there."),
+                count=count,
+                mg=f"{mg:g}",
+                what=asked(lambda: str(Movement.Kind(kind).label)),
+                held=held,
+            ),
             field="pieces",
         )
     made = Movement.objects.create(
@@ -562,27 +627,34 @@ def open_session(
     course = planned.course
 
     def do() -> HomeSession:
-        _require_clinician(actor, "open sessions at home")
+        _require_clinician(actor, say(_("A nurse or a prescriber may open sessions at home.")))
         record.lock()
         fresh = PlannedSession.objects.select_for_update().get(pk=planned.pk)
         if fresh.started_at or fresh.cancelled_at or fresh.done_at:
-            raise Refused("This session was opened or cancelled already.")
+            raise Refused(say(_("This session was opened or cancelled already.")))
         if timezone.localtime(fresh.planned_for).date() > clock.today():
             raise Refused(
-                f"This session is planned for {timezone.localtime(fresh.planned_for):%d %B}. Move "
-                "it on the calendar first, if it is to be today."
+                say(
+                    _(
+                        "This session is planned for %(day)s. Move it on the calendar first, if it "
+                        "is to be today."
+                    ),
+                    day=asked(lambda: date_format(timezone.localtime(fresh.planned_for), "d F")),
+                )
             )
         _require_gates(course, planned, watched_live=watched_live)
         if not adult_name.strip():
             raise Refused(
-                "Name the adult who is at hand. Without one there is no dose at home.",
+                say(_("Name the adult who is at hand. Without one there is no dose at home.")),
                 field="adult_name",
             )
         phone = notices.checked_address("text", adult_phone)
         if HomeSession.objects.filter(person=planned.person_id, closed_at=None).exists():
-            raise Refused("Another session at home of this patient is open. Close it first.")
+            raise Refused(
+                say(_("Another session at home of this patient is open. Close it first."))
+            )
         if course.sessions.filter(closed_at=None).exists():
-            raise Refused("A session of this patient is open in the clinic.")
+            raise Refused(say(_("A session of this patient is open in the clinic.")))
         enrolment = queries.enrolment_of(course)
         assert enrolment is not None
         session = HomeSession.objects.create(
@@ -681,20 +753,29 @@ def decide(
     """
 
     def do() -> HomeSession:
-        _require_clinician(clinician, "decide about a dose at home")
+        _require_clinician(
+            clinician, say(_("A nurse or a prescriber may decide about a dose at home."))
+        )
         found, line = locked(session)
         if line.phase != Phase.DECIDE or line.answered is None:
-            raise Refused("There is nothing to decide: the questions before the dose come first.")
+            raise Refused(
+                say(_("There is nothing to decide: the questions before the dose come first."))
+            )
         if not go and not reason.strip():
-            raise Refused("Say why there is no dose today.", field="reason")
+            raise Refused(say(_("Say why there is no dose today.")), field="reason")
         if go:
             if line.answered.prescriber and clinician.role != Role.PRESCRIBER:
-                raise Refused("A prescriber decides about this.")
+                raise Refused(say(_("A prescriber decides about this.")))
             if line.answered.doubts and not reason.strip():
-                raise Refused("Something is in doubt. Give the reason for your go.", field="reason")
+                raise Refused(
+                    say(_("Something is in doubt. Give the reason for your go.")), field="reason"
+                )
             for item in asked_of_clinician(queries.protocol_of(found)):
                 if not confirmed.get(item.item):
-                    raise Refused(f"Not confirmed: {item.question}.", field=item.item)
+                    raise Refused(
+                        say(_("Not confirmed: %(question)s."), question=say(item.question)),
+                        field=item.item,
+                    )
             require_dose_gates(found, line, now=clock.now(), check_go=False)
         append(
             found,
@@ -746,12 +827,18 @@ def require_dose_gates(
     valid = policy.athome.rule("check_valid_min").value
     if answered is None or now - answered.at > timedelta(minutes=valid):
         raise Refused(
-            f"The answers before the dose are older than {valid:g} minutes. They are asked again."
+            say(
+                _(
+                    "The answers before the dose are older than %(valid)s minutes. They are asked "
+                    "again."
+                ),
+                valid=f"{valid:g}",
+            )
         )
     if check_go and line.phase != Phase.GO:
-        raise Refused("The clinic has not said yes to this dose.")
+        raise Refused(say(_("The clinic has not said yes to this dose.")))
     if check_go and not queries.adult_is_here(session, line, now):
-        raise Refused("The adult at hand has not said on the own page: I am here.")
+        raise Refused(say(_("The adult at hand has not said on the own page: I am here.")))
 
 
 def note_check_in(
@@ -764,7 +851,7 @@ def note_check_in(
     """
     from . import from_home  # both write check-ins; what is kept is worked out there
 
-    _require_clinician(clinician, "write down a check-in")
+    _require_clinician(clinician, say(_("A nurse or a prescriber may write down a check-in.")))
     return from_home.how(session, by="clinician", actor=clinician, data={**data, "words": words})
 
 
@@ -787,18 +874,25 @@ def close_session(
     Raises:
         Refused: nobody who may, no dose was taken, a criterion not met, no words.
     """
-    _require_clinician(clinician, "close a session at home")
+    _require_clinician(clinician, say(_("A nurse or a prescriber may close a session at home.")))
     found, line = locked(session)
     if line.dose_at is None or found.phase not in AFTER_DOSE:
-        raise Refused("No dose was taken. Cancel the session instead.")
+        raise Refused(say(_("No dose was taken. Cancel the session instead.")))
     assessment = assess(found, line, answers)
     if outcome == "well" and not assessment.ready:
         first = assessment.open[0]
-        raise Refused(f"Not met: {first.criterion.statement} ({first.because}).", field="outcome")
+        raise Refused(
+            say(
+                _("Not met: %(criterion)s (%(because)s)."),
+                criterion=say(first.criterion.statement),
+                because=first.because,
+            ),
+            field="outcome",
+        )
     if outcome not in {"well", "handed over"}:
-        raise Refused("Say how it ended.", field="outcome")
+        raise Refused(say(_("Say how it ended.")), field="outcome")
     if len(words.strip()) < 10:
-        raise Refused("Say in a sentence how it went.", field="words")
+        raise Refused(say(_("Say in a sentence how it went.")), field="words")
     append(
         found,
         clinician,
@@ -855,10 +949,10 @@ def cancel_session(clinician: User, session: HomeSession, *, reason: str) -> Hom
     Raises:
         Refused: nobody who may, no reason, or a dose was taken.
     """
-    _require_clinician(clinician, "cancel a session at home")
+    _require_clinician(clinician, say(_("A nurse or a prescriber may cancel a session at home.")))
     found, line = locked(session)
     if line.dose_at:
-        raise Refused("A dose was taken. Close the session instead.")
+        raise Refused(say(_("A dose was taken. Close the session instead.")))
     reason = require_reason(reason)
     append(found, clinician, "cancelled", {"reason": reason})
     found.closed_at = clock.now()
@@ -884,7 +978,12 @@ def locked(session: HomeSession) -> tuple[HomeSession, Timeline]:
         "person", "planned__plan", "enrolment__doctor", "enrolment__course", "course__person"
     ).get(pk=session.pk)
     if found.phase not in OPEN:
-        raise Refused(f"This session is over: {Phase(found.phase).label.lower()}.")
+        raise Refused(
+            say(
+                _("This session is over: %(phase)s."),
+                phase=asked(lambda: Phase(found.phase).label.lower()),
+            )
+        )
     return found, queries.timeline_of(found)
 
 
@@ -969,9 +1068,9 @@ def settle(clinician: User, key: str, words: str) -> None:
     notices.close_call(clinician, call, words=words)
 
 
-def _require_clinician(actor: User, act: str) -> None:
+def _require_clinician(actor: User, who_may: str) -> None:
     if actor.role not in CLINICIANS:
-        raise Refused(f"A nurse or a prescriber may {act}.")
+        raise Refused(who_may)
 
 
 def plausible(session: HomeSession, values: Mapping[str, Any]) -> dict[str, float]:
@@ -979,13 +1078,20 @@ def plausible(session: HomeSession, values: Mapping[str, Any]) -> dict[str, floa
     protocol = queries.protocol_of(session)
     given = {name: float(value) for name, value in values.items() if value is not None}
     for name, value in given.items():
-        if reason := monitoring.impossible(protocol, name, value):
-            raise Refused(reason, field=name)
+        if monitoring.impossible(protocol, name, value):
+            why = asked(partial(monitoring.impossible, protocol, name, value))
+            raise Refused(why, field=name)
     systolic, diastolic = given.get("systolic_mmhg"), given.get("diastolic_mmhg")
     if systolic is not None and diastolic is not None and diastolic >= systolic:
         raise Refused(
-            f"The lower value, {diastolic:g}, cannot be as high as the upper one, {systolic:g}. "
-            "Check both.",
+            say(
+                _(
+                    "The lower value, %(lower)s, cannot be as high as the upper one, %(upper)s. "
+                    "Check both."
+                ),
+                lower=f"{diastolic:g}",
+                upper=f"{systolic:g}",
+            ),
             field="diastolic_mmhg",
         )
     return given

@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from openketamine.clinic.record.models import Event
+from openketamine.clinic.record.told import retold
 from openketamine.protocols import monitoring
 from openketamine.protocols.schema import MonitoringFile
 
@@ -132,9 +136,9 @@ def times_after_dose(protocol: MonitoringFile) -> list[float]:
 
 
 _EFFECTS = {
-    "fine": "well",
-    "unwell": "a little unwell",
-    "bad": "not well",
+    "fine": gettext_noop("well"),
+    "unwell": gettext_noop("a little unwell"),
+    "bad": gettext_noop("not well"),
 }
 
 
@@ -144,7 +148,7 @@ def pressure_in_words(data: Mapping[str, Any]) -> str:
     if data.get("systolic_mmhg") is not None and data.get("diastolic_mmhg") is not None:
         parts.append(f"{data['systolic_mmhg']:g}/{data['diastolic_mmhg']:g} mmHg")
     if data.get("heart_rate_bpm") is not None:
-        parts.append(f"pulse {data['heart_rate_bpm']:g} /min")
+        parts.append(_("pulse %(rate)s /min") % {"rate": f"{data['heart_rate_bpm']:g}"})
     return ", ".join(parts)
 
 
@@ -163,9 +167,11 @@ def _take(line: Timeline, event: Event) -> None:
     words, css = "", ""
     match kind:
         case "session_opened":
-            words = f"Opened; {data['adult_name']} is the adult at hand"
-            if data["watched_live"]:
-                words += "; watched by video"
+            words = (
+                _("Opened; %(name)s is the adult at hand; watched by video")
+                if data["watched_live"]
+                else _("Opened; %(name)s is the adult at hand")
+            ) % {"name": data["adult_name"]}
         case "check_in":
             line.answered = Answered(
                 at,
@@ -177,70 +183,88 @@ def _take(line: Timeline, event: Event) -> None:
             )
             line.decided = None
             line.phase = Phase.DECIDE
-            mood = data["mood_0_10"]
-            words = f"Answered before the dose: {pressure_in_words(data)}, mood {mood} of 10"
-            if data["doubts"]:
-                words += f". In doubt: {'; '.join(data['doubts'])}"
+            words = (
+                _(
+                    "Answered before the dose: %(pressure)s, mood %(mood)s of 10. In doubt: "
+                    "%(doubts)s"
+                )
+                if data["doubts"]
+                else _("Answered before the dose: %(pressure)s, mood %(mood)s of 10")
+            ) % {
+                "pressure": pressure_in_words(data),
+                "mood": data["mood_0_10"],
+                "doubts": "; ".join(retold(doubt) for doubt in data["doubts"]),
+            }
         case "decided":
             line.decided = Decided(at, data["go"], event.actor_name, data["reason"])
             line.phase = Phase.GO if data["go"] else Phase.NO_GO
-            words = ("Go" if data["go"] else "No dose today") + (
-                f": {data['reason']}" if data["reason"] else ""
-            )
+            words = _("Go") if data["go"] else _("No dose today")
+            if data["reason"]:
+                words = f"{words}: {retold(data['reason'])}"
         case "adult_here":
             line.adult_here_at = at
-            words = "The adult at hand is there"
+            words = _("The adult at hand is there")
         case "dose_taken":
             line.dose_at, line.dose_mg = at, data["dose_mg"]
             line.pieces = {float(mg): count for mg, count in data["pieces"]}
             line.hold_min, line.planned_after = data["hold_min"], data["after_hold"]
             line.outside = data.get("outside", "")
             line.phase = Phase.HOLD if data["hold_min"] else Phase.REST
-            words = f"Dose taken: {data['dose_mg']:g} mg"
-            css = "dose"
+            dose, css = {"mg": f"{data['dose_mg']:g}"}, "dose"
+            words = _("Dose taken: %(mg)s mg") % dose
             if line.outside:
-                words += f". Outside of what was allowed: {line.outside}"
-                css = "alarm"
+                words = _("Dose taken: %(mg)s mg. Outside of what was allowed: %(why)s")
+                words, css = words % {**dose, "why": retold(line.outside)}, "alarm"
         case "hold_ended":
             line.hold_ended_at, line.after_hold = at, data["after_hold"]
             if line.phase == Phase.HOLD:
                 line.phase = Phase.REST
             words = (
-                f"{'Swallowed' if data['after_hold'] == 'swallow' else 'Spat out'} after "
-                f"{data['held_min']:.0f} min"
-            )
+                _("Swallowed after %(minutes)s min")
+                if data["after_hold"] == "swallow"
+                else _("Spat out after %(minutes)s min")
+            ) % {"minutes": f"{data['held_min']:.0f}"}
             if line.planned_after and data["after_hold"] != line.planned_after:
-                words += f" (the plan says: {line.planned_after})"
+                plan = {"what": words, "plan": _(line.planned_after)}
+                words = _("%(what)s (the plan says: %(plan)s)") % plan
         case "how":
             by = data["by"] if event.actor_id is None else event.actor_name
             line.check_ins.append(
                 CheckIn(at, event.recorded_at, by, data, tuple(data.get("alarms", ())))
             )
-            told = [_EFFECTS.get(data.get("feeling", ""), ""), pressure_in_words(data)]
-            told += [f"{name.replace('_', ' ')} {grade}" for name, grade in data.get("effects", [])]
+            told = [_(_EFFECTS.get(data.get("feeling", ""), "")), pressure_in_words(data)]
+            told += [
+                f"{_(name.replace('_', ' '))} {_(grade)}" for name, grade in data.get("effects", [])
+            ]
             told += [data.get("words", "")]
-            words = f"Check-in: {', '.join(part for part in told if part)}"
+            parts = {"parts": ", ".join(part for part in told if part)}
+            words = _("Check-in: %(parts)s") % parts
             css = "alarm" if data.get("alarms") else ""
         case "check_in_missed":
             line.missed_at_min.append(data["at_min"])
-            words, css = f"No check-in at {data['at_min']:g} min", "alarm"
+            words = _("No check-in at %(minutes)s min") % {"minutes": f"{data['at_min']:g}"}
+            css = "alarm"
         case "help_asked":
-            words, css = f"Asked for help: {data['words'] or 'no words'}", "alarm"
+            words = _("Asked for help: %(words)s") % {"words": data["words"] or _("no words")}
+            css = "alarm"
         case "finished":
             line.finished_at, line.after = at, data
             line.phase = Phase.FINISHED
-            words = f"Feels like before; mood {data['mood_0_10']} of 10"
+            words = _("Feels like before; mood %(mood)s of 10") % {"mood": data["mood_0_10"]}
         case "closed":
             line.closed_at, line.phase = at, Phase.CLOSED
             words = data["words"]
         case "cancelled":
             line.phase = Phase.CANCELLED
-            words = f"Cancelled: {data['reason']}"
+            words = _("Cancelled: %(reason)s") % {"reason": data["reason"]}
         case "photo_deleted":
-            words = f"Picture of the cuff deleted after {data['kept_days']:g} days"
+            words = _("Picture of the cuff deleted after %(days)s days") % {
+                "days": f"{data['kept_days']:g}"
+            }
         case "refused":
             line.refusals.append((at, data["act"], data["reason"]))
-            words, css = f"Refused: {data['reason']}", "alarm"
+            words = _("Refused: %(reason)s") % {"reason": retold(data["reason"])}
+            css = "alarm"
     if words:
         who = event.actor_name
         line.lines.append(Line(at, event.recorded_at, who, words, css))

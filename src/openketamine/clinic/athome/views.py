@@ -1,7 +1,7 @@
 """The clinic's screens: all sessions at home, one of them, a course there, the switch."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -21,8 +22,8 @@ from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 
+from . import counts, links, queries, services
 from . import forms as own
-from . import links, queries, services
 from .gates import asked_of_clinician
 from .models import AFTER_DOSE, AfterHold, CuffPhoto, HomeSession, Phase
 
@@ -88,7 +89,8 @@ def home_programme(request: HttpRequest) -> HttpResponse:
             )
         if done:
             messages.success(
-                request, "Treatment at home is off." if on else "Treatment at home is on."
+                request,
+                _("Treatment at home is off.") if on else _("Treatment at home is on."),
             )
             return redirect("home_sessions")
     return render(
@@ -174,14 +176,14 @@ def home_session(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
                 confirmed=decide.confirmed,
                 reason=decide.cleaned_data["reason"],
             ),
-            "Decided. The patient sees it now.",
+            _("Decided. The patient sees it now."),
         ),
         "told": (
             told,
             lambda: services.note_check_in(
                 user, session, data=told.measured, words=told.cleaned_data["words"]
             ),
-            "Written down.",
+            _("Written down."),
         ),
         "close": (
             close,
@@ -192,12 +194,12 @@ def home_session(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
                 outcome=close.cleaned_data["outcome"],
                 words=close.cleaned_data["words"],
             ),
-            "The session is closed.",
+            _("The session is closed."),
         ),
         "cancel": (
             cancel,
             lambda: services.cancel_session(user, session, reason=cancel.cleaned_data["reason"]),
-            "The session is cancelled.",
+            _("The session is cancelled."),
         ),
     }
     if request.method == "POST" and act in acts:
@@ -220,14 +222,19 @@ def home_session(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             "assessment": services.assess(session, line, {}) if phase in AFTER_DOSE else None,
             "approval": session.approval,
             "links": [
-                ("The patient's page", _link(request, "home_page", session, "patient")),
-                ("The adult's page", _link(request, "adult_page", session, "adult")),
+                (_("The patient's page"), _link(request, "home_page", session, "patient")),
+                (_("The adult's page"), _link(request, "adult_page", session, "adult")),
             ]
             if may and session.closed_at is None
             else [],
         },
-        status=422 if any(form.errors for form, _, _ in acts.values()) else 200,
+        status=422 if any(form.errors for form, _do, _words in acts.values()) else 200,
     )
+
+
+def _needed(pieces: Mapping[float, int]) -> str:
+    """ "12 of 100 mg, 6 of 50 mg"."""
+    return ", ".join(str(counts.in_words({mg: count})) for mg, count in pieces.items())
 
 
 def _link(request: HttpRequest, page: str, session: HomeSession, who: Any) -> str:
@@ -255,7 +262,8 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     enrolment, plan = queries.enrolment_of(course), plans.plan_in_force(course)
     sums = queries.counts_of(enrolment)
     strengths = sorted(
-        {float(mg) for mg, _ in (plan.units if plan else [])} | set(sums.dispensed), reverse=True
+        {float(mg) for mg, _count in (plan.units if plan else [])} | set(sums.dispensed),
+        reverse=True,
     )
     planned = (
         course.planned_sessions.filter(started_at=None, done_at=None, cancelled_at=None)
@@ -297,12 +305,12 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         "screening": (
             screening,
             lambda: services.sign_home_screening(user, course, **screening.cleaned_data),
-            "The screening for home is signed.",
+            _("The screening for home is signed."),
         ),
         "enrol": (
             enrol,
             lambda: services.enrol(user, course, **enrol.cleaned_data),
-            "Kept.",
+            _("Kept."),
         ),
     }
     if enrolment:
@@ -310,12 +318,12 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "supervised": (
                 supervised,
                 lambda: services.record_supervised_dose(user, enrolment, **supervised.cleaned_data),
-                "The supervised first dose is recorded.",
+                _("The supervised first dose is recorded."),
             ),
             "review": (
                 review,
                 lambda: services.review_first_dose(user, enrolment, **review.cleaned_data),
-                "The review of the first dose is recorded.",
+                _("The review of the first dose is recorded."),
             ),
             "dispense": (
                 dispense,
@@ -326,7 +334,7 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
                     counted=dispense.counts("counted"),
                     lot=dispense.cleaned_data["lot"],
                 ),
-                "Handed out.",
+                _("Handed out."),
             ),
             "take_back": (
                 take_back,
@@ -337,14 +345,14 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
                     pieces=take_back.counts("pieces"),
                     note=take_back.cleaned_data["note"],
                 ),
-                "Counted.",
+                _("Counted."),
             ),
         }
     if planned:
         acts["open"] = (
             opening,
             lambda: services.open_session(user, planned, **opening.cleaned_data),
-            "Open. Both links are on their way.",
+            _("Open. Both links are on their way."),
         )
     if request.method == "POST" and act in acts:
         form, do, words = acts[act]
@@ -370,7 +378,7 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
                 course, planned, watched_live=False, policy=library(), now=clock.now()
             ),
             "planned": planned,
-            "needed": queries.still_needed(course, plan) if plan else {},
+            "needed": _needed(queries.still_needed(course, plan)) if plan else "",
             "movements": enrolment.movements.order_by("-pk")[:40] if enrolment else [],
             "sessions": course.home_sessions.order_by("-opened_at").select_related("planned"),
             "screening": screening,
@@ -388,5 +396,5 @@ def home_course(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "is_prescriber": user.role == Role.PRESCRIBER,
             "may": user.role in services.CLINICIANS,
         },
-        status=422 if any(form.errors for form, _, _ in acts.values()) else 200,
+        status=422 if any(form.errors for form, _do, _words in acts.values()) else 200,
     )

@@ -6,6 +6,7 @@ Both are filled in by the clinic: no figure of either comes with the software.
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import clock
@@ -38,11 +39,11 @@ class RoutePrice(models.Model):
 class Cover(models.TextChoices):
     """What the insurer says."""
 
-    ASKED = "asked", "Asked, no answer yet"
-    COVERED = "covered", "Covered"
-    PARTLY = "partly", "Covered in part"
-    APPROVAL = "approval", "Needs prior approval"
-    NOT_COVERED = "not_covered", "Not covered"
+    ASKED = "asked", _("Asked, no answer yet")
+    COVERED = "covered", _("Covered")
+    PARTLY = "partly", _("Covered in part")
+    APPROVAL = "approval", _("Needs prior approval")
+    NOT_COVERED = "not_covered", _("Not covered")
 
 
 class RouteCoverage(models.Model):

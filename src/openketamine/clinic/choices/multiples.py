@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.plans import queries as plans
 from openketamine.clinic.plans.models import Plan
@@ -68,6 +70,29 @@ class Told:
     certainty: str
     learned_from: int
 
+    @property
+    def sentences(self) -> list[str]:
+        """The figures as whoever reads them is told."""
+        most = {"most": self.felt_most}
+        if self.first_felt_min:
+            words = _("Felt at most %(most)s %%, from about %(mid)s min (%(low)s–%(high)s).")
+            felt = words % {**most, **_span(self.first_felt_min)}
+        else:
+            felt = _("Felt at most %(most)s %%.") % most
+        if self.home_min:
+            words = _("Effects gone after %(mid)s min (%(low)s–%(high)s).")
+            gone = words % _span(self.home_min)
+        else:
+            gone = _("Effects gone after more than 4 h, or not foreseen.")
+        words = _("Highest systolic %(mid)s mmHg (%(low)s–%(high)s).")
+        highest = words % _span(self.systolic_mmhg)
+        spread = _("Between people the peak differs %(times)s-fold.") % {"times": self.spread}
+        return [felt, gone, highest, spread]
+
+
+def _span(figures: tuple[int, int, int]) -> dict[str, int]:
+    return dict(zip(("mid", "low", "high"), figures, strict=True))
+
 
 @dataclass(frozen=True)
 class Small:
@@ -110,11 +135,11 @@ def basis_of(
         ordered = library().regimens.get(plan.regimen)
         if plan.duration_min and plan.rate_mg_per_h:
             given = (RateSegment(0.0, plan.duration_min, plan.rate_mg_per_h, name),)
-            words += f" over {plan.duration_min:g} min"
+            words = _over(words, plan.duration_min)
         elif ordered and ordered.device:
             given = _devices(plan.dose_mg, ordered.device, name)
-            words += f", {len(given)} devices {ordered.device.rest_min:g} min apart"
-        return Basis(given, whole, words, "as ordered", "")
+            words = _apart(words, len(given), ordered.device)
+        return Basis(given, whole, words, _("as ordered"), "")
     dose = regimen.dose if regimen else None
     if regimen is None or dose is None or dose.kind == "rate":
         return None
@@ -125,15 +150,26 @@ def basis_of(
         words += f" ({amount:g} mg/kg)"
     if dose.duration_min and name in {"iv", "sc"}:
         given = (RateSegment(0.0, dose.duration_min, amount_mg * 60 / dose.duration_min, name),)
-        words += f" over {dose.duration_min:g} min"
+        words = _over(words, dose.duration_min)
     elif regimen.device:
         given = _devices(amount_mg, regimen.device, name)
-        words += f", {len(given)} devices {regimen.device.rest_min:g} min apart"
+        words = _apart(words, len(given), regimen.device)
     else:
         given = (Dose(0.0, amount_mg, name),)
-    return Basis(
-        given, f"{amount_mg:g} mg", words, f"where {regimen.name} begins", regimen.certainty
-    )
+    why = _("where %(regimen)s begins") % {"regimen": _(regimen.name)}
+    return Basis(given, f"{amount_mg:g} mg", words, why, regimen.certainty)
+
+
+def _over(dose: str, minutes: float) -> str:
+    return _("%(dose)s over %(minutes)s min") % {"dose": dose, "minutes": f"{minutes:g}"}
+
+
+def _apart(dose: str, count: int, device: Device) -> str:
+    return _("%(dose)s, %(count)s devices %(minutes)s min apart") % {
+        "dose": dose,
+        "count": count,
+        "minutes": f"{device.rest_min:g}",
+    }
 
 
 def _devices(dose_mg: float, device: Device, route: str) -> tuple[Dose, ...]:
@@ -159,7 +195,7 @@ def patient_of(course: Course) -> Patient:
     """Read what is known of a patient; `why_not` where the models do not cover such a person."""
     weight = plans.latest_weight(course)
     if weight is None:
-        return Patient(course, None, None, None, {}, None, 0, "The weight is unknown.")
+        return Patient(course, None, None, None, {}, None, 0, _("The weight is unknown."))
     try:
         person, why_not = person_of(course, weight.value), ""
     except ValueError as error:
@@ -180,7 +216,7 @@ def told(patient: Patient, route: str, regimen: Regimen | None) -> Told | str:
         return patient.why_not
     basis = basis_of(patient.plan, route, regimen, patient.weight_kg)
     if basis is None:
-        return "No dose is published for this route and condition, and none is ordered."
+        return _("No dose is published for this route and condition, and none is ordered.")
     model = model_for(*MODELS[route])
     try:
         forecast = Forecast.start(

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop as _
+
 from openketamine import protocols
 from openketamine.clinic.intake import queries as intake
 from openketamine.clinic.people.models import Course, Setting
@@ -15,6 +17,32 @@ from openketamine.protocols.visits import Visit, visit
 from .models import RouteCoverage, RoutePrice
 
 KINDS = ("contraindication", "missing", "caution")
+# Short words of the library and of the published results, which the pages say in their language.
+SHOWN = (
+    _("racemic ketamine"),
+    _("esketamine"),
+    _("approved"),
+    _("off-label"),
+    _("not recommended"),
+    _("subsidised"),
+    _("verified"),
+    _("verified (older label)"),
+    _("verified (secondary)"),
+    _("verified (abstract)"),
+    _("recalled"),
+    _("DESIGN"),
+    _("law"),
+    _("label"),
+    _("regulator"),
+    _("guideline"),
+    _("evidence"),
+    _("clinic policy"),
+    _("published"),
+    _("from the standard error"),
+    _("from the spread and n"),
+    _("Wilson, from n"),
+    _("Newcombe, from n"),
+)
 
 
 @dataclass(frozen=True)

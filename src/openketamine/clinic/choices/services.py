@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
@@ -24,7 +25,7 @@ def _money(value: Decimal | None) -> str | None:
 
 def _check_route(route: str) -> None:
     if route not in {each.id for each in library().programmes.routes}:
-        raise Refused("The library has no such route.")
+        raise Refused(_("The library has no such route."))
 
 
 @transaction.atomic
@@ -42,11 +43,11 @@ def set_price(
         Refused: another role's, an unknown route, or a price below zero.
     """
     if actor.role not in MAY_SET_PRICES:
-        raise Refused("The coordinator or the medical director says what a route costs.")
+        raise Refused(_("The coordinator or the medical director says what a route costs."))
     _check_route(route)
     if price_per_visit is not None and price_per_visit < 0:
-        raise Refused("A price is zero or more.", field="price_per_visit")
-    price, _ = RoutePrice.objects.update_or_create(
+        raise Refused(_("A price is zero or more."), field="price_per_visit")
+    price, _made = RoutePrice.objects.update_or_create(
         route=route,
         defaults={
             "offered": offered,
@@ -88,15 +89,15 @@ def set_coverage(
         Refused: another role's, an unknown route or answer, a day to come, a share below zero.
     """
     if actor.role not in MAY_SET_COVERAGE:
-        raise Refused("Your role does not write down coverage.")
+        raise Refused(_("Your role does not write down coverage."))
     _check_route(route)
     if cover not in Cover.values:
-        raise Refused("Choose one of the answers.", field="cover")
+        raise Refused(_("Choose one of the answers."), field="cover")
     if asked_on > clock.today():
-        raise Refused("Enter the day on which the insurer was asked.", field="asked_on")
+        raise Refused(_("Enter the day on which the insurer was asked."), field="asked_on")
     if patient_pays_per_visit is not None and patient_pays_per_visit < 0:
-        raise Refused("A share is zero or more.", field="patient_pays_per_visit")
-    coverage, _ = RouteCoverage.objects.update_or_create(
+        raise Refused(_("A share is zero or more."), field="patient_pays_per_visit")
+    coverage, _made = RouteCoverage.objects.update_or_create(
         course=course,
         route=route,
         defaults={

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -41,7 +42,7 @@ def evidence_question(request: HttpRequest, question_id: str) -> HttpResponse:
     try:
         question = questions.question(question_id)
     except KeyError as error:
-        raise Http404("There is no such question.") from error
+        raise Http404(_("There is no such question.")) from error
     return render(
         request, "choices/question.html", {"question": question, "forest": forest(question)}
     )
@@ -55,7 +56,7 @@ def _route(route: str) -> Any:
     for each in library().programmes.routes:
         if each.id == route:
             return each
-    raise Http404("The library has no such route.")
+    raise Http404(_("The library has no such route."))
 
 
 def side_by_side(course: Course) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def price(request: HttpRequest, route: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.set_price(request.user, route=route, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, f"{found.name}: kept.")
+            messages.success(request, _("%(route)s: kept.") % {"route": _(found.name)})
             return redirect("route_prices")
     return render(
         request,
@@ -150,7 +151,7 @@ def cover(request: HttpRequest, course_id: uuid.UUID, route: str) -> HttpRespons
             lambda: services.set_coverage(request.user, course, route=route, **form.cleaned_data),
         )
         if not form.errors:
-            messages.success(request, f"{found.name}: coverage kept.")
+            messages.success(request, _("%(route)s: coverage kept.") % {"route": _(found.name)})
             return redirect("routes", course.pk)
     return render(
         request,

@@ -5,11 +5,36 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.template.defaultfilters import floatformat
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.record import clock
+from openketamine.clinic.record.told import all_of, keep, retold
 
 USER = settings.AUTH_USER_MODEL
+
+
+# Lines of a sum, and why a session falls off the calendar, as the record keeps them.
+keep(
+    gettext_noop("%(sum)s, rounded %(rounded)s"),
+    gettext_noop("%(sum)s mg a device = %(count)s devices"),
+    gettext_noop("%(sum)s mg a device = 1 device"),
+    gettext_noop("%(sum)s mg a spray = %(count)s sprays"),
+    gettext_noop("%(sum)s mg a spray = 1 spray"),
+    gettext_noop("%(sum)s sprays = %(count)s sprays, one in each nostril from each device"),
+    gettext_noop("%(sum)s mg of the hydrochloride"),
+    gettext_noop(
+        "%(sum)s min of rest = at least %(minutes)s min from the first device to the last"
+    ),
+    gettext_noop("plan version %(number)s"),
+    gettext_noop("Nobody came."),
+    gettext_noop("no open day within %(days)s days of %(day)s"),
+    gettext_noop("no day fits within %(days)s days of %(day)s"),
+    gettext_noop("no dose: %(reason)s"),
+)
 
 
 class Consent(models.Model):
@@ -43,11 +68,11 @@ class Consent(models.Model):
 class GivenAs(models.TextChoices):
     """How a dose goes in, and so what an order states and what a second person works out."""
 
-    INFUSION = "infusion", "run in by a pump"
-    AT_ONCE = "at once", "a measured volume at once"
-    DEVICES = "devices", "devices of a nasal spray"
-    SPRAYS = "sprays", "sprays of a compounded bottle"
-    PIECES = "pieces", "lozenges or tablets"
+    INFUSION = "infusion", gettext_lazy("run in by a pump")
+    AT_ONCE = "at once", gettext_lazy("a measured volume at once")
+    DEVICES = "devices", gettext_lazy("devices of a nasal spray")
+    SPRAYS = "sprays", gettext_lazy("sprays of a compounded bottle")
+    PIECES = "pieces", gettext_lazy("lozenges or tablets")
 
 
 # What is drawn up has a strength and a volume; everything else is counted out.
@@ -140,8 +165,13 @@ class Plan(models.Model):
         ]
 
     def __str__(self) -> str:
-        count = f", {self.sessions} session{'s'[: self.sessions != 1]}" if self.sessions else ""
-        return f"{self.dose_mg:g} mg {self.how}{count}"
+        if not self.sessions:
+            return f"{self.dose_mg:g} mg {self.how}"
+        return ngettext(
+            "%(mg)s mg %(how)s, %(count)s session",
+            "%(mg)s mg %(how)s, %(count)s sessions",
+            self.sessions,
+        ) % {"mg": f"{self.dose_mg:g}", "how": self.how, "count": self.sessions}
 
     @property
     def is_verified(self) -> bool:
@@ -165,20 +195,56 @@ class Plan(models.Model):
     @property
     def standing(self) -> str:
         """What stands beside it wherever it is shown: that nobody has approved the product."""
-        return "compounded, off-label" if self.given_as in COMPOUNDED else ""
+        return _("compounded, off-label") if self.given_as in COMPOUNDED else ""
 
     @property
     def how(self) -> str:
         """Over what time, in what form or else by which route the dose is given, in words."""
         if self.duration_min:
-            return f"over {self.duration_min:g} min"
+            return _("over %(minutes)s min") % {"minutes": f"{self.duration_min:g}"}
         if self.units:
-            each = {GivenAs.DEVICES: "device", GivenAs.SPRAYS: "spray"}.get(
-                GivenAs(self.given_as), "piece"
-            )
-            parts = [f"{count} {each}{'s'[: count != 1]} of {mg:g} mg" for mg, count in self.units]
-            return f"in {' and '.join(parts)}"
+            parts = [self._units_shown(mg, count) for mg, count in self.units]
+            return _("in %(units)s") % {"units": all_of(parts)}
         return self.route
+
+    @property
+    def how_recorded(self) -> str:
+        """The same as the record keeps it, whoever opens the session."""
+        with translation.override("en"):
+            return self.how
+
+    def _units_shown(self, mg: float, count: int) -> str:
+        if self.given_as == GivenAs.DEVICES:
+            words = ngettext(
+                "%(count)s device of %(mg)s mg", "%(count)s devices of %(mg)s mg", count
+            )
+        elif self.given_as == GivenAs.SPRAYS:
+            words = ngettext("%(count)s spray of %(mg)s mg", "%(count)s sprays of %(mg)s mg", count)
+        else:
+            words = ngettext("%(count)s piece of %(mg)s mg", "%(count)s pieces of %(mg)s mg", count)
+        return words % {"count": count, "mg": f"{mg:g}"}
+
+    @property
+    def arithmetic_shown(self) -> list[str]:
+        """The sum as it was kept, for whoever reads."""
+        return [retold(line) for line in self.arithmetic]
+
+    @property
+    def order_shown(self) -> str:
+        """The order as whoever checks it reads it, without what they work out themselves."""
+        if self.dose_mg_per_kg:
+            dose = f"{floatformat(self.dose_mg_per_kg, '-3')} mg/kg"
+        else:
+            dose = f"{floatformat(self.dose_mg, '-1')} mg {_(self.drug)}"
+        values = {"dose": dose, "by": self.ordered_by}
+        if self.duration_min:
+            minutes = floatformat(self.duration_min, "-1")
+            return _("%(dose)s over %(minutes)s min, by %(by)s") % {**values, "minutes": minutes}
+        if self.given_as == GivenAs.AT_ONCE:
+            route = {"route": self.route}
+            return _("%(dose)s %(route)s as one dose, by %(by)s") % {**values, **route}
+        given_as = {"given_as": self.get_given_as_display()}
+        return _("%(dose)s as %(given_as)s, by %(by)s") % {**values, **given_as}
 
 
 class PlannedSession(models.Model):
@@ -209,12 +275,28 @@ class PlannedSession(models.Model):
         indexes = [models.Index(fields=["planned_for"])]
 
     def __str__(self) -> str:
-        return f"session {self.number} of {self.person}"
+        return _("session %(number)s of %(person)s") % {
+            "number": self.number,
+            "person": self.person,
+        }
 
     @property
     def place(self) -> str:
         """Which session of how many; a course that is counted in weeks has no number of them."""
-        whole = self.plan.sessions
-        of = f" of {self.plan.begins_after + whole}" if whole else ""
-        phase = f", {self.phase.lower()}" if self.phase and not of else ""
-        return f"session {self.number}{of}{phase}"
+        if whole := self.plan.sessions:
+            words = _("session %(number)s of %(whole)s")
+            return words % {"number": self.number, "whole": self.plan.begins_after + whole}
+        if self.phase:
+            words = _("session %(number)s, %(phase)s")
+            return words % {"number": self.number, "phase": self.phase_shown.lower()}
+        return _("session %(number)s") % {"number": self.number}
+
+    @property
+    def why_cancelled(self) -> str:
+        """Why it is off the calendar, for whoever reads: what somebody wrote stays as written."""
+        return retold(self.cancel_reason)
+
+    @property
+    def phase_shown(self) -> str:
+        """The phase of the regimen, for whoever reads."""
+        return _(self.phase) if self.phase else ""

@@ -7,7 +7,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -18,6 +21,7 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.policy.services import require_signed_policy
 from openketamine.clinic.record import clock
 from openketamine.clinic.record import services as record
+from openketamine.clinic.record.told import any_of, retold
 from openketamine.protocols import calendar
 from openketamine.protocols.calendar import Calendar
 from openketamine.protocols.regimens import (
@@ -53,27 +57,32 @@ def sign_consent(
     """
     require_no_open_safety_review(course)
     if course.stage not in {Stage.CONSENT, Stage.PLANNING, Stage.TREATMENT}:
-        raise Refused("Consent follows the signed screening.")
+        raise Refused(_("Consent follows the signed screening."))
     if presenter.role not in MAY_PRESENT:
-        raise Refused("Your role does not present consents.")
+        raise Refused(_("Your role does not present consents."))
     if queries.consent_in_force(course):
-        raise Refused("A consent is in force already.")
+        raise Refused(_("A consent is in force already."))
     document = queries.consent_text_for(course)
     if document is None:
         raise Refused(
-            "The library has no consent text for this route. The medical director can add one in "
-            "the clinic's own files."
+            _(
+                "The library has no consent text for this route. The medical director can add one "
+                "in the clinic's own files."
+            )
         )
     digest = library().document_digest(document)
     if document_digest != digest:
-        raise Refused("The text has changed since it was opened. Read it again, then sign.")
+        raise Refused(_("The text has changed since it was opened. Read it again, then sign."))
     if not agrees:
         raise Refused(
-            "Tick the box only if you agree; without it there is no consent.", field="agrees"
+            _("Tick the box only if you agree; without it there is no consent."), field="agrees"
         )
     typed, name = " ".join(signed_name.split()), str(course.person)
     if typed.casefold() != name.casefold():
-        raise Refused(f"Type the full name as it stands in the chart: {name}.", field="signed_name")
+        raise Refused(
+            _("Type the full name as it stands in the chart: %(name)s.") % {"name": name},
+            field="signed_name",
+        )
     consent = Consent.objects.create(
         course=course,
         document_id=document.id,
@@ -111,7 +120,7 @@ def withdraw_consent(actor: User, consent: Consent, *, reason: str) -> None:
     """
     consent = Consent.objects.select_for_update().get(pk=consent.pk)
     if consent.withdrawn_at:
-        raise Refused("This consent is withdrawn already.")
+        raise Refused(_("This consent is withdrawn already."))
     consent.withdrawn_at = clock.now()
     consent.withdrawn_reason = reason.strip()
     consent.withdrawn_recorded_by = actor
@@ -164,29 +173,34 @@ def order_plan(
     require_no_open_safety_review(course)
     require_signed_policy()
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber orders a plan.")
+        raise Refused(_("Only a prescriber orders a plan."))
     if course.stage not in {Stage.PLANNING, Stage.TREATMENT}:
-        raise Refused("A plan follows the signed screening and the consent.")
+        raise Refused(_("A plan follows the signed screening and the consent."))
     _require_consent(course)
     definition = next((r for r in queries.plannable(course) if r.id == regimen), None)
     way = queries.way_of(definition) if definition else None
     if definition is None or way is None:
         raise Refused(
-            f"There is no regimen {regimen!r} by which this course can be planned.", field="regimen"
+            _("There is no regimen '%(regimen)s' by which this course can be planned.")
+            % {"regimen": regimen},
+            field="regimen",
         )
     weight = queries.latest_weight(course)
     if weight is not None and weight.taken_at < course.opened_at:
         if way in DRAWN_UP:
             # LAB-7: a weight of each course. What the referral says may be years old.
             raise Refused(
-                f"The newest weight is of {weight.taken_at:%d %B %Y}, before this course began. "
-                "Weigh the patient first."
+                _(
+                    "The newest weight is of %(day)s, before this course began. Weigh the patient "
+                    "first."
+                )
+                % {"day": date_format(weight.taken_at, "d F Y")}
             )
         weight = None
     if weight is not None:
         check_plausible(weight.kind, weight.value)
     elif way in DRAWN_UP:
-        raise Refused("The weight is unknown. Weigh the patient first.")
+        raise Refused(_("The weight is unknown. Weigh the patient first."))
     quantities = _stated(
         definition,
         dose_mg_per_kg=dose_mg_per_kg,
@@ -201,19 +215,25 @@ def order_plan(
         raise Refused(outside[0].message, field=outside[0].limit.quantity)
     _require_open_dose(definition, course, quantities, tolerated)
     if first_on < clock.today():
-        raise Refused("The first session cannot lie in the past.", field="first_on")
-    worked = _worked(
-        definition,
-        way,
-        quantities,
-        weight_kg=weight.value if weight else None,
-        concentration_mg_per_ml=concentration_mg_per_ml,
-        mg_per_spray=mg_per_spray,
-    )
+        raise Refused(_("The first session cannot lie in the past."), field="first_on")
+
+    def work_out() -> DoseArithmetic | Amount:
+        return _worked(
+            definition,
+            way,
+            quantities,
+            weight_kg=weight.value if weight else None,
+            concentration_mg_per_ml=concentration_mg_per_ml,
+            mg_per_spray=mg_per_spray,
+        )
+
+    worked = work_out()
     if current := queries.current_plan(course):
         current.superseded_at = clock.now()
         current.save(update_fields=["superseded_at"])
     pump = worked if isinstance(worked, DoseArithmetic) else None
+    with translation.override("en"):  # the record keeps the sum
+        steps = list(work_out().steps)
     plan = Plan.objects.create(
         course=course,
         version=course.plans.count() + 1,
@@ -231,7 +251,7 @@ def order_plan(
         rate_mg_per_h=pump and pump.rate_mg_per_h,
         rate_ml_per_h=pump and pump.rate_ml_per_h,
         units=[] if isinstance(worked, DoseArithmetic) else [list(unit) for unit in worked.units],
-        arithmetic=list(worked.steps),
+        arithmetic=steps,
         sessions=sessions,
         begins_after=_begins_after(course),
         rhythms=chosen,
@@ -257,16 +277,16 @@ def order_plan(
 
 
 _MISSING = {
-    "dose_mg_per_kg": "State the dose in mg/kg.",
-    "dose_mg": "State the dose in mg.",
-    "duration_min": "Say over how long the dose runs in.",
-    "sessions": "Say how many sessions.",
+    "dose_mg_per_kg": gettext_lazy("State the dose in mg/kg."),
+    "dose_mg": gettext_lazy("State the dose in mg."),
+    "duration_min": gettext_lazy("Say over how long the dose runs in."),
+    "sessions": gettext_lazy("Say how many sessions."),
 }
 _STRANGE = {
-    "dose_mg_per_kg": "This regimen does not dose by weight: state the dose in mg.",
-    "dose_mg": "This regimen doses by weight: state the dose in mg/kg.",
-    "duration_min": "It is given at once: it has no duration.",
-    "sessions": "This regimen is counted in weeks: it has no number of sessions.",
+    "dose_mg_per_kg": gettext_lazy("This regimen does not dose by weight: state the dose in mg."),
+    "dose_mg": gettext_lazy("This regimen doses by weight: state the dose in mg/kg."),
+    "duration_min": gettext_lazy("It is given at once: it has no duration."),
+    "sessions": gettext_lazy("This regimen is counted in weeks: it has no number of sessions."),
 }
 
 
@@ -284,9 +304,9 @@ def _stated(definition: Regimen, **given: float | None) -> dict[str, float]:
     asked = queries.stated_by(definition)
     for name, value in given.items():
         if name in asked and value is None:
-            raise Refused(_MISSING[name], field=name)
+            raise Refused(str(_MISSING[name]), field=name)
         if name not in asked and value is not None:
-            raise Refused(_STRANGE[name], field=name)
+            raise Refused(str(_STRANGE[name]), field=name)
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -296,7 +316,9 @@ def _chosen_rhythms(definition: Regimen, chosen: Mapping[str, str]) -> dict[str,
     for name, rhythm in chosen.items():
         if name not in known or rhythm not in known[name].rhythms:
             raise Refused(
-                f"{definition.name} does not offer {rhythm!r} there.", field=f"rhythm_{name}"
+                _("%(regimen)s does not offer '%(rhythm)s' there.")
+                % {"regimen": _(definition.name), "rhythm": _(rhythm)},
+                field=f"rhythm_{name}",
             )
     return {name: chosen.get(name) or phase.rhythms[0] for name, phase in known.items()}
 
@@ -313,17 +335,21 @@ def _require_open_dose(
     following = queries.following_dose(course, definition, tolerated=tolerated)
     assert following is not None
     if quantities["dose_mg"] not in following.options:
-        offered = " or ".join(f"{option:g}" for option in following.options)
         raise Refused(
-            f"{quantities['dose_mg']:g} mg is not open at the next session; {offered} mg is. "
-            f"{' '.join((*following.reasons, *following.questions))}",
+            _("%(dose)s mg is not open at the next session; %(offered)s mg is. %(why)s")
+            % {
+                "dose": f"{quantities['dose_mg']:g}",
+                "offered": any_of([f"{option:g}" for option in following.options]),
+                "why": " ".join((*following.reasons, *following.questions)),
+            },
             field="dose_mg",
         )
 
 
 def _require_answered(proposed: Calendar) -> None:
     if proposed.questions:
-        raise Refused(f"Answer first: {' '.join(proposed.questions)}", field="worsened")
+        questions = {"questions": " ".join(_(question) for question in proposed.questions)}
+        raise Refused(_("Answer first: %(questions)s") % questions, field="worsened")
 
 
 def _worked(
@@ -348,7 +374,7 @@ def _worked(
             return dose_arithmetic(**by_weight, duration_min=quantities["duration_min"])
         return injection(**by_weight)
     if concentration_mg_per_ml is not None:
-        raise Refused("Nothing is drawn up here.", field="concentration_mg_per_ml")
+        raise Refused(_("Nothing is drawn up here."), field="concentration_mg_per_ml")
     dose_mg = quantities["dose_mg"]
     try:
         if way == GivenAs.DEVICES:
@@ -358,7 +384,7 @@ def _worked(
             return counted(definition.units_mg, dose_mg=dose_mg)
         if not (mg_per_spray is not None and 0 < mg_per_spray <= dose_mg):
             raise Refused(
-                "Enter what one spray of this bottle holds, from the pharmacy's label, in mg.",
+                _("Enter what one spray of this bottle holds, from the pharmacy's label, in mg."),
                 field="mg_per_spray",
             )
         return sprays(dose_mg=dose_mg, mg_per_spray=mg_per_spray)
@@ -371,12 +397,13 @@ def _strength(definition: Regimen, concentration_mg_per_ml: float | None) -> flo
     vials = {vial.concentration_mg_per_ml for vial in definition.vials}
     if vials and concentration_mg_per_ml not in vials:
         raise Refused(
-            f"Choose a vial that exists: {', '.join(f'{vial:g}' for vial in sorted(vials))} mg/mL.",
+            _("Choose a vial that exists: %(vials)s mg/mL.")
+            % {"vials": ", ".join(f"{vial:g}" for vial in sorted(vials))},
             field="concentration_mg_per_ml",
         )
     if concentration_mg_per_ml is None or not 0 < concentration_mg_per_ml <= HIGHEST_MG_PER_ML:
         raise Refused(
-            "Enter the strength that stands on the label, in mg/mL.",
+            _("Enter the strength that stands on the label, in mg/mL."),
             field="concentration_mg_per_ml",
         )
     return concentration_mg_per_ml
@@ -431,11 +458,11 @@ def verify_plan(
         require_no_open_safety_review(plan.course)
         _require_consent(plan.course)
         if verifier.role not in MAY_VERIFY:
-            raise Refused("A nurse or a prescriber checks the dose.")
+            raise Refused(_("A nurse or a prescriber checks the dose."))
         if verifier.pk == plan.ordered_by_id:
-            raise Refused("You ordered this plan. A second person must check it.")
+            raise Refused(_("You ordered this plan. A second person must check it."))
         if plan.is_verified or plan.superseded_at:
-            raise Refused("This plan is no longer waiting for a check.")
+            raise Refused(_("This plan is no longer waiting for a check."))
         agrees = round(dose_mg, 1) == plan.dose_mg and (
             (volume_ml is not None and round(volume_ml, 2) == plan.volume_ml)
             if plan.is_drawn_up
@@ -453,11 +480,18 @@ def verify_plan(
             plan.save(update_fields=["verified_by", "verified_at"])
             _put_on_calendar(verifier, plan)
     if not agrees:
-        amount = f"{volume_ml:g} mL" if volume_ml is not None else f"{count} pieces"
+        amount = (
+            f"{volume_ml:g} mL"
+            if volume_ml is not None
+            else _("%(count)s pieces") % {"count": count}
+        )
         # The failed check itself stays in the record, so the refusal comes after the transaction.
         raise Refused(
-            f"Your result ({dose_mg:g} mg, {amount}) is not the ordered one. Nothing is in "
-            "force. Work it out again together with the prescriber.",
+            _(
+                "Your result (%(dose)s mg, %(amount)s) is not the ordered one. Nothing is in "
+                "force. Work it out again together with the prescriber."
+            )
+            % {"dose": f"{dose_mg:g}", "amount": amount},
             field="dose_mg",
         )
     return plan
@@ -476,11 +510,18 @@ def _put_on_calendar(actor: User, plan: Plan, *, today: date | None = None) -> N
         plan.save(update_fields=["laid_out_at"])
         return
     dropped_numbers = list(waiting.values_list("number", flat=True))
+
+    def propose() -> Calendar:
+        return queries.proposal(plan, today=today or plan.first_on)
+
     try:
-        proposed = queries.proposal(plan, today=today or plan.first_on)
+        with translation.override("en"):  # its reasons go into the record
+            proposed = propose()
     except calendar.NoOpenDayError as error:
-        raise Refused(f"The calendar cannot be filled: {error}.") from error
-    _require_answered(proposed)
+        why = {"why": retold(str(error))}
+        raise Refused(_("The calendar cannot be filled: %(why)s.") % why) from error
+    if proposed.questions:
+        _require_answered(propose())
     waiting.update(cancelled_at=clock.now(), cancel_reason=f"plan version {plan.version}")
     standing = course.planned_sessions.filter(cancelled_at=None)
     done = standing.aggregate(highest=Max("number"))["highest"] or 0
@@ -540,7 +581,7 @@ def mark_missed(actor: User, planned: PlannedSession, *, reason: str = "") -> No
     """
     planned = _waiting(actor, planned)
     if planned.planned_for > clock.now():
-        raise Refused("Its time has not come yet. Move it or cancel it.")
+        raise Refused(_("Its time has not come yet. Move it or cancel it."))
     planned.cancelled_at, planned.missed = clock.now(), True
     planned.cancel_reason = reason.strip() or "Nobody came."
     planned.save(update_fields=["cancelled_at", "missed", "cancel_reason"])
@@ -569,12 +610,12 @@ def plan_again(
     """
     require_no_open_safety_review(course)
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber lays a course out anew.")
+        raise Refused(_("Only a prescriber lays a course out anew."))
     plan = queries.plan_in_force(course)
     if plan is None or course.stage != Stage.TREATMENT:
-        raise Refused("No plan is in force.")
+        raise Refused(_("No plan is in force."))
     if from_on < clock.today():
-        raise Refused("A session cannot be planned into the past.", field="from_on")
+        raise Refused(_("A session cannot be planned into the past."), field="from_on")
     record.append(
         prescriber,
         course.stream,
@@ -595,13 +636,13 @@ def end_treatment(prescriber: User, course: Course, *, reason: str) -> None:
         Refused: not a prescriber, not in treatment, a session is in progress, or no reason.
     """
     if prescriber.role != Role.PRESCRIBER:
-        raise Refused("Only a prescriber ends a course.")
+        raise Refused(_("Only a prescriber ends a course."))
     if course.stage != Stage.TREATMENT:
-        raise Refused("This course is not in treatment.")
+        raise Refused(_("This course is not in treatment."))
     reason = require_reason(reason)
     standing = course.planned_sessions.select_for_update().filter(cancelled_at=None, done_at=None)
     if standing.filter(started_at__isnull=False).exists():
-        raise Refused("A session is in progress. Let it end first.")
+        raise Refused(_("A session is in progress. Let it end first."))
     dropped = list(standing.values_list("number", flat=True))
     standing.update(cancelled_at=clock.now(), cancel_reason=reason)
     record.append(
@@ -624,16 +665,20 @@ def reschedule(actor: User, planned: PlannedSession, *, planned_for: datetime) -
     planned = _waiting(actor, planned)
     require_no_open_safety_review(planned.course)
     if timezone.localtime(planned_for).date() < clock.today():
-        raise Refused("A session cannot be moved into the past.", field="planned_for")
+        raise Refused(_("A session cannot be moved into the past."), field="planned_for")
     others = planned.course.planned_sessions.filter(cancelled_at=None).exclude(pk=planned.pk)
     day = timezone.localtime(planned_for).date()
     for other in others:
         other_day = timezone.localtime(other.planned_for).date()
         if other_day == day:
-            raise Refused(f"Session {other.number} is on that day already.", field="planned_for")
+            raise Refused(
+                _("Session %(number)s is on that day already.") % {"number": other.number},
+                field="planned_for",
+            )
         if (other.number < planned.number) != (other_day < day):
             raise Refused(
-                f"It would fall out of order with session {other.number}.", field="planned_for"
+                _("It would fall out of order with session %(number)s.") % {"number": other.number},
+                field="planned_for",
             )
     before, planned.planned_for = planned.planned_for, planned_for
     planned.save(update_fields=["planned_for"])
@@ -673,13 +718,13 @@ def cancel_planned(actor: User, planned: PlannedSession, *, reason: str) -> None
 def _waiting(actor: User, planned: PlannedSession) -> PlannedSession:
     """The session, locked, if it still waits on the calendar and the actor may change it."""
     if actor.role not in MAY_SCHEDULE:
-        raise Refused("Your role does not change the calendar.")
+        raise Refused(_("Your role does not change the calendar."))
     planned = PlannedSession.objects.select_for_update().get(pk=planned.pk)
     if planned.started_at or planned.cancelled_at:
-        raise Refused("This session has begun or is cancelled.")
+        raise Refused(_("This session has begun or is cancelled."))
     return planned
 
 
 def _require_consent(course: Course) -> None:
     if queries.consent_in_force(course) is None:
-        raise Refused("No consent is in force. Without it nothing is planned.")
+        raise Refused(_("No consent is in force. Without it nothing is planned."))

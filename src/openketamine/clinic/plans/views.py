@@ -6,7 +6,10 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import floatformat
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -50,7 +53,7 @@ def consent(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 def _show_consent(request: HttpRequest, course: Course, form: ConsentForm) -> HttpResponse:
     document = queries.consent_text_for(course)
     if document is None:
-        return _no_regimen(request, course, "Consent", lacks_consent=True)
+        return _no_regimen(request, course, _("Consent"), lacks_consent=True)
     return render(
         request,
         "plans/consent.html",
@@ -86,7 +89,7 @@ def sign_consent(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             ),
         )
         if not form.errors:
-            messages.success(request, "The consent is signed.")
+            messages.success(request, _("The consent is signed."))
             return redirect("person", course.person_id)
     return _show_consent(request, course, form)
 
@@ -101,7 +104,7 @@ def withdraw_consent(request: HttpRequest, consent_id: int) -> HttpResponse:
         for error in form.non_field_errors():
             messages.error(request, error)
         if not form.errors:
-            messages.success(request, "The consent is withdrawn. No further session can start.")
+            messages.success(request, _("The consent is withdrawn. No further session can start."))
     return redirect("consent", given.course_id)
 
 
@@ -111,7 +114,7 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = _course(course_id)
     offered = queries.plannable(course)
     if not offered:
-        return _no_regimen(request, course, "Plan")
+        return _no_regimen(request, course, _("Plan"))
     wanted = request.GET.get("regimen")
     current = queries.current_plan(course)
     wanted = wanted or (current.regimen if current else "")
@@ -135,7 +138,8 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         )
         if made:
             messages.success(
-                request, "Ordered. A second person has to check the dose before it is in force."
+                request,
+                _("Ordered. A second person has to check the dose before it is in force."),
             )
             return redirect("plan", course.pk)
     in_force = current if current and current.is_verified else None
@@ -149,6 +153,7 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "others": [other for other in offered if other.id != regimen.id],
             "route": _route_name(course),
             "source": library().source(regimen.source),
+            "following_shown": _following_shown(following) if following else "",
             "plan": current,
             "may_order": may_order,
             "may_verify": current
@@ -165,6 +170,25 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         },
         status=INVALID if form.errors else 200,
     )
+
+
+def _following_shown(following: NextDose) -> str:
+    """The doses open at the next session, in a sentence."""
+
+    def figure(words: str) -> str:
+        return format_html('<b class="num">{} mg</b>', words)
+
+    shown = [floatformat(option, "-1") for option in following.options]
+    if shown:
+        doses = figure(shown[0])
+        for each in shown[1:]:
+            doses = format_html(_("{before} or {after}"), before=doses, after=figure(each))
+    elif following.lowest != following.highest:
+        low, high = floatformat(following.lowest, "-1"), floatformat(following.highest, "-1")
+        doses = figure(_("%(low)s to %(high)s") % {"low": low, "high": high})
+    else:
+        doses = figure(floatformat(following.lowest, "-1"))
+    return format_html(_("Next session: {doses}."), doses=doses)
 
 
 def _initial(regimen: Regimen, current: Plan | None, following: NextDose | None) -> dict[str, Any]:
@@ -201,7 +225,7 @@ def plan_again(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.plan_again(request.user, course, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The days are laid out anew.")
+            messages.success(request, _("The days are laid out anew."))
             return redirect("person", course.person_id)
     return _show_again(request, course, form, end_form)
 
@@ -215,7 +239,7 @@ def end_treatment(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         attempt(form, lambda: services.end_treatment(request.user, course, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The course is in follow-up.")
+            messages.success(request, _("The course is in follow-up."))
             return redirect("person", course.person_id)
     again = AgainForm(asks_worsened=False, initial={"from_on": clock.today()})
     return _show_again(request, course, again, form)
@@ -254,8 +278,11 @@ def mark_missed(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
         if not form.errors:
             messages.success(
                 request,
-                f"Session {planned.number} is marked as missed. Call the patient; the prescriber "
-                "looks at the schedule.",
+                _(
+                    "Session %(number)s is marked as missed. Call the patient; the prescriber "
+                    "looks at the schedule."
+                )
+                % {"number": planned.number},
             )
             return redirect("person", planned.person_id)
     unmoved = MoveForm(initial={"planned_for": planned.planned_for})
@@ -297,7 +324,7 @@ def verify_plan(request: HttpRequest, plan_id: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.verify_plan(request.user, ordered, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "Your result agrees. The plan is in force.")
+            messages.success(request, _("Your result agrees. The plan is in force."))
             return redirect("person", ordered.course.person_id)
     return render(
         request,
@@ -336,7 +363,7 @@ def move_session(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.reschedule(request.user, planned, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The session is moved.")
+            messages.success(request, _("The session is moved."))
             return redirect("person", planned.person_id)
     return _show_move(request, planned, form, CancelForm())
 
@@ -349,7 +376,7 @@ def cancel_planned(request: HttpRequest, planned_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         attempt(form, lambda: services.cancel_planned(request.user, planned, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The session is cancelled.")
+            messages.success(request, _("The session is cancelled."))
             return redirect("person", planned.person_id)
     unmoved = MoveForm(initial={"planned_for": planned.planned_for})
     return _show_move(request, planned, unmoved, form)
@@ -392,95 +419,97 @@ def _next(course: Course) -> dict[str, Any]:
 
     if reviews := open_safety_reviews(course):
         return step(
-            "A safety review is open. Nothing else can be done before it is recorded.",
-            "A clinician",
+            _("A safety review is open. Nothing else can be done before it is recorded."),
+            _("A clinician"),
             "safety_review",
             reviews[0].pk,
-            label="Record the review",
+            label=_("Record the review"),
         )
     if course.stage in {Stage.CONSENT, Stage.PLANNING} and not queries.plannable(course):
         return step(
-            "The screening is signed for a programme that this clinic cannot plan or run yet.",
-            "Prescriber",
+            _("The screening is signed for a programme that this clinic cannot plan or run yet."),
+            _("Prescriber"),
             "plan",
             course.pk,
-            label="What can be planned",
+            label=_("What can be planned"),
         )
     match course.stage:
         case Stage.REFERRED | Stage.SCREENING:
             return step(
-                "Ask the questionnaires and the history, then decide about the findings.",
-                "Coordinator or nurse, then the prescriber",
+                _("Ask the questionnaires and the history, then decide about the findings."),
+                _("Coordinator or nurse, then the prescriber"),
                 "screening",
                 course.pk,
-                label="Screening",
+                label=_("Screening"),
             )
         case Stage.CONSENT:
             return step(
-                "Go through the consent with the patient.",
-                "Whoever presents it",
+                _("Go through the consent with the patient."),
+                _("Whoever presents it"),
                 "consent",
                 course.pk,
-                label="Consent",
+                label=_("Consent"),
             )
         case Stage.PLANNING:
             ordered = queries.current_plan(course)
             if ordered and not ordered.is_verified:
                 return step(
-                    "The dose waits for a second person's check.",
-                    "A nurse or another prescriber",
+                    _("The dose waits for a second person's check."),
+                    _("A nurse or another prescriber"),
                     "verify_plan",
                     ordered.pk,
-                    label="Check the dose",
+                    label=_("Check the dose"),
                 )
-            return step("Order the plan.", "Prescriber", "plan", course.pk, label="Plan")
+            return step(_("Order the plan."), _("Prescriber"), "plan", course.pk, label=_("Plan"))
         case Stage.TREATMENT:
             ordered = queries.current_plan(course)
             if ordered and not ordered.is_verified:
                 return step(
-                    "The changed dose waits for a second person's check.",
-                    "A nurse or another prescriber",
+                    _("The changed dose waits for a second person's check."),
+                    _("A nurse or another prescriber"),
                     "verify_plan",
                     ordered.pk,
-                    label="Check the dose",
+                    label=_("Check the dose"),
                 )
             if queries.consent_in_force(course) is None:
                 return step(
-                    "No consent is in force.",
-                    "Whoever presents it",
+                    _("No consent is in force."),
+                    _("Whoever presents it"),
                     "consent",
                     course.pk,
-                    label="Consent",
+                    label=_("Consent"),
                 )
             if queries.has_missed_lately(course):
                 return step(
-                    "A session was missed. Ask how the patient is, then lay the days out anew.",
-                    "Prescriber",
+                    _("A session was missed. Ask how the patient is, then lay the days out anew."),
+                    _("Prescriber"),
                     "plan_again",
                     course.pk,
-                    label="Look at the schedule",
+                    label=_("Look at the schedule"),
                 )
             if not course.planned_sessions.filter(cancelled_at=None, done_at=None).exists():
                 return step(
-                    "Nothing is left on the calendar. Is the treatment still needed? Plan on, or "
-                    "end the course.",
-                    "Prescriber",
+                    _(
+                        "Nothing is left on the calendar. Is the treatment still needed? Plan on, "
+                        "or end the course."
+                    ),
+                    _("Prescriber"),
                     "plan_again",
                     course.pk,
-                    label="Plan on, or end",
+                    label=_("Plan on, or end"),
                 )
             return step(
-                "Sessions go on as planned; a new session is opened on the day's list.",
-                "Nurse",
+                _("Sessions go on as planned; a new session is opened on the day's list."),
+                _("Nurse"),
                 "today",
-                label="Today",
+                label=_("Today"),
             )
         case Stage.FOLLOW_UP:
             return step(
-                "All planned sessions are done. Watch the answers, then review the course.",
-                "Prescriber",
+                _("All planned sessions are done. Watch the answers, then review the course."),
+                _("Prescriber"),
                 "course_review",
                 course.pk,
-                label="Course review",
+                label=_("Course review"),
             )
-    return step("This course is closed.", "Nobody")
+    return step(_("This course is closed."), _("Nobody"))

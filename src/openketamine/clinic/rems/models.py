@@ -3,6 +3,9 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
@@ -13,8 +16,8 @@ USER = settings.AUTH_USER_MODEL
 class Site(models.TextChoices):
     """What kind of setting is certified. Inpatient units enrol nobody and send no forms."""
 
-    OUTPATIENT = "outpatient", "Outpatient clinic or office"
-    INPATIENT = "inpatient", "Inpatient unit"
+    OUTPATIENT = "outpatient", gettext_lazy("Outpatient clinic or office")
+    INPATIENT = "inpatient", gettext_lazy("Inpatient unit")
 
 
 class Certification(models.Model):
@@ -67,4 +70,7 @@ class Enrolment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.person}, enrolled {self.enrolled_on:%d %B %Y}"
+        return _("%(person)s, enrolled %(day)s") % {
+            "person": self.person,
+            "day": date_format(self.enrolled_on, "d F Y"),
+        }

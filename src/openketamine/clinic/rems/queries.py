@@ -2,8 +2,10 @@
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext_noop as _
 
 from openketamine.clinic.people.models import Course, Person, Stage
+from openketamine.clinic.said import say
 
 from .models import Certification, Enrolment
 
@@ -37,14 +39,18 @@ def what_is_missing(course: Course) -> str:
         return ""
     site = certification()
     if site is None:
-        return (
-            "This site is not certified in the esketamine REMS, so the spray is not given here. "
-            "The medical director records the certification."
+        return say(
+            _(
+                "This site is not certified in the esketamine REMS, so the spray is not given "
+                "here. The medical director records the certification."
+            )
         )
     if site.enrols and enrolment_of(course.person) is None:
-        return (
-            "The patient is not enrolled in the esketamine REMS. Enrol first, before the first "
-            "treatment."
+        return say(
+            _(
+                "The patient is not enrolled in the esketamine REMS. Enrol first, before the first "
+                "treatment."
+            )
         )
     return ""
 

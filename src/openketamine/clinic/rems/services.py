@@ -7,6 +7,7 @@ were, by whom and when.
 from datetime import date
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -23,12 +24,12 @@ MAY_ENROL = frozenset({Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE})
 def _required(**texts: str) -> None:
     for name, text in texts.items():
         if not text.strip():
-            raise Refused("This is needed for the monitoring form.", field=name)
+            raise Refused(_("This is needed for the monitoring form."), field=name)
 
 
 def _not_to_come(day: date, field: str) -> None:
     if day > clock.today():
-        raise Refused("The day lies in the future.", field=field)
+        raise Refused(_("The day lies in the future."), field=field)
 
 
 @transaction.atomic
@@ -51,7 +52,7 @@ def record_certification(
         Refused: not the medical director, a field is empty, a day to come, or one is in force.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("The medical director records the certification.")
+        raise Refused(_("The medical director records the certification."))
     _required(
         reference=reference,
         setting_name=setting_name,
@@ -59,11 +60,11 @@ def record_certification(
         representative=representative,
     )
     if kind not in Site.values:
-        raise Refused("Choose what kind of setting it is.", field="kind")
+        raise Refused(_("Choose what kind of setting it is."), field="kind")
     _not_to_come(certified_on, "certified_on")
     record.lock()
     if Certification.objects.filter(kind=kind, ended_on=None).exists():
-        raise Refused("A certification is in force already. End it first.")
+        raise Refused(_("A certification is in force already. End it first."))
     made = Certification.objects.create(
         kind=kind,
         reference=reference.strip(),
@@ -100,14 +101,14 @@ def end_certification(
         Refused: not the medical director, it has ended, no reason, or a day that cannot be.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("The medical director records the certification.")
+        raise Refused(_("The medical director records the certification."))
     certification = Certification.objects.select_for_update().get(pk=certification.pk)
     if certification.ended_on:
-        raise Refused("It has ended already.")
+        raise Refused(_("It has ended already."))
     reason = require_reason(reason)
     _not_to_come(ended_on, "ended_on")
     if ended_on < certification.certified_on:
-        raise Refused("It cannot end before it began.", field="ended_on")
+        raise Refused(_("It cannot end before it began."), field="ended_on")
     certification.ended_on, certification.ended_reason = ended_on, reason
     certification.save(update_fields=["ended_on", "ended_reason"])
     record.append(
@@ -144,19 +145,21 @@ def enrol_patient(
             enrolled already.
     """
     if actor.role not in MAY_ENROL:
-        raise Refused("Your role does not enrol patients.")
+        raise Refused(_("Your role does not enrol patients."))
     if prescriber.role != Role.PRESCRIBER or not prescriber.is_active:
-        raise Refused("Name the prescriber who signed the form.", field="prescriber")
+        raise Refused(_("Name the prescriber who signed the form."), field="prescriber")
     if not counselled:
-        raise Refused("Counsel the patient first, and confirm it here.", field="counselled")
+        raise Refused(_("Counsel the patient first, and confirm it here."), field="counselled")
     _not_to_come(enrolled_on, "enrolled_on")
     if enrolled_on < person.birth_date:
-        raise Refused("The day lies before the patient's birth.", field="enrolled_on")
+        raise Refused(_("The day lies before the patient's birth."), field="enrolled_on")
     if queries.certification() is None:
-        raise Refused("This site is not certified. Patients are enrolled by certified sites only.")
+        raise Refused(
+            _("This site is not certified. Patients are enrolled by certified sites only.")
+        )
     record.lock()
     if queries.enrolment_of(person):
-        raise Refused("The patient is enrolled already.")
+        raise Refused(_("The patient is enrolled already."))
     made = Enrolment.objects.create(
         person=person,
         reference=reference.strip(),
@@ -189,14 +192,14 @@ def end_enrolment(actor: User, enrolment: Enrolment, *, ended_on: date, reason: 
         Refused: a role that may not, it has ended, no reason, or a day that cannot be.
     """
     if actor.role not in MAY_ENROL:
-        raise Refused("Your role does not enrol patients.")
+        raise Refused(_("Your role does not enrol patients."))
     enrolment = Enrolment.objects.select_for_update().select_related("person").get(pk=enrolment.pk)
     if enrolment.ended_on:
-        raise Refused("It has ended already.")
+        raise Refused(_("It has ended already."))
     reason = require_reason(reason)
     _not_to_come(ended_on, "ended_on")
     if ended_on < enrolment.enrolled_on:
-        raise Refused("It cannot end before it began.", field="ended_on")
+        raise Refused(_("It cannot end before it began."), field="ended_on")
     enrolment.ended_on, enrolment.ended_reason = ended_on, reason
     enrolment.save(update_fields=["ended_on", "ended_reason"])
     record.append(

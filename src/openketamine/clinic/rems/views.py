@@ -5,6 +5,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -52,7 +53,7 @@ def record_certification(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         attempt(form, lambda: services.record_certification(request.user, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The certification is recorded.")
+            messages.success(request, _("The certification is recorded."))
             return redirect("rems")
     return _show(request, form, EndForm(initial={"ended_on": clock.today()}))
 
@@ -65,7 +66,7 @@ def end_certification(request: HttpRequest, certification_id: int) -> HttpRespon
     if form.is_valid():
         attempt(form, lambda: services.end_certification(request.user, site, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The certification has ended. No spray is given here.")
+            messages.success(request, _("The certification has ended. No spray is given here."))
             return redirect("rems")
     return _show(request, CertificationForm(initial={"certified_on": clock.today()}), form)
 
@@ -79,7 +80,7 @@ def enrolment(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         attempt(form, lambda: services.enrol_patient(request.user, person, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, f"{person} is enrolled.")
+            messages.success(request, _("%(person)s is enrolled.") % {"person": person})
             return redirect("rems_enrolment", person.pk)
     return _show_enrolment(request, person, form, EndForm(initial={"ended_on": clock.today()}))
 
@@ -92,7 +93,7 @@ def end_enrolment(request: HttpRequest, enrolment_id: int) -> HttpResponse:
     if form.is_valid():
         attempt(form, lambda: services.end_enrolment(request.user, found, **form.cleaned_data))
         if not form.errors:
-            messages.success(request, "The enrolment has ended.")
+            messages.success(request, _("The enrolment has ended."))
             return redirect("rems_enrolment", found.person_id)
     return _show_enrolment(request, found.person, EnrolForm(), form)
 

@@ -182,7 +182,7 @@ def _order(course: Course, plan: Plan) -> Draft:
 
 def _order_in_words(plan: Plan) -> str:
     """The order as a person reads it; what this way of giving does not have is left out."""
-    how = "" if plan.how == plan.route else f" {plan.how}"
+    how = "" if plan.how_recorded == plan.route else f" {plan.how_recorded}"
     by_weight = (
         f" ({plan.dose_mg_per_kg:g} mg/kg at {plan.weight_kg:g} kg)"
         if plan.dose_mg_per_kg is not None and plan.weight_kg is not None
