@@ -77,13 +77,24 @@ def test_each_of_two_who_watch_hears_of_a_change_and_is_shown_it_in_their_own_la
     assert "Emergencia" not in english
 
 
+def test_all_pages_share_one_look_at_the_alarms_and_each_tells_them_in_its_own_language(
+    running, enfermera, screens, monkeypatch
+):
+    monkeypatch.setattr(queries, "_calls", (float("-inf"), []))
+    monkeypatch.setattr(queries, "CALLS_SHARED_S", 60.0)
+    services.call_emergency(enfermera, running, sign="chest_pain")
+    english, spanish = screens(reverse("alarms"))
+    assert "Emergency: chest pain" in english
+    assert "called by " in english
+    assert "Emergencia: " in spanish
+    assert "la declaró " in spanish
+    assert "called by " not in spanish
+
+
 def test_an_alert_that_a_spanish_nurse_answers_stands_in_the_record_in_english(
     running, enfermera, client, screens
 ):
     services.call_emergency(enfermera, running, sign="chest_pain")
-    english, spanish = screens(reverse("alarms"))
-    assert "Emergency: chest pain" in english
-    assert "Emergencia: " in spanish
     seq = queries.timeline_of(running).emergencies[0].seq
     client.force_login(enfermera)
     answer = client.post(

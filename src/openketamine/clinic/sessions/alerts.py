@@ -13,9 +13,9 @@ screen, without sound, until somebody has answered it.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
-from django.utils.translation import gettext as _
 
 from openketamine.clinic.record.models import Source
 from openketamine.clinic.said import asked, lowered, say
@@ -45,8 +45,8 @@ _RANK = {"amber": 1, "red": 2}
 class Alert:
     """One episode. `known` is the event up to which the record had to be read to raise it.
 
-    `statement` and `response` are put into words by whoever reads them, as they also go into the
-    record, in English.
+    Its words are put into the language of whoever reads them: screens of several languages share
+    one episode, and the record keeps English.
     """
 
     rule_id: str
@@ -151,7 +151,7 @@ def to_confirm(
     return [
         ToConfirm(
             say(item.threshold.statement),
-            f"{item.value:g} {_unit(protocol, quantity)}",
+            _amount(item.value, _unit(protocol, quantity)),
             item.at,
             item.counts_at,
         )
@@ -226,12 +226,13 @@ def _limits(
     for quantity in (*VITALS, *OBSERVATIONS):
         for episode in _episodes(timeline, protocol, policy, quantity, now)[0]:
             limit, unit = episode.threshold, _unit(protocol, quantity)
-            detail = f"{episode.value:g} {unit}"
+            detail = _amount(episode.value, unit)
             if episode.worst != episode.value:
-                detail = _("%(value)s, at worst %(worst)s") % {
-                    "value": detail,
-                    "worst": f"{episode.worst:g}",
-                }
+                detail = say(
+                    gettext_noop("%(value)s, at worst %(worst)s"),
+                    value=detail,
+                    worst=f"{episode.worst:g}",
+                )
             yield Alert(
                 rule_id=limit.id,
                 kind="limit",
@@ -252,7 +253,18 @@ def _limits(
 
 
 def _unit(protocol: MonitoringFile, quantity: str) -> str:
-    return gettext(next(item.unit for item in protocol.plausible if item.quantity == quantity))
+    return next(item.unit for item in protocol.plausible if item.quantity == quantity)
+
+
+def _amount(value: float, unit: str) -> Any:
+    """A value with its unit, which may be words: "8 of 10"."""
+    return asked(lambda: f"{value:g} {gettext(unit)}")
+
+
+def _sign(line: Line) -> Any:
+    """A side effect with what was noted of it."""
+    effect, note = line.data["label"], line.data["note"]
+    return asked(lambda: ", ".join(filter(None, (gettext(effect).lower(), note))))
 
 
 def _signs(timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile) -> Iterator[Alert]:
@@ -282,9 +294,7 @@ def _signs(timeline: Timeline, protocol: MonitoringFile, policy: AlarmsFile) -> 
             kind="sign",
             priority=sign.priority,
             statement=say(sign.statement),
-            detail=", ".join(
-                filter(None, (gettext(line.data["label"]).lower(), line.data["note"]))
-            ),
+            detail=_sign(line),
             response=say(protocol.responses[sign.priority]),
             since=line.at,
             raised_at=line.at,
@@ -305,7 +315,7 @@ def _emergencies(timeline: Timeline, policy: AlarmsFile) -> Iterator[Alert]:
             kind="emergency",
             priority="red",
             statement=say(EMERGENCY_OF, sign=lowered(line.data["label"])),
-            detail=_("called by %(name)s") % {"name": line.actor_name},
+            detail=say(gettext_noop("called by %(name)s"), name=line.actor_name),
             response=say(rule.response),
             since=line.at,
             raised_at=line.at,
@@ -339,7 +349,7 @@ def _late(
         kind="late",
         priority="amber",
         statement=say(WHAT_IS_LATE, what=what),
-        detail=_("due %(minutes)s min ago") % {"minutes": (now - due_at) // _MINUTE},
+        detail=say(gettext_noop("due %(minutes)s min ago"), minutes=(now - due_at) // _MINUTE),
         response=say(gettext_noop("Measure now.")),
         since=due_at,
         raised_at=raised_at,
@@ -420,8 +430,10 @@ def _feed_lost(timeline: Timeline, policy: AlarmsFile, now: datetime) -> Iterato
             kind="feed",
             priority=rule.priority,
             statement=say(rule.statement),
-            detail=_("last reading %(minutes)s min ago")
-            % {"minutes": ((back or until) - last) // _MINUTE},
+            detail=say(
+                gettext_noop("last reading %(minutes)s min ago"),
+                minutes=((back or until) - last) // _MINUTE,
+            ),
             response=say(rule.response),
             since=last,
             raised_at=raised_at,
