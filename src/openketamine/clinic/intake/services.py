@@ -10,7 +10,7 @@ from django.dispatch import receiver
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from openketamine import protocols
 from openketamine.clinic.accounts.models import Role, User
@@ -290,7 +290,7 @@ def close_safety_review(
             actor,
             review.response,
             f"{URGENT}{review.statement}",
-            "A clinician records whether the course may go on.",
+            gettext_noop("A clinician records whether the course may go on."),
         )
 
 

@@ -17,7 +17,7 @@ class ShiftForm(forms.Form):
     user: Any = forms.ModelChoiceField(queryset=None, label=_("Who"), empty_label=_("Choose"))
     line = forms.TypedChoiceField(choices=Line.choices, coerce=int, label=_("Line"))
     starts_at = forms.DateTimeField(label=_("From"), widget=_MOMENT)
-    ends_at = forms.DateTimeField(label=_("Until"), widget=_MOMENT)
+    ends_at = forms.DateTimeField(label=_("On call until"), widget=_MOMENT)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

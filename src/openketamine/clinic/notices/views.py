@@ -170,5 +170,5 @@ def my_address(request: HttpRequest) -> HttpResponse:
 @require_POST
 def shift_cancel(request: HttpRequest, shift_id: int) -> HttpResponse:
     shift = get_object_or_404(Shift, pk=shift_id)
-    _done(request, lambda: services.cancel_shift(request.user, shift), "Off the rota.")
+    _done(request, lambda: services.cancel_shift(request.user, shift), _("Off the rota."))
     return redirect("rota")
