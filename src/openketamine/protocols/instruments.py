@@ -49,7 +49,7 @@ class Score:
 
 
 # The subscales of the library's instruments, as a result names them.
-SUBSCALES = (_noop("severity"), _noop("interference"))
+SUBSCALES = (_noop("pain severity"), _noop("pain interference"))
 
 
 def result_in_words(result: str) -> str:

@@ -30,6 +30,18 @@ def test_it_works(rota, texts, nurse):
     assert [to for to, _, _ in texts.sent] == ["+15550101"]
 
 
+def test_each_is_called_in_the_language_that_they_chose(rota, texts, nurse, prescriber):
+    nurse.language = "es"
+    nurse.save(update_fields=["language"])
+    with clock.at(START):
+        call = raised(responsible=prescriber)
+        runner.run_once()
+    assert names(call) == ["nurse", "prescriber"]
+    said = {to: body for to, body, _ in texts.sent}
+    assert said["+15550101"].startswith("OpenKetamine: un aviso espera su respuesta.")
+    assert said["+15550102"].startswith("OpenKetamine: a call waits for your answer.")
+
+
 def test_nobody_answers_until_the_last_step_and_then_it_rings_again(
     rota, texts, nurse, second_nurse, prescriber, director
 ):
