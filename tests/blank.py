@@ -1,7 +1,8 @@
 """An empty clinic's SQLite database, migrated once and copied wherever a test needs one.
 
 Migrating takes ten seconds, and every process of the tests needs a database; a copy takes none. It
-is kept beside pytest's own notes, and made anew when Django, a migration or what a site adds changes.
+is kept beside pytest's own notes, and made anew when Django, a migration or what a site adds
+changes.
 """
 
 import fcntl
