@@ -23,7 +23,7 @@ from openketamine.clinic.therapy import queries as therapy
 from .given import TOLD, doses_given
 from .queries import Trajectory, trajectories
 
-WIDTH, LEFT, RIGHT = 1080, 128, 24
+WIDTH, LEFT, RIGHT = 1080, 144, 24
 TOP, SCORES, LANE, AXIS = 16, 170, 40, 34
 # The lanes beneath the scores, from above.
 LANES = {

@@ -664,7 +664,7 @@ class EventRow:
     sessions: str
     moderate: str
     people: str
-    published: str
+    published: list[dict[str, str]]
 
 
 @allow(*READERS)
@@ -709,16 +709,15 @@ def adverse_events(request: HttpRequest) -> HttpResponse:
                 _rare(by_session[effect], sessions, fewer_than),
                 _rare(graver[effect], sessions, fewer_than),
                 in_words(people),
-                "; ".join(
-                    _("%(words)s, %(trial)s, %(certainty)s")
-                    % {
+                [
+                    {
                         "words": published_in_words(b.result),
                         "trial": b.result.trial,
                         "certainty": _(b.result.certainty),
+                        "differs": ", ".join(b.differs),
                     }
-                    + (f" ({', '.join(b.differs)})" if b.differs else "")
                     for b in beside
-                ),
+                ],
             )
         )
         own.append(
