@@ -34,7 +34,11 @@ CATALOGUE = Path("locale", "es", "LC_MESSAGES", "django.po")
 # How the texts are marked in Python, by the name that each function has where it is defined.
 SINGLE = {"_", "gettext", "gettext_lazy", "gettext_noop"}
 PLURAL = {"_n", "ngettext", "ngettext_lazy"}
-MARKING = {"django.utils.translation": SINGLE | PLURAL, "openketamine.words": {"_", "_n", "_noop"}}
+IN_CONTEXT = {"pgettext", "pgettext_lazy"}
+MARKING = {
+    "django.utils.translation": SINGLE | PLURAL | IN_CONTEXT,
+    "openketamine.words": {"_", "_n", "_noop"},
+}
 # Fields that hold words for people; their values may be lists or mappings.
 WORDS = {
     "protocols": frozenset(
@@ -72,7 +76,8 @@ RESULT_CITED = ("schedule", "notes", "instrument")
 # of the English ones head lists. And what no page shows.
 FOR_PATIENTS = "education"
 LEFT_OUT = {FOR_PATIENTS, "plain.yaml", "coverage.yaml", "effects"}
-Text = tuple[str, str]  # the text, and its plural or ""
+# The text, its plural or "", and the context that tells it from another use of the word, or "".
+Text = tuple[str, str, str]
 
 
 def rooms() -> list[str]:
@@ -105,16 +110,16 @@ def texts_of(room: str) -> set[Text]:
             part = yaml.safe_load(path.read_text(encoding="utf-8"))
             if not LEFT_OUT & set(path.parts):
                 over = ELSEWHERE | (WORDING if "instruments" in path.parts else frozenset())
-                found.update((text, "") for text in in_library(part, WORDS[room], over))
+                found.update((text, "", "") for text in in_library(part, WORDS[room], over))
             elif FOR_PATIENTS in path.parts:
                 found.update(
-                    (document["title"], "")
+                    (document["title"], "", "")
                     for document in part["documents"]
                     if "language" not in document
                 )
     if room == "protocols":
-        found.update((text, "") for text in _in_results())
-    return {(text, plural) for text, plural in found if any(map(str.isalpha, text))}
+        found.update((text, "", "") for text in _in_results())
+    return {each for each in found if any(map(str.isalpha, each[0]))}
 
 
 def in_library(
@@ -182,7 +187,7 @@ def read(room: str) -> polib.POFile:
 def missing(room: str) -> list[str]:
     """The texts of a room that have no Spanish, neither in its own catalogue nor in the site's."""
     there = _translated(read(room)) | (_translated(read(SITE)) if room != SCRIPTS else set())
-    return sorted(text for text, plural in texts_of(room) if (text, plural) not in there)
+    return sorted(each[0] for each in texts_of(room) - there)
 
 
 def bring_up_to_date(room: str) -> list[str]:
@@ -198,17 +203,18 @@ def bring_up_to_date(room: str) -> list[str]:
         for entry in [each for each in catalogue if _text(each) not in used]:
             catalogue.remove(entry)
     there = {_text(entry) for entry in catalogue}
-    for text, plural in sorted(used - there - shared):
+    for text, plural, context in sorted(used - there - shared):
         catalogue.append(
             polib.POEntry(
                 msgid=text,
                 msgid_plural=plural,
+                msgctxt=context or None,
                 msgstr="",
                 msgstr_plural={0: "", 1: ""} if plural else {},
                 flags=["python-format"] if "%(" in text else [],
             )
         )
-    catalogue.sort(key=lambda entry: entry.msgid)
+    catalogue.sort(key=_text)
     if catalogue:
         path = catalogue_of(room)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +224,7 @@ def bring_up_to_date(room: str) -> list[str]:
 
 
 def _text(entry: polib.POEntry) -> Text:
-    return entry.msgid, entry.msgid_plural or ""
+    return entry.msgid, entry.msgid_plural or "", entry.msgctxt or ""
 
 
 def _translated(catalogue: Iterable[polib.POEntry]) -> set[Text]:
@@ -227,26 +233,28 @@ def _translated(catalogue: Iterable[polib.POEntry]) -> set[Text]:
 
 def _in_python(path: Path) -> Iterator[Text]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    marks: dict[str, bool] = {}
+    marks: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module in MARKING:
             for name in node.names:
                 if name.name in MARKING[node.module]:
-                    marks[name.asname or name.name] = name.name in PLURAL
+                    marks[name.asname or name.name] = name.name
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args:
             continue
         called = node.func
         name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
-        of_module = isinstance(called, ast.Attribute) and name in SINGLE | PLURAL
+        of_module = isinstance(called, ast.Attribute) and name in SINGLE | PLURAL | IN_CONTEXT
         if name not in marks and not of_module:
             continue
-        plural = marks.get(name, name in PLURAL)
+        mark = marks.get(name, name)
         said = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-        if plural and len(said) >= 2:
-            yield str(said[0]), str(said[1])
-        elif said and isinstance(node.args[0], ast.Constant):
-            yield str(said[0]), ""
+        if mark in PLURAL and len(said) >= 2:
+            yield str(said[0]), str(said[1]), ""
+        elif mark in IN_CONTEXT and len(said) == 2:
+            yield str(said[1]), "", str(said[0])
+        elif mark not in IN_CONTEXT and said and isinstance(node.args[0], ast.Constant):
+            yield str(said[0]), "", ""
 
 
 def _in_template(path: Path) -> Iterator[Text]:
@@ -254,19 +262,23 @@ def _in_template(path: Path) -> Iterator[Text]:
     for node in template.nodelist.get_nodes_by_type(TranslateNode):
         literal = getattr(node.filter_expression.var, "literal", None)
         if isinstance(literal, str):
-            yield literal.replace("%", "%%"), ""  # as the template language looks for it
-    for node in template.nodelist.get_nodes_by_type(
-        IncludeNode
-    ):  # {% include … with label=_("…") %}
+            text = literal.replace("%", "%%")  # as the template language looks for it
+            yield text, "", _context_of(node)
+    for node in template.nodelist.get_nodes_by_type(IncludeNode):
+        # {% include … with label=_("…") %}
         for given in (getattr(value, "var", None) for value in node.extra_context.values()):
             if isinstance(given, Promise):
-                yield str(given), ""
+                yield str(given), "", ""
     for node in template.nodelist.get_nodes_by_type(BlockTranslateNode):
         single, _names = node.render_token_list(node.singular)
         plural = node.render_token_list(node.plural)[0] if node.plural else ""
         if node.trimmed:
             single, plural = trim_whitespace(single), trim_whitespace(plural)
-        yield single, plural
+        yield single, plural, _context_of(node)
+
+
+def _context_of(node: TranslateNode | BlockTranslateNode) -> str:
+    return str(node.message_context.resolve({})) if node.message_context else ""
 
 
 _STRING = r'"((?:[^"\\]|\\.)*)"'
@@ -278,8 +290,9 @@ def _in_scripts() -> Iterator[Text]:
     for path in sorted((PACKAGE / SITE / "static" / "openketamine" / "js").glob("*.js")):
         script = path.read_text(encoding="utf-8")
         for text in _ONE.findall(script):
-            yield text, ""
-        yield from _MANY.findall(script)
+            yield text, "", ""
+        for single, plural in _MANY.findall(script):
+            yield single, plural, ""
 
 
 def main(names: list[str]) -> int:

@@ -6,18 +6,23 @@ from collections.abc import Callable
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 
 from .logs import view_of
 
 logger = logging.getLogger(__name__)
 
 _REASONS = (
-    ("full", "The disk of the server is full."),
-    ("no space", "The disk of the server is full."),
-    ("locked", "The database is busy with another write."),
-    ("has moved", "The clinic has moved to another database; this server is to be restarted."),
-    ("readonly", "The database can only be read."),
-    ("read-only", "The database can only be read."),
+    ("full", _noop("The disk of the server is full.")),
+    ("no space", _noop("The disk of the server is full.")),
+    ("locked", _noop("The database is busy with another write.")),
+    (
+        "has moved",
+        _noop("The clinic has moved to another database; this server is to be restarted."),
+    ),
+    ("readonly", _noop("The database can only be read.")),
+    ("read-only", _noop("The database can only be read.")),
 )
 
 
@@ -37,7 +42,7 @@ class DatabaseFailureMiddleware:
         logger.error("the database could not serve %s: %s", view_of(request), type(error).__name__)
         said = str(error).lower()
         reason = next((words for part, words in _REASONS if part in said), None)
-        context = {"reason": reason or "The database does not answer."}
+        context = {"reason": _(reason) if reason else _("The database does not answer.")}
         # Without the request: its context would ask the database who this is.
         response = render(None, "503.html", context, status=503)
         response["Retry-After"] = "5"

@@ -31,7 +31,7 @@ class Entry:
 class Group:
     """Entries under one heading of "More"."""
 
-    label: str
+    label: str | Promise
     entries: tuple[Entry, ...]
 
 
@@ -63,47 +63,47 @@ OUTCOMES = (
 )  # fmt: skip
 GROUPS = (
     Group(
-        "Care",
+        _("Care"),
         (
             Entry("my_page", _("My page")),
-            Entry("today", "Today", ("session", "session_check", "session_discharge")),
-            Entry("people", "People", ("person", "person_new", "course", "screening", "plan")),
-            Entry("therapist_list", "Therapy", ("therapy", "therapy_visit")),
-            Entry("home_sessions", "At home", ("home_session", "home_course", "home_programme")),
-            Entry("import_referrals", "Referrals"),
+            Entry("today", _("Today"), ("session", "session_check", "session_discharge")),
+            Entry("people", _("People"), ("person", "person_new", "course", "screening", "plan")),
+            Entry("therapist_list", _("Therapy"), ("therapy", "therapy_visit")),
+            Entry("home_sessions", _("At home"), ("home_session", "home_course", "home_programme")),
+            Entry("import_referrals", _("Referrals")),
         ),
     ),
     Group(
-        "Between visits",
+        _("Between visits"),
         (
-            Entry("on_call", "On call", ("rota", "call")),
-            Entry("inbox", "Messages", ("thread",)),
-            Entry("follow_ups", "Follow-up"),
-            Entry("continuity", "Continuity"),
+            Entry("on_call", _("On call"), ("rota", "call")),
+            Entry("inbox", _("Messages"), ("thread",)),
+            Entry("follow_ups", _("Follow-up")),
+            Entry("continuity", _("Continuity")),
         ),
     ),
     Group(
-        "Devices and drug",
+        _("Devices and drug"),
         (
-            Entry("devices", "Devices", ("device_held",)),
-            Entry("rems", "REMS"),
+            Entry("devices", _("Devices"), ("device_held",)),
+            Entry("rems", _("REMS")),
         ),
     ),
     Group(
-        "What is known",
+        _("What is known"),
         (
-            Entry("outcomes", "Outcomes", OUTCOMES),
-            Entry("evidence", "Evidence", ("evidence_question",)),
+            Entry("outcomes", _("Outcomes"), OUTCOMES),
+            Entry("evidence", _("Evidence"), ("evidence_question",)),
         ),
     ),
     Group(
-        "The clinic",
+        _("The clinic"),
         (
-            Entry("policy", "Policy", ("policy_propose", "policy_version")),
-            Entry("staff", "Staff"),
-            Entry("sites", "Sites", ("site",)),
-            Entry("smart_apps", "Programs"),
-            Entry("privacy", "Privacy", ("review_glass",)),
+            Entry("policy", _("Policy"), ("policy_propose", "policy_version")),
+            Entry("staff", _("Staff")),
+            Entry("sites", _("Sites"), ("site",)),
+            Entry("smart_apps", _("Programs")),
+            Entry("privacy", _("Privacy"), ("review_glass",)),
         ),
     ),
 )

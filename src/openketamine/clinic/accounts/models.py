@@ -2,16 +2,17 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
-    COORDINATOR = "coordinator", "Intake coordinator"
-    PRESCRIBER = "prescriber", "Prescriber"
-    NURSE = "nurse", "Session nurse"
-    THERAPIST = "therapist", "Therapist"
-    PATIENT = "patient", "Patient"
-    DIRECTOR = "director", "Medical director"
-    RESEARCHER = "researcher", "Researcher"
+    COORDINATOR = "coordinator", _("Intake coordinator")
+    PRESCRIBER = "prescriber", _("Prescriber")
+    NURSE = "nurse", _("Session nurse")
+    THERAPIST = "therapist", _("Therapist")
+    PATIENT = "patient", _("Patient")
+    DIRECTOR = "director", _("Medical director")
+    RESEARCHER = "researcher", _("Researcher")
 
 
 # A researcher sees the clinic's figures and no patient.

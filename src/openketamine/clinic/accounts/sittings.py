@@ -17,6 +17,7 @@ from django.contrib.auth import logout
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
+from django.utils.translation import gettext as _
 
 from .models import Role
 
@@ -78,7 +79,9 @@ class SittingMiddleware:
             and name not in WITHOUT_FACTOR
             and not _has_second_factor(request)
         ):
-            messages.info(request, "Set up a second factor first; then everything is open to you.")
+            messages.info(
+                request, _("Set up a second factor first; then everything is open to you.")
+            )
             return redirect("mfa_activate_totp")
         return None
 
@@ -119,7 +122,7 @@ def _over(request: HttpRequest) -> HttpResponse:
     target = request.get_full_path() if request.method == "GET" else "/"
     htmx = bool(request.headers.get("HX-Request"))
     logout(request)
-    messages.info(request, "You were signed out after a while without work. Sign in to go on.")
+    messages.info(request, _("You were signed out after a while without work. Sign in to go on."))
     login = resolve_url(settings.LOGIN_URL) + ("" if htmx else f"?next={quote(target)}")
     if htmx:
         return HttpResponse(status=401, headers={"HX-Redirect": login})

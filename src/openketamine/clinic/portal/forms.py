@@ -77,19 +77,21 @@ class ContactForm(_ChannelForm):
 
 class AnswerForm(forms.Form):
     text = forms.CharField(
-        label="Answer", widget=forms.Textarea({"rows": 4}), max_length=services.LONGEST_MESSAGE
+        label=_("Answer"), widget=forms.Textarea({"rows": 4}), max_length=services.LONGEST_MESSAGE
     )
 
 
 class SettleForm(forms.Form):
     why = forms.CharField(
-        label="No written answer needed, because", max_length=300, help_text="E.g. telephoned"
+        label=_("No written answer needed, because"),
+        max_length=300,
+        help_text=_("E.g. telephoned"),
     )
 
 
 class LinkForm(forms.Form):
     days = forms.IntegerField(
-        label="How long it lasts",
+        label=_("How long it lasts"),
         min_value=1,
         max_value=services.LONGEST_LINK_DAYS,
         initial=services.LINK_DAYS,
@@ -97,7 +99,7 @@ class LinkForm(forms.Form):
 
 
 class SendLinkForm(forms.Form):
-    channel = forms.ChoiceField(label="Send it", choices=Channel.choices)
+    channel = forms.ChoiceField(label=_("Send it"), choices=Channel.choices)
 
 
 def contact_initial(choice: ContactChoice | None) -> dict[str, Any]:
@@ -115,13 +117,13 @@ class StaffContactForm(_ChannelForm):
     """As the patient said on the telephone or at the desk."""
 
     channel = forms.ChoiceField(
-        label="The patient wants reminders",
-        choices=[*Channel.choices, (NOT_AT_ALL, "Not at all")],
+        label=_("The patient wants reminders"),
+        choices=[*Channel.choices, (NOT_AT_ALL, _("Not at all"))],
         widget=forms.RadioSelect,
     )
     quiet_from = forms.TimeField(
-        label="Not after", widget=forms.TimeInput({"type": "time"}, format="%H:%M")
+        label=_("Not after"), widget=forms.TimeInput({"type": "time"}, format="%H:%M")
     )
     quiet_until = forms.TimeField(
-        label="Not before", widget=forms.TimeInput({"type": "time"}, format="%H:%M")
+        label=_("Not before"), widget=forms.TimeInput({"type": "time"}, format="%H:%M")
     )

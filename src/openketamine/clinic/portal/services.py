@@ -65,9 +65,10 @@ def make_link(
         Refused: a role that gives no links, or too long a time.
     """
     if isinstance(actor, User) and actor.role not in MAY_GIVE_LINKS:
-        raise Refused("Your role does not give patients links.")
+        raise Refused(_("Your role does not give patients links."))
     if not 0 < days <= LONGEST_LINK_DAYS:
-        raise Refused(f"A link lasts from 1 to {LONGEST_LINK_DAYS} days.", field="days")
+        said = _("A link lasts from 1 to %(most)d days.")
+        raise Refused(said % {"most": LONGEST_LINK_DAYS}, field="days")
     link = PatientLink.objects.create(
         person=person,
         made_by=actor if isinstance(actor, User) else None,
@@ -93,10 +94,10 @@ def revoke_link(actor: User, link: PatientLink) -> None:
         Refused: a role that gives no links, or it is shut already.
     """
     if actor.role not in MAY_GIVE_LINKS:
-        raise Refused("Your role does not revoke links.")
+        raise Refused(_("Your role does not revoke links."))
     link = PatientLink.objects.select_for_update(of=("self",)).get(pk=link.pk)
     if link.revoked_at:
-        raise Refused("This link is revoked already.")
+        raise Refused(_("This link is revoked already."))
     link.revoked_at, link.revoked_by = clock.now(), actor
     link.save(update_fields=["revoked_at", "revoked_by"])
     record.append(
@@ -191,9 +192,9 @@ def send_link(actor: User, person: Person, *, channel: str) -> PatientLink:
     """
     to = address_of(person, channel)
     if not to:
-        raise Refused("The chart has no address for that.", field="channel")
+        raise Refused(_("The chart has no address for that."), field="channel")
     if not can_send(channel):
-        raise Refused("This clinic cannot send that way yet; see Deployment.", field="channel")
+        raise Refused(_("This clinic cannot send that way yet; see Deployment."), field="channel")
     link = make_link(actor, person)
     notices.send(
         actor,
@@ -390,7 +391,7 @@ def answer_messages(actor: User, person: Person, *, text: str) -> Message:
     _require_staff(actor)
     text = text.strip()
     if not text:
-        raise Refused("The answer is empty.", field="text")
+        raise Refused(_("The answer is empty."), field="text")
     message = Message.objects.create(
         person=person,
         course=person.courses.filter(closed_at=None).first(),
@@ -445,10 +446,10 @@ def settle_messages(actor: User, person: Person, *, why: str) -> None:
     """
     _require_staff(actor)
     if not why.strip():
-        raise Refused("Say why no answer is needed.", field="why")
+        raise Refused(_("Say why no answer is needed."), field="why")
     settled = _settle(actor, person)
     if not settled:
-        raise Refused("No message waits.")
+        raise Refused(_("No message waits."))
     record.append(
         actor,
         person.stream,
@@ -460,7 +461,7 @@ def settle_messages(actor: User, person: Person, *, why: str) -> None:
 
 def _require_staff(actor: User) -> None:
     if actor.role not in STAFF:
-        raise Refused("Only the staff answer messages.")
+        raise Refused(_("Only the staff answer messages."))
 
 
 def _settle(actor: User, person: Person) -> list[int]:

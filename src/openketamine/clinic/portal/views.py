@@ -355,7 +355,7 @@ def thread(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
             form, lambda: services.answer_messages(request.user, person, **form.cleaned_data)
         )
     ):
-        messages.success(request, "The answer is on the patient's page.")
+        messages.success(request, _("The answer is on the patient's page."))
         return redirect("thread", person.pk)
     return _show_thread(request, person, form, forms.SettleForm())
 
@@ -387,7 +387,7 @@ def thread_settle(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
         attempt(form, lambda: services.settle_messages(request.user, person, **form.cleaned_data))
     if form.errors:
         return _show_thread(request, person, forms.AnswerForm(), form)
-    messages.success(request, "No message waits any more.")
+    messages.success(request, _("No message waits any more."))
     return redirect("thread", person.pk)
 
 
@@ -452,7 +452,8 @@ def _give(request: HttpRequest, person: Person, name: str, form: Any, act: Any, 
 def link_new(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     person = get_object_or_404(Person, pk=person_id)
     form = forms.LinkForm(request.POST)
-    return _give(request, person, "link_form", form, services.make_link, "The link is made.")
+    said = _("The link is made.")
+    return _give(request, person, "link_form", form, services.make_link, said)
 
 
 @allow(*LINK_GIVERS)
@@ -460,7 +461,7 @@ def link_new(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
 def link_send(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     person = get_object_or_404(Person, pk=person_id)
     form = forms.SendLinkForm(request.POST)
-    said = "The link is on its way."
+    said = _("The link is on its way.")
     return _give(request, person, "send_form", form, services.send_link, said)
 
 
@@ -469,7 +470,7 @@ def link_send(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
 def contact_set(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     person = get_object_or_404(Person, pk=person_id)
     form = forms.StaffContactForm(request.POST)
-    said = "The patient's choice is kept."
+    said = _("The patient's choice is kept.")
     return _give(request, person, "contact_form", form, services.choose_contact, said)
 
 
@@ -479,7 +480,7 @@ def link_revoke(request: HttpRequest, link_id: uuid.UUID) -> HttpResponse:
     link = get_object_or_404(PatientLink.objects.select_related("person"), pk=link_id)
     try:
         services.revoke_link(request.user, link)
-        messages.success(request, "The link and every page it opened are shut.")
+        messages.success(request, _("The link and every page it opened are shut."))
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("patient_page", link.person_id)

@@ -1,6 +1,8 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from openketamine.clinic.accounts.models import Role, User
 
@@ -10,11 +12,13 @@ from .models import Site
 class SiteForm(forms.Form):
     """What a site is called and where it is."""
 
-    name = forms.CharField(max_length=80)
+    name = forms.CharField(label=_("Name"), max_length=80)
     short_name = forms.CharField(
-        max_length=16, help_text="As it stands beside a patient's name, in up to 16 letters"
+        label=_("Short name"),
+        max_length=16,
+        help_text=_("As it stands beside a patient's name, in up to 16 letters"),
     )
-    address = forms.CharField(max_length=300, required=False)
+    address = forms.CharField(label=_("Address"), max_length=300, required=False)
 
 
 class MembersForm(forms.Form):
@@ -22,7 +26,7 @@ class MembersForm(forms.Form):
 
     members = forms.ModelMultipleChoiceField(
         User.objects.exclude(role=Role.PATIENT).order_by("-is_active", "role", "display_name"),
-        label="Who works here",
+        label=_("Who works here"),
         widget=forms.CheckboxSelectMultiple,
     )
 
@@ -30,8 +34,10 @@ class MembersForm(forms.Form):
 class TransferForm(forms.Form):
     """To which site a patient goes, and why."""
 
-    site = forms.ModelChoiceField(Site.objects.none(), label="To", empty_label="Choose")
-    reason = forms.CharField(label="Why", max_length=300, min_length=10)
+    site = forms.ModelChoiceField(
+        Site.objects.none(), label=pgettext_lazy("a site", "To"), empty_label=_("Choose")
+    )
+    reason = forms.CharField(label=_("Why"), max_length=300, min_length=10)
 
     def __init__(self, *args: Any, away_from: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

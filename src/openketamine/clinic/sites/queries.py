@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused
@@ -75,8 +76,10 @@ def home() -> int:
     pk = current().home
     if pk is None:
         raise Refused(
-            "Choose one of your open sites first, at the top of the page: what you add belongs to "
-            "it. A program adds only where it is bound to one site."
+            _(
+                "Choose one of your open sites first, at the top of the page: what you add belongs "
+                "to it. A program adds only where it is bound to one site."
+            )
         )
     return pk
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
@@ -76,9 +77,9 @@ def close_site(actor: User, site: Site) -> None:
     _require_director(actor, site)
     record.lock()
     if site.closed_at:
-        raise Refused(f"{site} is closed already.")
+        raise Refused(_("%(site)s is closed already.") % {"site": site})
     if not Site.objects.filter(closed_at=None).exclude(pk=site.pk).exists():
-        raise Refused("This is the only site that is open.")
+        raise Refused(_("This is the only site that is open."))
     site.closed_at = clock.now()
     site.save(update_fields=["closed_at"])
     record.append(actor, "clinic", "sites.closed", {"site": site.pk})
@@ -95,10 +96,10 @@ def set_members(actor: User, site: Site, users: Iterable[User]) -> None:
     record.lock()
     wanted = {user.pk: user for user in users}
     if any(user.role == Role.PATIENT for user in wanted.values()):
-        raise Refused("Patients do not work at a site.", field="members")
+        raise Refused(_("Patients do not work at a site."), field="members")
     if not any(u.role == Role.DIRECTOR and u.is_active for u in wanted.values()):
         raise Refused(
-            "A site needs a medical director: the last step of every call goes there.",
+            _("A site needs a medical director: the last step of every call goes there."),
             field="members",
         )
     now = set(Membership.objects.filter(site=site).values_list("user_id", flat=True))
@@ -123,9 +124,9 @@ def join_here(user: User) -> None:
 
 def _require_director(actor: User, site: Site | None = None) -> None:
     if actor.role != Role.DIRECTOR:
-        raise Refused("The medical director does that.")
+        raise Refused(_("The medical director does that."))
     if site and several() and not Membership.objects.filter(user=actor, site=site).exists():
-        raise Refused(f"A director of {site} does that.")
+        raise Refused(_("A director of %(site)s does that.") % {"site": site})
 
 
 def _checked(site: Site | None, name: str, short_name: str, address: str) -> dict[str, str]:
@@ -133,7 +134,8 @@ def _checked(site: Site | None, name: str, short_name: str, address: str) -> dic
     others = Site.objects.exclude(pk=site.pk) if site else Site.objects.all()
     for field, value, most in (("name", name, 80), ("short_name", short, 16)):
         if not 0 < len(value) <= most:
-            raise Refused(f"Enter a name of up to {most} letters.", field=field)
+            said = _("Enter a name of up to %(most)d letters.")
+            raise Refused(said % {"most": most}, field=field)
         if others.filter(**{f"{field}__iexact": value}).exists():
-            raise Refused(f"Another site is called {value}.", field=field)
+            raise Refused(_("Another site is called %(name)s.") % {"name": value}, field=field)
     return {"name": name, "short_name": short, "address": address.strip()[:300]}

@@ -6,6 +6,7 @@ from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from openketamine.clinic.accounts.access import allow, signed_in
@@ -28,7 +29,8 @@ def sites(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         opened = attempt(form, lambda: services.open_site(request.user, **form.cleaned_data))
         if opened:
-            messages.success(request, f"{opened} is open. Say who works there.")
+            said = _("%(site)s is open. Say who works there.")
+            messages.success(request, said % {"site": opened})
             return redirect("site", opened.pk)
     active = Count("memberships", filter=Q(memberships__user__is_active=True))
     return render(
@@ -60,7 +62,7 @@ def site(request: HttpRequest, site_id: int) -> HttpResponse:
         attempt(members, lambda: services.set_members(request.user, found, users))
     wrong = form.errors or members.errors
     if act and not wrong:
-        messages.success(request, "Kept.")
+        messages.success(request, _("Kept."))
         return redirect("site", found.pk)
     return render(
         request,
@@ -76,7 +78,7 @@ def close(request: HttpRequest, site_id: int) -> HttpResponse:
     found = get_object_or_404(Site, pk=site_id)
     try:
         services.close_site(request.user, found)
-        messages.success(request, f"{found} is closed.")
+        messages.success(request, _("%(site)s is closed.") % {"site": found})
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("site", found.pk)

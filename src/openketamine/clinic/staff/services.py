@@ -3,6 +3,7 @@
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
@@ -27,10 +28,14 @@ def create_account(
     """
     if role not in Role.values:
         raise Refused(
-            f"There is no role {role!r}. Choose one of: {', '.join(Role.values)}.", field="role"
+            _("There is no role '%(role)s'. Choose one of: %(roles)s.")
+            % {"role": role, "roles": ", ".join(Role.values)},
+            field="role",
         )
     if User.objects.filter(username__iexact=username).exists():
-        raise Refused(f"The sign-in name {username!r} is taken.", field="username")
+        raise Refused(
+            _("The sign-in name '%(name)s' is taken.") % {"name": username}, field="username"
+        )
     user = User(
         username=username, role=role, display_name=display_name.strip(), credentials=credentials
     )
@@ -39,7 +44,7 @@ def create_account(
     except ValidationError as error:
         raise Refused(" ".join(error.messages), field="username") from error
     if not user.display_name:
-        raise Refused("Enter the name as it is to stand in the record.", field="display_name")
+        raise Refused(_("Enter the name as it is to stand in the record."), field="display_name")
     try:
         validate_password(password, user)
     except ValidationError as error:
@@ -64,7 +69,7 @@ def set_active(actor: User, user: User, *, active: bool) -> None:
         Refused: the director would shut the account that is in use.
     """
     if user == actor and not active:
-        raise Refused("You cannot shut your own account. Ask another director to do it.")
+        raise Refused(_("You cannot shut your own account. Ask another director to do it."))
     if user.is_active == active:
         return
     user.is_active = active

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from openketamine.clinic.accounts.access import allow
@@ -23,7 +24,8 @@ def staff(request: HttpRequest) -> HttpResponse:
         except Refused as refusal:
             form.add_error(refusal.field, refusal.message)
         else:
-            messages.success(request, f"{user} can sign in as {user.username}.")
+            said = _("%(person)s can sign in as %(name)s.")
+            messages.success(request, said % {"person": user, "name": user.username})
             return redirect("staff")
     return render(
         request,

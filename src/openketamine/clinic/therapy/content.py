@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from .models import TherapyVisit
 
 
@@ -10,28 +13,28 @@ class Field:
     """One field of a record. `team`: shown on the session screen. `shareable`: to the patient."""
 
     name: str
-    label: str
-    help_text: str = ""
+    label: str | Promise
+    help_text: str | Promise = ""
     long: bool = True
     team: bool = False
     shareable: bool = True
 
 
 PREPARATION = (
-    Field("intention", "Intention", "In the patient's words"),
-    Field("fears", "Fears", "What the patient is afraid of, and how to tell"),
-    Field("what_helps", "What helps when it gets hard", "The nurse sees this", team=True),
-    Field("music", "Music", "What to play, what not; or silence", team=True),
-    Field("safe_word", "Safe word", "One word that stops anything", long=False, team=True),
-    Field("for_team", "For the team", "For nurse and prescriber", team=True, shareable=False),
+    Field("intention", _("Intention"), _("In the patient's words")),
+    Field("fears", _("Fears"), _("What the patient is afraid of, and how to tell")),
+    Field("what_helps", _("What helps when it gets hard"), _("The nurse sees this"), team=True),
+    Field("music", _("Music"), _("What to play, what not; or silence"), team=True),
+    Field("safe_word", _("Safe word"), _("One word that stops anything"), long=False, team=True),
+    Field("for_team", _("For the team"), _("For nurse and prescriber"), team=True, shareable=False),
 )
 INTEGRATION = (
-    Field("stood_out", "What stood out", "In the patient's words"),
-    Field("practices", "Practices agreed"),
-    Field("sleep", "Sleep", long=False),
-    Field("mood", "Mood", long=False),
-    Field("safety", "Safety", "What was asked and heard", shareable=False),
-    Field("for_prescriber", "For the prescriber", shareable=False),
+    Field("stood_out", _("What stood out"), _("In the patient's words")),
+    Field("practices", _("Practices agreed")),
+    Field("sleep", _("Sleep"), long=False),
+    Field("mood", _("Mood"), long=False),
+    Field("safety", _("Safety"), _("What was asked and heard"), shareable=False),
+    Field("for_prescriber", _("For the prescriber"), shareable=False),
 )
 FIELDS = {
     TherapyVisit.Kind.PREPARATION: PREPARATION,

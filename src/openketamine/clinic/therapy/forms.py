@@ -4,12 +4,18 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import get_language, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.accounts.models import STAFF, Role, User
-from openketamine.protocols.schema import TherapyFile
+from openketamine.protocols.schema import Named, TherapyFile
 
 from .content import Field, fields_of
 from .models import Goal, TherapyVisit
+
+
+def _named(choice: Named) -> str:
+    return choice.in_language(get_language() or "en")
 
 
 def _moment_widget() -> forms.DateTimeInput:
@@ -28,12 +34,12 @@ class MomentField(forms.DateTimeField):
 
 
 class PlanForm(forms.Form):
-    planned_for = MomentField(label="Day and time")
+    planned_for = MomentField(label=_("Day and time"))
 
 
 class NewVisitForm(PlanForm):
     kind = forms.ChoiceField(
-        label="What for",
+        label=_("What for"),
         choices=[
             (kind.value, kind.label)
             for kind in TherapyVisit.Kind
@@ -44,13 +50,15 @@ class NewVisitForm(PlanForm):
 
 
 class CancelForm(forms.Form):
-    why = forms.CharField(label="Why it does not take place", max_length=300)
+    why = forms.CharField(label=_("Why it does not take place"), max_length=300)
 
 
 class RecordForm(forms.Form):
     """A visit's record: its fields, each beside the choice whether the patient may read it."""
 
-    held_at = MomentField(label="When it took place", required=False, help_text="Now if left blank")
+    held_at = MomentField(
+        label=_("When it took place"), required=False, help_text=_("Now if left blank")
+    )
 
     def __init__(
         self, kind: str, *args: Any, therapy: TherapyFile, goals: Any = None, **kwargs: Any
@@ -67,18 +75,22 @@ class RecordForm(forms.Form):
             )
             if field.shareable:
                 self.fields[f"share_{field.name}"] = forms.BooleanField(
-                    label=f"The patient may read “{field.label}”", required=False
+                    label=_("The patient may read “%(field)s”") % {"field": field.label},
+                    required=False,
                 )
         if kind == TherapyVisit.Kind.PREPARATION:
             self.fields["topics"] = forms.MultipleChoiceField(
-                label="Covered",
+                label=_("Covered"),
                 required=False,
                 widget=forms.CheckboxSelectMultiple,
-                choices=[(topic.id, topic.label) for topic in therapy.preparation.topics],
+                choices=[(topic.id, _(topic.label)) for topic in therapy.preparation.topics],
             )
         elif goals is not None and goals.exists():
             self.fields["goals"] = forms.ModelMultipleChoiceField(
-                goals, label="About the goals", required=False, widget=forms.CheckboxSelectMultiple
+                goals,
+                label=_("About the goals"),
+                required=False,
+                widget=forms.CheckboxSelectMultiple,
             )
 
     def rows(self) -> list[tuple[Any, Any]]:
@@ -108,7 +120,7 @@ class RecordForm(forms.Form):
 
 class ShareForm(forms.Form):
     shared = forms.MultipleChoiceField(
-        label="The patient may read", required=False, widget=forms.CheckboxSelectMultiple
+        label=_("The patient may read"), required=False, widget=forms.CheckboxSelectMultiple
     )
 
     def __init__(self, visit: TherapyVisit, *args: Any, **kwargs: Any) -> None:
@@ -124,42 +136,49 @@ class TouchForm(forms.Form):
     """The patient's own signature under the kinds of touch that are welcome."""
 
     kinds = forms.MultipleChoiceField(
-        label="Welcome in my sessions",
+        label=_("Welcome in my sessions"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="Nothing ticked means: no touch, but for care that is needed at once",
+        help_text=_("Nothing ticked means: no touch, but for care that is needed at once"),
     )
-    words = forms.CharField(label="Limits, in the patient's words", max_length=300, required=False)
-    signed_name = forms.CharField(label="Full name of the patient", max_length=160)
+    words = forms.CharField(
+        label=_("Limits, in the patient's words"), max_length=300, required=False
+    )
+    signed_name = forms.CharField(label=_("Full name of the patient"), max_length=160)
 
     def __init__(self, therapy: TherapyFile, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["kinds"].choices = [  # type: ignore[attr-defined]
-            (kind.id, kind.label) for kind in therapy.touch.kinds
+            (kind.id, _named(kind)) for kind in therapy.touch.kinds
         ]
 
 
 class GoalForm(forms.Form):
-    kind = forms.ChoiceField(label="About")
-    text = forms.CharField(label="The goal, in the patient's words", max_length=300)
-    shared = forms.BooleanField(label="The patient sees it", required=False, initial=True)
+    kind = forms.ChoiceField(label=_("About"))
+    text = forms.CharField(label=_("The goal, in the patient's words"), max_length=300)
+    shared = forms.BooleanField(label=_("The patient sees it"), required=False, initial=True)
 
     def __init__(self, therapy: TherapyFile, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, prefix="goal", **kwargs)
         self.fields["kind"].choices = [  # type: ignore[attr-defined]
-            (kind.id, kind.label) for kind in therapy.goals
+            (kind.id, _named(kind)) for kind in therapy.goals
         ]
 
 
 class HomeworkForm(forms.Form):
-    text = forms.CharField(label="One small thing to do", max_length=300)
+    text = forms.CharField(label=_("One small thing to do"), max_length=300)
     goal = forms.ModelChoiceField(
-        Goal.objects.none(), required=False, label="For the goal", empty_label="None of them"
+        Goal.objects.none(),
+        required=False,
+        label=_("For the goal"),
+        empty_label=pgettext_lazy("a goal", "None of them"),
     )
     due_on = forms.DateField(
-        label="Until", required=False, widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+        label=pgettext_lazy("a day", "Until"),
+        required=False,
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
     )
-    shared = forms.BooleanField(label="The patient sees it", required=False, initial=True)
+    shared = forms.BooleanField(label=_("The patient sees it"), required=False, initial=True)
 
     def __init__(self, goals: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, prefix="homework", **kwargs)
@@ -168,11 +187,11 @@ class HomeworkForm(forms.Form):
 
 class LifeEventForm(forms.Form):
     happened_on = forms.DateField(
-        label="Day", widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+        label=_("Day"), widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
     )
-    title = forms.CharField(label="What happened", max_length=160)
+    title = forms.CharField(label=_("What happened"), max_length=160)
     detail = forms.CharField(
-        label="More", required=False, widget=forms.Textarea({"rows": 2}), max_length=2000
+        label=_("More"), required=False, widget=forms.Textarea({"rows": 2}), max_length=2000
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -180,19 +199,23 @@ class LifeEventForm(forms.Form):
 
 
 class NoteForm(forms.Form):
-    text = forms.CharField(label="Note", widget=forms.Textarea({"rows": 8}), max_length=20_000)
+    text = forms.CharField(label=_("Note"), widget=forms.Textarea({"rows": 8}), max_length=20_000)
 
 
 class CompanionForm(forms.Form):
     text = forms.CharField(
-        label="Note for the session", widget=forms.Textarea({"rows": 3}), max_length=2000
+        label=_("Note for the session"), widget=forms.Textarea({"rows": 3}), max_length=2000
     )
 
 
 class GrantForm(forms.Form):
-    reader = forms.ModelChoiceField(User.objects.none(), label="Colleague", empty_label="Choose")
+    reader = forms.ModelChoiceField(
+        User.objects.none(), label=_("Colleague"), empty_label=_("Choose")
+    )
     reason = forms.CharField(
-        label="Why", max_length=300, help_text="The patient's authorisation, supervision, cover"
+        label=_("Why"),
+        max_length=300,
+        help_text=_("The patient's authorisation, supervision, cover"),
     )
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:

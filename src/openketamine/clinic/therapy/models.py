@@ -10,6 +10,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.plans.models import PlannedSession
@@ -22,9 +24,9 @@ class TherapyVisit(models.Model):
     """A visit with the therapist: due in a window, planned for an hour, held or cancelled."""
 
     class Kind(models.TextChoices):
-        PREPARATION = "preparation", "Preparation"
-        INTEGRATION = "integration", "Integration"
-        THERAPY = "therapy", "Talk therapy"
+        PREPARATION = "preparation", _("Preparation")
+        INTEGRATION = "integration", _("Integration")
+        THERAPY = "therapy", _("Talk therapy")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="therapy_visits")
@@ -79,6 +81,19 @@ class TherapyVisit(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.person}"
 
+    @property
+    def title(self) -> str:
+        """What it is called in a list: "Integration after session 2"."""
+        return title_of(self.kind, self.after.number if self.after else None)
+
+
+def title_of(kind: str, session_number: int | None) -> str:
+    """What a visit is called, in the reader's language."""
+    words = {"kind": TherapyVisit.Kind(kind).label, "number": session_number}
+    if session_number is None:
+        return str(words["kind"])
+    return gettext("%(kind)s after session %(number)s") % words
+
 
 class TouchAgreement(models.Model):
     """Which kinds of touch the patient agreed to, signed; an empty list is "no touch".
@@ -115,9 +130,9 @@ class Goal(models.Model):
     """What the patient works towards."""
 
     class State(models.TextChoices):
-        OPEN = "open", "Open"
-        REACHED = "reached", "Reached"
-        DROPPED = "dropped", "Let go"
+        OPEN = "open", pgettext_lazy("a goal", "Open")
+        REACHED = "reached", pgettext_lazy("a goal", "Reached")
+        DROPPED = "dropped", pgettext_lazy("a goal", "Let go")
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="goals")
     kind = models.CharField(max_length=16)

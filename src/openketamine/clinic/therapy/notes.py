@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import STAFF, Role, User
 from openketamine.clinic.errors import Refused, require_reason
@@ -47,9 +48,9 @@ def write(actor: User, person: Person, *, text: str) -> PsychotherapyNote:
         Refused: not a therapist, or empty.
     """
     if actor.role != Role.THERAPIST:
-        raise Refused("Only a therapist writes psychotherapy notes.")
+        raise Refused(_("Only a therapist writes psychotherapy notes."))
     if not text.strip():
-        raise Refused("The note is empty.", field="text")
+        raise Refused(_("The note is empty."), field="text")
     note = PsychotherapyNote.objects.create(author=actor, person=person, text=text.strip())
     _audit(actor, "note_written", {"note": str(note.pk), "seal": _seal(note)})
     return note
@@ -91,14 +92,17 @@ def grant(actor: User, person: Person, *, reader: User, reason: str) -> NoteGran
         Refused: no notes of one's own, nobody of the staff, no reason, or granted already.
     """
     if not PsychotherapyNote.objects.filter(author=actor, person=person).exists():
-        raise Refused("You have no notes on this patient to let anybody read.")
+        raise Refused(_("You have no notes on this patient to let anybody read."))
     if reader.role not in STAFF or not reader.is_active or reader.pk == actor.pk:
-        raise Refused("Choose a colleague.", field="reader")
-    reason = require_reason(reason, "Write why: the patient's authorisation, supervision, cover.")
+        raise Refused(_("Choose a colleague."), field="reader")
+    reason = require_reason(
+        reason, _("Write why: the patient's authorisation, supervision, cover.")
+    )
     if NoteGrant.objects.filter(
         author=actor, person=person, reader=reader, revoked_at=None
     ).exists():
-        raise Refused(f"{reader} may read them already.", field="reader")
+        said = _("%(reader)s may read them already.")
+        raise Refused(said % {"reader": reader}, field="reader")
     made = NoteGrant.objects.create(author=actor, person=person, reader=reader, reason=reason[:300])
     _audit(actor, "reading_granted", {"grant": made.pk, "reader": reader.pk, "reason": made.reason})
     return made
@@ -113,7 +117,7 @@ def revoke(actor: User, grant_id: int) -> None:
     """
     made = NoteGrant.objects.select_for_update().filter(pk=grant_id, author=actor).first()
     if made is None or made.revoked_at:
-        raise Refused("You have given no such leave.")
+        raise Refused(_("You have given no such leave."))
     made.revoked_at = clock.now()
     made.save(update_fields=["revoked_at"])
     _audit(actor, "reading_revoked", {"grant": made.pk, "reader": made.reader_id})

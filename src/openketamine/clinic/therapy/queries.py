@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet, TextChoices
 from django.utils import timezone
+from django.utils.translation import get_language, pgettext_lazy
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.people.models import Course, Stage
@@ -16,28 +18,41 @@ from openketamine.clinic.record import clock
 from openketamine.protocols.schema import VisitRule
 
 from .content import Field, fields_of
-from .models import Goal, Homework, LifeEvent, TherapyVisit, TouchAgreement
+from .models import Goal, Homework, LifeEvent, TherapyVisit, TouchAgreement, title_of
 
-State = Literal["to come", "due", "overdue", "lapsed", "held", "cancelled"]
+
+class State(TextChoices):
+    """Where a visit with the therapist stands."""
+
+    TO_COME = "to come", pgettext_lazy("a visit", "to come")
+    DUE = "due", pgettext_lazy("a visit", "due")
+    OVERDUE = "overdue", pgettext_lazy("a visit", "overdue")
+    LAPSED = "lapsed", pgettext_lazy("a visit", "lapsed")
+    HELD = "held", pgettext_lazy("a visit", "held")
+    CANCELLED = "cancelled", pgettext_lazy("a visit", "cancelled")
 
 
 def state_of(visit: TherapyVisit, now: datetime) -> State:
     """Where a visit stands against its window, or its hour where it has none."""
     if visit.held_at:
-        return "held"
+        return State.HELD
     if visit.cancelled_at:
-        return "cancelled"
+        return State.CANCELLED
     if visit.closes_at and now > visit.closes_at:
         rule = rule_of(visit)
         lapses = rule.lapses_hours if rule and not visit.planned_for else None
         after = now - visit.closes_at
-        return "lapsed" if lapses is not None and after > timedelta(hours=lapses) else "overdue"
+        if lapses is not None and after > timedelta(hours=lapses):
+            return State.LAPSED
+        return State.OVERDUE
     if visit.opens_at and now < visit.opens_at:
-        return "to come"
+        return State.TO_COME
     if visit.planned_for and not visit.opens_at:
         late = now - visit.planned_for
-        return "overdue" if late > timedelta(hours=2) else "due" if late >= -DAY else "to come"
-    return "due"
+        if late > timedelta(hours=2):
+            return State.OVERDUE
+        return State.DUE if late >= -DAY else State.TO_COME
+    return State.DUE
 
 
 DAY = timedelta(days=1)
@@ -61,7 +76,16 @@ class DueVisit:
     def urgency(self) -> tuple[int, datetime]:
         first = self.planned_for or self.closes_at or self.opens_at
         assert first is not None
-        return {"overdue": 0, "due": 1}.get(self.state, 2), first
+        return {State.OVERDUE: 0, State.DUE: 1}.get(self.state, 2), first
+
+    @property
+    def title(self) -> str:
+        return title_of(self.kind, self.session_number)
+
+    @property
+    def kind_name(self) -> str:
+        """What it is, inside a sentence."""
+        return str(TherapyVisit.Kind(self.kind).label).lower()
 
 
 def rule_of(visit: TherapyVisit) -> VisitRule | None:
@@ -100,7 +124,7 @@ def due_visits(*, therapist: User | None = None, ahead_days: float = 7) -> list[
         )
         for visit in waiting
     ]
-    found = [each for each in found if each.state != "lapsed"]
+    found = [each for each in found if each.state != State.LAPSED]
     found += _unprepared(therapist, now, soon)
     return sorted(found, key=lambda each: each.urgency)
 
@@ -136,7 +160,7 @@ def _unprepared(therapist: User | None, now: datetime, soon: datetime) -> list[D
         closes = first - timedelta(hours=rule.closes_hours)
         if opens > soon:
             continue
-        state: State = "overdue" if now > closes else "due" if now >= opens else "to come"
+        state = State.OVERDUE if now > closes else State.DUE if now >= opens else State.TO_COME
         found.append(DueVisit(course, rule.kind, state, opens, closes, None, None, None, rule))
     return found
 
@@ -223,8 +247,13 @@ def touch_of(course: Course) -> TouchAgreement | None:
     return course.touch_agreements.order_by("-signed_at", "-pk").first()
 
 
-def kinds_in_words(agreement: TouchAgreement, language: str = "en") -> list[str]:
-    """The kinds agreed to; a kind that the protocol has since dropped by its id."""
+def kinds_in_words(agreement: TouchAgreement, language: str = "") -> list[str]:
+    """The kinds agreed to; a kind that the protocol has since dropped by its id.
+
+    Args:
+        language: the reader's, where left out.
+    """
+    language = language or get_language() or "en"
     words = {kind.id: kind.in_language(language) for kind in library().therapy.touch.kinds}
     return [words.get(name, name) for name in agreement.kinds]
 
@@ -310,7 +339,7 @@ def marks(course: Course) -> list[Mark]:
         for event in LifeEvent.objects.filter(course=course)
     ]
     found += [
-        Mark(goal.ended_at, "goal", "Goal reached")
+        Mark(goal.ended_at, "goal", _("Goal reached"))
         for goal in course.goals.filter(state=Goal.State.REACHED)
         if goal.ended_at
     ]

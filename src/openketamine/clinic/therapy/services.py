@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.dispatch import receiver
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.athome.models import HomeSession
@@ -29,9 +30,9 @@ NOT_DOSED = (Phase.CHECK, Phase.READY)
 NOT_DOSED_AT_HOME = (HomePhase.CHECK, HomePhase.DECIDE, HomePhase.GO, HomePhase.NO_GO)
 
 
-def _require(actor: User, roles: Collection[Role], what: str) -> None:
+def _require(actor: User, roles: Collection[Role], refusal: str) -> None:
     if actor.role not in roles:
-        raise Refused(f"Your role does not {what}.")
+        raise Refused(refusal)
 
 
 def _append(
@@ -106,12 +107,12 @@ def plan_visit(
     Raises:
         Refused: neither therapist nor coordinator, in the past, or the visit is over.
     """
-    _require(actor, SCHEDULERS, "make appointments with the therapist")
+    _require(actor, SCHEDULERS, _("Your role does not make appointments with the therapist."))
     if planned_for < clock.now() - timedelta(minutes=15):
-        raise Refused("This hour has passed. Choose one to come.", field="planned_for")
+        raise Refused(_("This hour has passed. Choose one to come."), field="planned_for")
     if visit is None:
         if kind not in TherapyVisit.Kind.values:
-            raise Refused("Choose the kind of visit.", field="kind")
+            raise Refused(_("Choose the kind of visit."), field="kind")
         visit = TherapyVisit(course=course, person_id=course.person_id, kind=kind)
     else:
         visit = _open(visit)
@@ -129,9 +130,9 @@ def plan_visit(
 def _open(visit: TherapyVisit) -> TherapyVisit:
     visit = TherapyVisit.objects.select_for_update(of=("self",)).get(pk=visit.pk)
     if visit.held_at:
-        raise Refused("This visit is recorded already. Write an addition as a visit of its own.")
+        raise Refused(_("This visit is recorded already. Write an addition as a visit of its own."))
     if visit.cancelled_at:
-        raise Refused("This visit was cancelled.")
+        raise Refused(_("This visit was cancelled."))
     return visit
 
 
@@ -142,10 +143,10 @@ def cancel_visit(actor: User, visit: TherapyVisit, *, why: str) -> None:
     Raises:
         Refused: neither therapist nor coordinator, no reason, or the visit is over.
     """
-    _require(actor, SCHEDULERS, "cancel visits with the therapist")
+    _require(actor, SCHEDULERS, _("Your role does not cancel visits with the therapist."))
     visit = _open(visit)
     if not why.strip():
-        raise Refused("Give the reason.", field="why")
+        raise Refused(_("Give the reason."), field="why")
     visit.cancelled_at, visit.cancel_reason = clock.now(), why.strip()[:300]
     visit.save()
     _append(
@@ -179,7 +180,7 @@ def record_preparation(
     """
     known = {topic.id for topic in library().therapy.preparation.topics}
     if strangers := sorted(set(topics) - known):
-        raise Refused(f"There is no topic {strangers[0]!r}.", field="topics")
+        raise Refused(_("There is no topic '%(id)s'.") % {"id": strangers[0]}, field="topics")
     return _hold(
         actor,
         course,
@@ -214,10 +215,10 @@ def record_integration(
     """
     own = set(course.goals.filter(pk__in=list(goals)).values_list("pk", flat=True))
     if own != set(goals):
-        raise Refused("One of these goals is not of this course.", field="goals")
+        raise Refused(_("One of these goals is not of this course."), field="goals")
     kind = visit.kind if visit else TherapyVisit.Kind.THERAPY
     if kind == TherapyVisit.Kind.PREPARATION:
-        raise Refused("This is a preparation. Record it as one.")
+        raise Refused(_("This is a preparation. Record it as one."))
     return _hold(
         actor, course, kind, visit, words, {"goals": sorted(own)} if own else {}, shared, held_at
     )
@@ -233,20 +234,20 @@ def _hold(
     shared: Collection[str],
     held_at: datetime | None,
 ) -> TherapyVisit:
-    _require(actor, {Role.THERAPIST}, "record visits of the talk therapy")
+    _require(actor, {Role.THERAPIST}, _("Your role does not record visits of the talk therapy."))
     fields = {field.name: field for field in fields_of(kind)}
     written = {name: text.strip() for name, text in words.items() if text.strip()}
     if strangers := sorted(set(written) - set(fields)):
-        raise Refused(f"There is no field {strangers[0]!r} here.")
+        raise Refused(_("There is no field '%(id)s' here.") % {"id": strangers[0]})
     if not written and not more:
-        raise Refused("Nothing is written yet.")
+        raise Refused(_("Nothing is written yet."))
     shared = [
         name
         for name, field in fields.items()
         if name in shared and field.shareable and name in written
     ]
     if held_at and held_at > clock.now() + record.FUTURE_TOLERANCE:
-        raise Refused("This hour lies in the future.", field="held_at")
+        raise Refused(_("This hour lies in the future."), field="held_at")
     if visit is None:
         visit = TherapyVisit(course=course, person_id=course.person_id, kind=kind)
     else:
@@ -277,10 +278,10 @@ def share_visit(actor: User, visit: TherapyVisit, *, shared: Collection[str]) ->
     Raises:
         Refused: not a therapist, or the visit has not been recorded.
     """
-    _require(actor, {Role.THERAPIST}, "choose what the patient reads")
+    _require(actor, {Role.THERAPIST}, _("Your role does not choose what the patient reads."))
     visit = TherapyVisit.objects.select_for_update(of=("self",)).get(pk=visit.pk)
     if not visit.held_at:
-        raise Refused("This visit is not recorded yet.")
+        raise Refused(_("This visit is not recorded yet."))
     visit.shared = [
         field.name
         for field in fields_of(visit.kind)
@@ -308,22 +309,25 @@ def agree_touch(
         Refused: not a therapist, prescriber or nurse; no such kind; not signed by the patient's
             name; or the drug has been started, and something would be added.
     """
-    _require(actor, WITNESSES, "take a touch agreement")
+    _require(actor, WITNESSES, _("Your role does not take a touch agreement."))
     rule = library().therapy.touch
     known = [kind.id for kind in rule.kinds]
     if strangers := sorted(set(kinds) - set(known)):
-        raise Refused(f"There is no kind of touch {strangers[0]!r}.", field="kinds")
+        said = _("There is no kind of touch '%(id)s'.")
+        raise Refused(said % {"id": strangers[0]}, field="kinds")
     if " ".join(signed_name.split()).casefold() != str(course.person).casefold():
-        raise Refused(f"Sign with the name in the chart: {course.person}.", field="signed_name")
+        said = _("Sign with the name in the chart: %(name)s.")
+        raise Refused(said % {"name": course.person}, field="signed_name")
     course = Course.objects.select_for_update(of=("self",)).get(pk=course.pk)
     before = course.touch_agreements.filter(ended_at=None).first()
     added = set(kinds) - set(before.kinds if before else ())
     if added and rule.nothing_added_once_dosed and is_dosed(course):
-        raise Refused(
+        said = _(
             "The drug has been started: no touch can be agreed to now, only withdrawn. "
-            f"{rule.statement} ({rule.authority}).",
-            field="kinds",
+            "%(rule)s (%(authority)s)."
         )
+        quoted = {"rule": _(rule.statement), "authority": _(rule.authority)}
+        raise Refused(said % quoted, field="kinds")
     if before:
         before.ended_at = clock.now()
         before.save(update_fields=["ended_at"])
@@ -361,10 +365,10 @@ def withdraw_touch(actor: User | str, course: Course, *, source: Source = Source
         Refused: a role that takes no such word, or there is no agreement in force.
     """
     if isinstance(actor, User) and actor.is_clinic_staff:
-        _require(actor, WITNESSES, "withdraw a touch agreement")
+        _require(actor, WITNESSES, _("Your role does not withdraw a touch agreement."))
     agreement = course.touch_agreements.select_for_update().filter(ended_at=None).first()
     if agreement is None:
-        raise Refused("There is no touch agreement in force.")
+        raise Refused(_("There is no touch agreement in force."))
     agreement.ended_at, agreement.withdrawn = clock.now(), True
     agreement.save(update_fields=["ended_at", "withdrawn"])
     _append(actor, course, "touch_withdrawn", {"kinds": agreement.kinds}, source=source)
@@ -377,11 +381,11 @@ def set_goal(actor: User, course: Course, *, kind: str, text: str, shared: bool 
     Raises:
         Refused: not a therapist, no such kind, or empty.
     """
-    _require(actor, {Role.THERAPIST}, "set goals of the talk therapy")
+    _require(actor, {Role.THERAPIST}, _("Your role does not set goals of the talk therapy."))
     if kind not in {each.id for each in library().therapy.goals}:
-        raise Refused("Choose what the goal is about.", field="kind")
+        raise Refused(_("Choose what the goal is about."), field="kind")
     if not text.strip():
-        raise Refused("Write the goal in the patient's words.", field="text")
+        raise Refused(_("Write the goal in the patient's words."), field="text")
     goal = Goal.objects.create(
         course=course, kind=kind, text=text.strip()[:300], shared=shared, set_by=actor
     )
@@ -403,11 +407,11 @@ def change_goal(
     Raises:
         Refused: not a therapist, or no such state.
     """
-    _require(actor, {Role.THERAPIST}, "change goals of the talk therapy")
+    _require(actor, {Role.THERAPIST}, _("Your role does not change goals of the talk therapy."))
     goal = Goal.objects.select_for_update(of=("self",)).get(pk=goal.pk)
     if state is not None:
         if state not in Goal.State.values:
-            raise Refused("Choose where the goal stands.", field="state")
+            raise Refused(_("Choose where the goal stands."), field="state")
         goal.state = state
         goal.ended_at = None if state == Goal.State.OPEN else goal.ended_at or clock.now()
     if shared is not None:
@@ -436,13 +440,13 @@ def give_homework(
     Raises:
         Refused: not a therapist, empty, a day that has passed, or a goal of another course.
     """
-    _require(actor, {Role.THERAPIST}, "give homework")
+    _require(actor, {Role.THERAPIST}, _("Your role does not give homework."))
     if not text.strip():
-        raise Refused("Write what there is to do.", field="text")
+        raise Refused(_("Write what there is to do."), field="text")
     if due_on and due_on < clock.today():
-        raise Refused("This day has passed.", field="due_on")
+        raise Refused(_("This day has passed."), field="due_on")
     if goal and goal.course_id != course.pk:
-        raise Refused("This goal is not of this course.", field="goal")
+        raise Refused(_("This goal is not of this course."), field="goal")
     homework = Homework.objects.create(
         course=course,
         goal=goal,
@@ -477,9 +481,9 @@ def finish_homework(actor: User | str, homework: Homework, *, source: Source = S
     by_patient = source == Source.PATIENT
     if not by_patient:
         assert isinstance(actor, User)
-        _require(actor, {Role.THERAPIST}, "tick off homework")
+        _require(actor, {Role.THERAPIST}, _("Your role does not tick off homework."))
     elif not homework.shared:
-        raise Refused("There is no such homework.")
+        raise Refused(_("There is no such homework."))
     if homework.done_at:
         return  # a second tap
     homework.done_at, homework.done_by_patient = clock.now(), by_patient
@@ -496,13 +500,13 @@ def record_life_event(
     Raises:
         Refused: not a therapist, prescriber or nurse; empty; or a day to come or before birth.
     """
-    _require(actor, WITNESSES, "record life events")
+    _require(actor, WITNESSES, _("Your role does not record life events."))
     if not title.strip():
-        raise Refused("Write in a few words what happened.", field="title")
+        raise Refused(_("Write in a few words what happened."), field="title")
     if happened_on > clock.today():
-        raise Refused("This day lies in the future.", field="happened_on")
+        raise Refused(_("This day lies in the future."), field="happened_on")
     if happened_on < course.person.birth_date:
-        raise Refused("This day lies before the patient's birth.", field="happened_on")
+        raise Refused(_("This day lies before the patient's birth."), field="happened_on")
     event = LifeEvent.objects.create(
         course=course,
         happened_on=happened_on,

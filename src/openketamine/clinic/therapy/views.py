@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -29,6 +31,7 @@ INVALID = 422
 CLINICIANS = (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE, Role.DIRECTOR)
 SCHEDULERS = tuple(services.SCHEDULERS)
 WITNESSES = tuple(services.WITNESSES)
+DUE = (queries.State.DUE, queries.State.OVERDUE)
 
 
 def _course(course_id: uuid.UUID) -> Course:
@@ -67,7 +70,7 @@ def therapist_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def therapy_due(request: HttpRequest) -> HttpResponse:
     """A fragment for the day's list: visits with a therapist that are due now."""
-    found = [each for each in queries.due_visits(ahead_days=0) if each.state in ("due", "overdue")]
+    found = [each for each in queries.due_visits(ahead_days=0) if each.state in DUE]
     if request.user.role == Role.THERAPIST:
         found = [each for each in found if each.course.therapist_id == request.user.pk]
     return render(request, "therapy/_due.html", {"due": found[:6], "more": len(found) > 6})
@@ -84,8 +87,8 @@ def _show(request: HttpRequest, course: Course, **given: Any) -> HttpResponse:
     now = clock.now()
     visits = list(course.therapy_visits.select_related("after", "held_by"))
     goals = list(course.goals.select_related("set_by"))
-    words = {kind.id: kind.label for kind in library().therapy.goals}
     therapy = library().therapy
+    words = {kind.id: kind.in_language(get_language() or "en") for kind in therapy.goals}
     return render(
         request,
         "therapy/therapy.html",
@@ -134,9 +137,8 @@ def _take(
 @require_POST
 def goal_new(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     form = forms.GoalForm(library().therapy, request.POST)
-    return _take(
-        request, _course(course_id), "goal_form", form, services.set_goal, "The goal is kept."
-    )
+    said = _("The goal is kept.")
+    return _take(request, _course(course_id), "goal_form", form, services.set_goal, said)
 
 
 @allow(Role.THERAPIST)
@@ -144,7 +146,7 @@ def goal_new(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 def homework_new(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = _course(course_id)
     form = forms.HomeworkForm(course.goals.all(), request.POST)
-    said = "The homework is kept."
+    said = _("The homework is kept.")
     return _take(request, course, "homework_form", form, services.give_homework, said)
 
 
@@ -152,7 +154,7 @@ def homework_new(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def life_event_new(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     form = forms.LifeEventForm(request.POST)
-    said = "The life event is kept."
+    said = _("The life event is kept.")
     return _take(request, _course(course_id), "life_form", form, services.record_life_event, said)
 
 
@@ -229,7 +231,8 @@ def _record(
         )
         kept = attempt(form, lambda: act(request.user, course, visit=planned, **form.act()))
         if kept:
-            messages.success(request, f"{kept.get_kind_display()} is in the chart.")
+            said = _("%(kind)s is in the chart.")
+            messages.success(request, said % {"kind": kept.get_kind_display()})
             return redirect("therapy", course.pk)
     return render(
         request,
@@ -256,7 +259,7 @@ def visit(request: HttpRequest, visit_id: uuid.UUID) -> HttpResponse:
 
 
 def _show_visit(request: HttpRequest, found: TherapyVisit, **given: Any) -> HttpResponse:
-    topics = {topic.id: topic.label for topic in library().therapy.preparation.topics}
+    topics = {topic.id: _(topic.label) for topic in library().therapy.preparation.topics}
     return render(
         request,
         "therapy/visit.html",
@@ -289,7 +292,7 @@ def visit_share(request: HttpRequest, visit_id: uuid.UUID) -> HttpResponse:
         attempt(form, lambda: services.share_visit(request.user, found, **form.cleaned_data))
     if form.errors:
         return _show_visit(request, found, share_form=form)
-    messages.success(request, "What the patient may read is changed.")
+    messages.success(request, _("What the patient may read is changed."))
     return redirect("therapy_visit", found.pk)
 
 
@@ -329,7 +332,7 @@ def _plan(
     found: TherapyVisit | None = None,
 ) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and attempt(form, act):
-        messages.success(request, "The visit is on the calendar.")
+        messages.success(request, _("The visit is on the calendar."))
         return redirect("therapist_list")
     return render(
         request,
@@ -356,7 +359,7 @@ def visit_cancel(request: HttpRequest, visit_id: uuid.UUID) -> HttpResponse:
     if form.errors:
         messages.error(request, " ".join(e for errors in form.errors.values() for e in errors))
         return redirect("visit_plan", found.pk)
-    messages.success(request, "The visit is cancelled.")
+    messages.success(request, _("The visit is cancelled."))
     return redirect("therapist_list")
 
 
@@ -377,7 +380,7 @@ def touch(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
         and form.is_valid()
         and attempt(form, lambda: services.agree_touch(request.user, course, **form.cleaned_data))
     ):
-        messages.success(request, "The touch agreement is signed.")
+        messages.success(request, _("The touch agreement is signed."))
         return _back_to_course(request, course)
     return render(
         request,
@@ -407,7 +410,7 @@ def touch_withdraw(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     course = _course(course_id)
     try:
         services.withdraw_touch(request.user, course)
-        messages.success(request, "No touch from now on. It is in the chart and at the chair.")
+        messages.success(request, _("No touch from now on. It is in the chart and at the chair."))
     except Refused as refusal:
         messages.error(request, refusal.message)
     return _back_to_course(request, course)
@@ -446,7 +449,7 @@ def companion(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
             lambda: session_services.write_note(request.user, session, **form.cleaned_data),
         )
     ):
-        messages.success(request, "The note is in the session's log.")
+        messages.success(request, _("The note is in the session's log."))
         return redirect("companion", session.pk)
     timeline = session_queries.timeline_of(session)
     written = [line for line in timeline.lines if line.kind == "session.note_written"]
@@ -479,14 +482,14 @@ def psychotherapy_notes(request: HttpRequest, person_id: uuid.UUID) -> HttpRespo
     user = request.user
     authors = notes.authors_open_to(user, person)
     if user.role != Role.THERAPIST and not (authors - {user.pk}):
-        raise Http404("There is nothing here for you.")
+        raise Http404(_("There is nothing here for you."))
     form = forms.NoteForm(request.POST or None)
     if (
         request.method == "POST"
         and form.is_valid()
         and attempt(form, lambda: notes.write(user, person, **form.cleaned_data))
     ):
-        messages.success(request, "The note is kept, apart from the record.")
+        messages.success(request, _("The note is kept, apart from the record."))
         return redirect("psychotherapy_notes", person.pk)
     return _show_notes(request, person, authors, form, forms.GrantForm(user))
 
@@ -527,7 +530,7 @@ def psychotherapy_note(request: HttpRequest, note_id: uuid.UUID) -> HttpResponse
     """One note. Whoever may not read it is told that there is none."""
     found = notes.read(request.user, note_id)
     if found is None:
-        raise Http404("There is nothing here for you.")
+        raise Http404(_("There is nothing here for you."))
     return render(
         request,
         "therapy/note.html",
@@ -545,7 +548,8 @@ def note_grant(request: HttpRequest, person_id: uuid.UUID) -> HttpResponse:
     if form.errors:
         authors = notes.authors_open_to(request.user, person)
         return _show_notes(request, person, authors, forms.NoteForm(), form)
-    messages.success(request, f"{form.cleaned_data['reader']} may read your notes now.")
+    said = _("%(reader)s may read your notes now.")
+    messages.success(request, said % {"reader": form.cleaned_data["reader"]})
     return redirect("psychotherapy_notes", person.pk)
 
 
@@ -555,7 +559,8 @@ def note_revoke(request: HttpRequest, grant_id: int) -> HttpResponse:
     grant = get_object_or_404(NoteGrant, pk=grant_id, author=request.user)
     try:
         notes.revoke(request.user, grant.pk)
-        messages.success(request, f"{grant.reader} may no longer read your notes.")
+        said = _("%(reader)s may no longer read your notes.")
+        messages.success(request, said % {"reader": grant.reader})
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect("psychotherapy_notes", grant.person_id)

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import RawPostDataException, UnreadablePostError
+from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -49,14 +50,15 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
 
 
 def hooks(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """An address of CDS Hooks: no session of a browser, every error in words."""
+    """An address of CDS Hooks: no session of a browser, every error in words, in English."""
 
     @public  # the caller signs each call, and `_caller` checks it
     @csrf_exempt
     @wraps(view)
     def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            return view(request, *args, **kwargs)
+            with translation.override("en"):
+                return view(request, *args, **kwargs)
         except Refusal as refusal:
             return _said(refusal.status, refusal.why)
         except DatabaseError as error:

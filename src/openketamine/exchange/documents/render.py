@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from django.contrib.staticfiles import finders
 from django.core.exceptions import SuspiciousFileOperation
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 
 
 class PdfUnavailable(Exception):  # noqa: N818 - a state of the machine, not a fault of the caller
@@ -47,8 +48,10 @@ def pdf(template: str, context: dict[str, Any]) -> bytes:
         from weasyprint import HTML
     except OSError as error:
         raise PdfUnavailable(
-            "PDF documents need Pango. On Debian or Ubuntu: apt install libpango-1.0-0 "
-            "libpangoft2-1.0-0 libharfbuzz-subset0. Until then, print the page."
+            _(
+                "PDF documents need Pango. On Debian or Ubuntu: apt install libpango-1.0-0 "
+                "libpangoft2-1.0-0 libharfbuzz-subset0. Until then, print the page."
+            )
         ) from error
     html = render_to_string(template, {**context, "as_pdf": True})
     return bytes(

@@ -11,7 +11,7 @@ LOW, HIGH = 40, 200  # the range of the axis, in mmHg and beats a minute
 
 @dataclass(frozen=True)
 class Sketch:
-    series: list[tuple[str, str, list[tuple[float, float]]]]
+    series: list[tuple[str, list[tuple[float, float]]]]
     grid: list[tuple[float, int]]
     ticks: list[tuple[float, int]]
     pump: list[tuple[float, float]]
@@ -40,9 +40,9 @@ def vitals_sketch(timeline: Timeline) -> Sketch | None:
 
     return Sketch(
         series=[
-            ("systolic", "Systolic mmHg", points("systolic_mmhg")),
-            ("diastolic", "Diastolic mmHg", points("diastolic_mmhg")),
-            ("heart", "Heart rate /min", points("heart_rate_bpm")),
+            ("systolic", points("systolic_mmhg")),
+            ("diastolic", points("diastolic_mmhg")),
+            ("heart", points("heart_rate_bpm")),
         ],
         grid=[(y(value), value) for value in range(LOW, HIGH + 1, 40)],
         ticks=[(x(minute), minute) for minute in range(0, int(last) + 1, 20)],

@@ -9,12 +9,14 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import translation
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.choices import sheet
-from openketamine.clinic.people.models import Course
+from openketamine.clinic.people.language import language_of
+from openketamine.clinic.people.models import Course, Person
 from openketamine.clinic.plans.models import Consent
 from openketamine.clinic.policy.queries import contacts, library
 from openketamine.clinic.record import clock
@@ -29,6 +31,8 @@ from .render import PdfUnavailable, pdf
 from .sketch import vitals_sketch
 
 SESSION_NOTE = "documents/session_note.html"
+# The safety programme's own form is in English, and so is what goes into it.
+OF_THE_FORM = "en"
 
 
 def _respond(
@@ -60,19 +64,28 @@ def session_for_documents(session_id: uuid.UUID) -> Session:
 @staff_only
 @require_GET
 def aftercare(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
+    """What the patient takes home, in the patient's language."""
     session = session_for_documents(session_id)
-    return _respond(
-        request,
-        "documents/aftercare.html",
-        {
-            "session": session,
-            "person": session.person,
-            "document": library().document("aftercare", session.course.route),
-            "contacts": contacts(),
-            "clinic_phone": settings.CLINIC_PHONE,
-        },
-        name=f"after-care-{session.person.mrn}-{session.planned.number}",
-    )
+    language = _language_asked(request, session.person)
+    with translation.override(language):
+        return _respond(
+            request,
+            "documents/aftercare.html",
+            {
+                "session": session,
+                "person": session.person,
+                "document": library().document("aftercare", session.course.route, language),
+                "contacts": contacts(language),
+                "clinic_phone": settings.CLINIC_PHONE,
+            },
+            name=f"after-care-{session.person.mrn}-{session.planned.number}",
+        )
+
+
+def _language_asked(request: HttpRequest, person: Person) -> str:
+    """In which language a patient's sheet is asked for: the patient's, where nothing is said."""
+    asked = request.GET.get("language", "")
+    return asked if asked in dict(settings.LANGUAGES) else language_of(person)
 
 
 def session_note_context(session: Session) -> dict[str, Any]:
@@ -96,9 +109,11 @@ def session_note_context(session: Session) -> dict[str, Any]:
         "given_mg": round(given_mg, 1),
         "given_ml": round(given_ml, 2),
         "wasted_mg": round(max(timeline.planned_mg - given_mg, 0.0), 1),
-        "route": next(r.name for r in library().programmes.routes if r.id == session.course.route),
+        "route": _(
+            next(r.name for r in library().programmes.routes if r.id == session.course.route)
+        ),
         "confirmed": [
-            item.question for item in protocol_of(session).presession if item.item in confirmed
+            _(item.question) for item in protocol_of(session).presession if item.item in confirmed
         ],
         # Each event as it was first entered, beside what the corrections make of it.
         "entries": [
@@ -148,12 +163,12 @@ def consent_document(request: HttpRequest, consent_id: int) -> HttpResponse:
 def routes_sheet(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     """The routes side by side in the patient's own words, in the language asked for."""
     course = get_object_or_404(Course.objects.select_related("person"), pk=course_id)
-    language = request.GET.get("language", "")
-    with translation.override(language if language in dict(settings.LANGUAGES) else "en"):
+    language = _language_asked(request, course.person)
+    with translation.override(language):
         return _respond(
             request,
             "documents/routes.html",
-            sheet.routes_sheet(course, translation.get_language()),
+            sheet.routes_sheet(course, language),
             name=f"routes-{course.person.mrn}",
         )
 
@@ -175,7 +190,8 @@ def monitoring(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
     """The data sheet for the safety programme, as a person copies or sends it."""
     session = _owing(session_id)
     timeline = timeline_of(session)
-    entries = monitoring_form.fill(session, timeline)
+    with translation.override(OF_THE_FORM):
+        entries = monitoring_form.fill(session, timeline)
     return _respond(
         request,
         "documents/monitoring.html",
@@ -195,7 +211,11 @@ def monitoring(request: HttpRequest, session_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def monitoring_data(request: HttpRequest, session_id: uuid.UUID, kind: str) -> HttpResponse:
     """The same as data: JSON with everything, or CSV with a line for each field."""
-    session = _owing(session_id)
+    with translation.override(OF_THE_FORM):
+        return _as_data(_owing(session_id), kind)
+
+
+def _as_data(session: Session, kind: str) -> HttpResponse:
     timeline = timeline_of(session)
     entries = monitoring_form.fill(session, timeline)
     name = f"monitoring-{session.person.mrn}-{session.planned.number}.{kind}"
@@ -252,6 +272,11 @@ def handover(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
     return _respond(
         request,
         "documents/handover.html",
-        {"handover": handover_of(course), "course": course, "person": course.person},
+        {
+            "handover": handover_of(course),
+            "course": course,
+            "person": course.person,
+            "contacts": contacts(translation.get_language() or "en"),
+        },
         name=f"hand-over-{course.person.mrn}",
     )

@@ -23,6 +23,7 @@ from openketamine.clinic.people.referral import (
     ReferredMeasurement,
     ReferredMedication,
 )
+from openketamine.words import _
 
 MAX_BYTES = 32 * 1024 * 1024
 LOINC = "http://loinc.org"
@@ -82,7 +83,8 @@ def _placed(read: _Reader) -> _Reader:
         try:
             return read(entry, *arguments)
         except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
-            raise BundleError(entry.place, f"has a form that cannot be read: {error}") from error
+            said = _("has a form that cannot be read: %(error)s")
+            raise BundleError(entry.place, said % {"error": error}) from error
 
     return cast(_Reader, reading)
 
@@ -112,10 +114,11 @@ def read_bundle(raw: bytes, *, name: str = "bundle") -> ReferralData:
     entries = list(_entries(document))
     patients = [e for e in entries if e.resource["resourceType"] == "Patient"]
     if len(patients) != 1:
-        found = (
-            "none" if not patients else f"{len(patients)}: " + ", ".join(p.place for p in patients)
-        )
-        raise BundleError("Bundle.entry", f"one Patient is expected, found {found}")
+        if not patients:
+            raise BundleError("Bundle.entry", _("one Patient is expected, found none"))
+        found = f"{len(patients)}: " + ", ".join(p.place for p in patients)
+        said = _("one Patient is expected, found %(found)s")
+        raise BundleError("Bundle.entry", said % {"found": found})
     patient = patients[0]
     _check_subjects(entries, patient)
     return referral_of(patient, entries)
@@ -123,25 +126,35 @@ def read_bundle(raw: bytes, *, name: str = "bundle") -> ReferralData:
 
 def _parse(raw: bytes, name: str) -> dict[str, Any]:
     if len(raw) > MAX_BYTES:
-        raise BundleError(
-            name, f"{len(raw) / 2**20:.0f} MiB is more than the {MAX_BYTES // 2**20} MiB allowed"
-        )
+        raise BundleError(name, too_large(len(raw)))
     try:
         document = json.loads(raw)
     except json.JSONDecodeError as error:
+        place = _("line %(line)d, column %(column)d")
         raise BundleError(
-            f"line {error.lineno}, column {error.colno}", f"not JSON: {error.msg}"
+            place % {"line": error.lineno, "column": error.colno},
+            _("not JSON: %(error)s") % {"error": error.msg},
         ) from error
     except UnicodeDecodeError as error:
-        raise BundleError(f"byte {error.start}", "not UTF-8 text") from error
+        place = _("byte %(at)d") % {"at": error.start}
+        raise BundleError(place, _("not UTF-8 text")) from error
     except RecursionError as error:
-        raise BundleError(name, "nested too deeply to be a bundle") from error
+        raise BundleError(name, _("nested too deeply to be a bundle")) from error
     if not is_text(document):
-        raise BundleError(name, "holds characters that are no text (NUL or half a surrogate pair)")
+        raise BundleError(
+            name, _("holds characters that are no text (NUL or half a surrogate pair)")
+        )
     if not isinstance(document, dict) or document.get("resourceType") != "Bundle":
         kind = document.get("resourceType") if isinstance(document, dict) else None
-        raise BundleError("resourceType", f"a Bundle is expected, not {kind or 'something else'}")
+        said = _("a Bundle is expected, not %(kind)s")
+        raise BundleError("resourceType", said % {"kind": kind or _("something else")})
     return document
+
+
+def too_large(size: int) -> str:
+    """Why a file of so many bytes is not read."""
+    words = _("%(size).0f MiB is more than the %(most)d MiB allowed")
+    return words % {"size": size / 2**20, "most": MAX_BYTES // 2**20}
 
 
 def is_text(document: Any) -> bool:
@@ -162,7 +175,7 @@ def _validate(document: dict[str, Any]) -> None:
         raise BundleError(_place(document, first["loc"]), reason) from error
     except (RecursionError, ValueError, TypeError, AttributeError, KeyError) as error:
         # What the validator itself trips over is no valid bundle either.
-        raise BundleError("Bundle", f"cannot be read: {error}") from error
+        raise BundleError("Bundle", _("cannot be read: %(error)s") % {"error": error}) from error
 
 
 def _place(document: dict[str, Any], location: tuple[int | str, ...]) -> str:
@@ -196,11 +209,12 @@ def _check_subjects(entries: list[Entry], patient: Entry) -> None:
         subject = entry.resource.get("subject") or entry.resource.get("patient") or {}
         reference = subject.get("reference")
         if reference is None:
-            raise BundleError(entry.place, "does not say whom it is about")
+            raise BundleError(entry.place, _("does not say whom it is about"))
         if reference not in own and not reference.endswith(
             f"/Patient/{patient.resource.get('id')}"
         ):
-            raise BundleError(entry.place, f"is about {reference}, who is not in this bundle")
+            said = _("is about %(whom)s, who is not in this bundle")
+            raise BundleError(entry.place, said % {"whom": reference})
 
 
 _READ = frozenset(
@@ -228,9 +242,9 @@ def referral_of(patient: Entry, entries: list[Entry]) -> ReferralData:
     """
     resource = patient.resource
     if resource.get("deceasedBoolean") or resource.get("deceasedDateTime"):
-        raise BundleError(patient.place, "this patient is recorded as deceased")
+        raise BundleError(patient.place, _("this patient is recorded as deceased"))
     if not resource.get("birthDate") or len(resource["birthDate"]) != 10:
-        raise BundleError(f"{patient.place} birthDate", "a full date of birth is needed")
+        raise BundleError(f"{patient.place} birthDate", _("a full date of birth is needed"))
     given, family = _name(patient)
     system, key, external_mrn = _identity(patient)
     by_kind: dict[str, list[Entry]] = {kind: [] for kind in _READ}
@@ -271,7 +285,7 @@ def _name(patient: Entry) -> tuple[str, str]:
     preferred = next((n for n in names if n.get("use") == "official"), names[0] if names else {})
     given, family = " ".join(preferred.get("given") or []), preferred.get("family", "")
     if not given or not family:
-        raise BundleError(f"{patient.place} name", "a given and a family name are needed")
+        raise BundleError(f"{patient.place} name", _("a given and a family name are needed"))
     return given[:120], family[:120]
 
 
@@ -289,7 +303,7 @@ def _identity(patient: Entry) -> tuple[str, str, str]:
             return identifier["system"][:200], identifier["value"][:200], mrn[:200]
     key = patient.resource.get("id") or mrn
     if not key:
-        raise BundleError(f"{patient.place} id", "an id is needed to know the patient again")
+        raise BundleError(f"{patient.place} id", _("an id is needed to know the patient again"))
     return "urn:fhir:patient-id", key[:200], mrn[:200]
 
 
@@ -323,7 +337,8 @@ def _coded(entry: Entry, concept: dict[str, Any] | None, field: str) -> Coded:
     first = next((c for c in codings if c.get("system") == SNOMED), codings[0] if codings else {})
     display = concept.get("text") or first.get("display") or first.get("code")
     if not display:
-        raise BundleError(f"{entry.place} {field}", "says neither in words nor by code what it is")
+        said = _("says neither in words nor by code what it is")
+        raise BundleError(f"{entry.place} {field}", said)
     return Coded(first.get("system", "")[:200], first.get("code", "")[:40], display[:400])
 
 
@@ -336,7 +351,7 @@ def _key(entry: Entry) -> str:
     """What makes the entry the same entry at the next import."""
     key = entry.resource.get("id") or entry.full_url
     if not key:
-        raise BundleError(entry.place, "has no id, so it could not be known again")
+        raise BundleError(entry.place, _("has no id, so it could not be known again"))
     return str(key)[:200]
 
 
@@ -371,7 +386,7 @@ def _medication(entry: Entry, listed: dict[str, dict[str, Any]]) -> ReferredMedi
         if medication is None:
             raise BundleError(
                 f"{entry.place} medicationReference",
-                f"{reference or 'nothing'} is not in the bundle",
+                _("%(reference)s is not in the bundle") % {"reference": reference or _("nothing")},
             )
         concept = medication.get("code")
     dosage = (resource.get("dosageInstruction") or [{}])[0].get("text", "")
@@ -461,7 +476,8 @@ def _moment(entry: Entry) -> datetime | None:
     except ValueError as error:
         if len(text) < 10:  # a year or a month alone says too little to be the latest
             return None
-        raise BundleError(f"{entry.place} effective", f"{text!r} is not a date") from error
+        said = _("'%(text)s' is not a date") % {"text": text}
+        raise BundleError(f"{entry.place} effective", said) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -477,4 +493,5 @@ def _as_day(entry: Entry, text: str | None, field: str) -> date | None:
     try:
         return date.fromisoformat(padded)
     except ValueError as error:
-        raise BundleError(f"{entry.place} {field}", f"{text!r} is not a date") from error
+        said = _("'%(text)s' is not a date") % {"text": text}
+        raise BundleError(f"{entry.place} {field}", said) from error

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Subquery
+from django.utils import translation
 
 from openketamine.clinic.athome.models import HomeSession
 from openketamine.clinic.people.models import Course, Person
@@ -56,9 +57,12 @@ _MOVES_COURSE = {
 
 @sites.everything()
 def catch_up() -> None:
-    """Bring every resource to the present. One query where nothing has happened since."""
+    """Bring every resource to the present. One query where nothing has happened since.
+
+    In English, whoever asks: what is written down here is read by programs.
+    """
     while _behind():
-        with transaction.atomic():
+        with transaction.atomic(), translation.override("en"):
             if _advance(locked_row(Cursor)) < EVENTS_AT_ONCE:
                 return  # what comes after this moment is the next request's
 

@@ -3,12 +3,22 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from django.utils.translation import gettext_noop as _noop
+from django.utils.translation import pgettext_lazy
+
 from openketamine.clinic.accounts.models import User
 from openketamine.clinic.errors import Refused
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.people.services import receive_referral
 
 from .bundle import BundleError, read_bundle
+
+_STATUSES = {
+    "created": pgettext_lazy("a referral", "created"),
+    "updated": pgettext_lazy("a referral", "updated"),
+    "unchanged": pgettext_lazy("a referral", "unchanged"),
+    "refused": pgettext_lazy("a referral", "refused"),
+}
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,10 @@ class ImportSummary:
     counts: dict[str, int] = field(default_factory=dict)
     place: str = ""
     reason: str = ""
+
+    @property
+    def status_in_words(self) -> str:
+        return str(_STATUSES[self.status])
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -43,13 +57,13 @@ def import_referral(actor: User | str, raw: bytes, *, name: str) -> ImportSummar
     except BundleError as error:
         return ImportSummary(name, "refused", place=error.place, reason=error.reason)
     except Refused as refusal:
-        place = f"Patient {refusal.field}" if refusal.field else "Patient"
+        place = f"Patient {refusal.field}" if refusal.field else "Patient"  # the kind in FHIR
         return ImportSummary(name, "refused", place=place, reason=refusal.message)
     counts = {
-        "conditions": len(referral.conditions),
-        "medicines": len(referral.medications),
-        "allergies": len(referral.allergies),
-        "measurements": len(referral.measurements),
-        "procedures": len(referral.history),
+        _noop("conditions"): len(referral.conditions),
+        _noop("medicines"): len(referral.medications),
+        _noop("allergies"): len(referral.allergies),
+        _noop("measurements"): len(referral.measurements),
+        _noop("procedures"): len(referral.history),
     }
     return ImportSummary(name, outcome.status, outcome.person, counts)

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.request import RawPostDataException, UnreadablePostError
+from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
 
 from openketamine.clinic.accounts.access import public
@@ -53,14 +54,18 @@ _STARTED = datetime.now(UTC)
 def fhir(
     view: Callable[Concatenate[HttpRequest, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """An address of the FHIR server: no session of a browser, and every error in FHIR's words."""
+    """An address of the FHIR server: no session of a browser, and every error in FHIR's words.
+
+    It answers in English, whatever the caller's device asks for: programs read it.
+    """
 
     @public  # the token is the key, and `require` asks for it
     @csrf_exempt
     @wraps(view)
     def answering(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            return view(request, *args, **kwargs)
+            with translation.override("en"):
+                return view(request, *args, **kwargs)
         except Problem as problem:
             return refusal(problem)
         except Refused as refused:

@@ -8,6 +8,10 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.shortcuts import render
+from django.utils import translation
+from django.utils.functional import lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
@@ -20,7 +24,7 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.sites import scope as sites
 
 from . import observations
-from .bundle import MAX_BYTES
+from .bundle import MAX_BYTES, too_large
 from .outcomes import outcome
 from .referrals import ImportSummary, import_referral
 
@@ -40,16 +44,22 @@ class _FilesField(forms.FileField):
         files = data if isinstance(data, list | tuple) else [data]
         if len(files) > MAX_FILES:
             raise forms.ValidationError(
-                f"{len(files)} files are too many; send up to {MAX_FILES} at once."
+                _("%(count)d files are too many; send up to %(most)d at once.")
+                % {"count": len(files), "most": MAX_FILES}
             )
         return [super(_FilesField, self).clean(item, initial) for item in files or [None]]
 
 
+def _how_many() -> str:
+    words = _("Up to %(most)d files, %(size)d MiB each; one patient a file")
+    return words % {"most": MAX_FILES, "size": MAX_BYTES // 2**20}
+
+
 class UploadForm(forms.Form):
     files = _FilesField(
-        label="FHIR R4 bundles (JSON)",
+        label=gettext_lazy("FHIR R4 bundles (JSON)"),
         widget=_ManyFiles({"multiple": True, "accept": ".json,application/json"}),
-        help_text=f"Up to {MAX_FILES} files, {MAX_BYTES // 2**20} MiB each; one patient a file",
+        help_text=lazy(_how_many, str)(),
         allow_empty_file=True,  # the import itself says what is wrong with an empty file
     )
 
@@ -73,8 +83,7 @@ def import_referrals(request: HttpRequest) -> HttpResponse:
 def _import(request: HttpRequest, upload: UploadedFile) -> ImportSummary:
     name, size = upload.name or "file", upload.size or 0
     if size > MAX_BYTES:
-        reason = f"{size / 2**20:.0f} MiB is more than the {MAX_BYTES // 2**20} MiB allowed"
-        return ImportSummary(name, "refused", place=name, reason=reason)
+        return ImportSummary(name, "refused", place=name, reason=too_large(size))
     return import_referral(request.user, upload.read(), name=name)
 
 
@@ -87,6 +96,11 @@ def observation(request: HttpRequest) -> HttpResponse:
     201 stored; 200 known already; 202 taken and held, because it cannot be placed; 400, 401, 413,
     422 and 503 with the reason. Every answer is an OperationOutcome.
     """
+    with translation.override("en"):
+        return _take_in(request)
+
+
+def _take_in(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _outcome(405, "error", "not-supported", "Only POST is answered here.")
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")

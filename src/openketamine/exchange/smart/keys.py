@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext as _
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
@@ -46,15 +47,16 @@ def public_keys(text: str | bytes) -> dict[str, Any]:
     try:
         keys = KeySet.import_key_set(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, JoseError) as error:
-        raise KeysUnavailable(f"This is no JSON Web Key Set: {error}.") from error
+        said = _("This is no JSON Web Key Set: %(error)s.")
+        raise KeysUnavailable(said % {"error": error}) from error
     if not keys.keys:
-        raise KeysUnavailable("The key set is empty.")
+        raise KeysUnavailable(_("The key set is empty."))
     for key in keys.keys:
         if key.key_type not in {"RSA", "EC"}:
-            raise KeysUnavailable("Keys are RSA or EC (RS384 or ES384).")
+            raise KeysUnavailable(_("Keys are RSA or EC (RS384 or ES384)."))
         if key.is_private:
             raise KeysUnavailable(
-                "This set holds a private key. Make a new pair, and send the public half only."
+                _("This set holds a private key. Make a new pair, and send the public half only.")
             )
     return {"keys": [key.as_dict(private=False) for key in keys.keys]}
 

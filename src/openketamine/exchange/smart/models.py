@@ -9,6 +9,7 @@ from authlib.oauth2.rfc6749 import ClientMixin, TokenMixin
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.record import clock
@@ -25,11 +26,11 @@ class ClientApp(models.Model, ClientMixin):
     """One program that the medical director has let in."""
 
     class Kind(models.TextChoices):
-        PUBLIC = "public", "App without a secret (in a browser or on a phone)"
-        CONFIDENTIAL = "confidential", "App with a secret (on a server)"
-        ASYMMETRIC = "asymmetric", "App with a key of its own (on a server)"
-        SERVICE = "service", "Service without a user (system to system)"
-        HOOKS = "hooks", "Another record system that asks for findings (CDS Hooks)"
+        PUBLIC = "public", _("App without a secret (in a browser or on a phone)")
+        CONFIDENTIAL = "confidential", _("App with a secret (on a server)")
+        ASYMMETRIC = "asymmetric", _("App with a key of its own (on a server)")
+        SERVICE = "service", _("Service without a user (system to system)")
+        HOOKS = "hooks", _("Another record system that asks for findings (CDS Hooks)")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     client_id = models.CharField(max_length=48, unique=True)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.errors import Refused
@@ -60,18 +61,18 @@ def register_client(
         Refused: not the director, or an entry is missing or will not do.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("The medical director lets programs in.")
+        raise Refused(_("The medical director lets programs in."))
     if not name.strip():
-        raise Refused("Name the program as it is to stand in the record.", field="name")
+        raise Refused(_("Name the program as it is to stand in the record."), field="name")
     if kind not in ClientApp.Kind.values:
-        raise Refused("Choose what kind of program it is.", field="kind")
+        raise Refused(_("Choose what kind of program it is."), field="kind")
     words = _scope(kind, scope)
     addresses = _addresses(kind, redirect_uris)
     if launch_url:
         _check_address(launch_url, "launch_url")
     keys, jwks_uri = _keys(jwks, jwks_uri) if kind in SIGNED else (None, "")
     if kind == ClientApp.Kind.HOOKS and not issuer.strip():
-        raise Refused("Enter the address by which it signs (iss).", field="issuer")
+        raise Refused(_("Enter the address by which it signs (iss)."), field="issuer")
     secret = secrets.token_urlsafe(32) if kind == ClientApp.Kind.CONFIDENTIAL else ""
     client = ClientApp(
         client_id=str(uuid.uuid4()),
@@ -92,7 +93,7 @@ def register_client(
             if several():
                 client.sites.set(sites_at_hand())
     except IntegrityError as error:
-        raise Refused("A program with this issuer is let in already.", field="issuer") from error
+        raise Refused(_("A program with this issuer is let in already."), field="issuer") from error
     record.append(
         director,
         "clinic",
@@ -108,18 +109,18 @@ def _scope(kind: str, scope: str) -> str:
     words = scope.split()
     for word in words:
         if not scopes.is_known(word):
-            raise Refused(
-                f"{word!r} is no scope that is known here. Write scopes such as "
-                "patient/Observation.rs or system/*.rs.",
-                field="scope",
+            said = _(
+                "'%(word)s' is no scope that is known here. Write scopes such as "
+                "patient/Observation.rs or system/*.rs."
             )
+            raise Refused(said % {"word": word}, field="scope")
     levels = {found.level for found in scopes.parse_all(scope)}
     if not levels:
-        raise Refused("Say what it may see, e.g. patient/*.rs.", field="scope")
+        raise Refused(_("Say what it may see, e.g. patient/*.rs."), field="scope")
     if kind == ClientApp.Kind.SERVICE and levels != {"system"}:
-        raise Refused("A service has no user: give it scopes of system/ only.", field="scope")
+        raise Refused(_("A service has no user: give it scopes of system/ only."), field="scope")
     if kind != ClientApp.Kind.SERVICE and "system" in levels:
-        raise Refused("Scopes of system/ are for services without a user.", field="scope")
+        raise Refused(_("Scopes of system/ are for services without a user."), field="scope")
     return " ".join(dict.fromkeys(words))
 
 
@@ -128,7 +129,7 @@ def _addresses(kind: str, redirect_uris: str) -> list[str]:
         return []
     addresses = redirect_uris.split()
     if not addresses:
-        raise Refused("Enter where the app is to be called back.", field="redirect_uris")
+        raise Refused(_("Enter where the app is to be called back."), field="redirect_uris")
     for address in addresses:
         _check_address(address, "redirect_uris", own_schemes=True)
     return addresses
@@ -140,12 +141,14 @@ def _check_address(address: str, field: str, *, own_schemes: bool = False) -> No
     local = parts.scheme == "http" and parts.hostname in _LOOPBACK
     own = own_schemes and "." in parts.scheme and parts.scheme not in _FORBIDDEN
     if parts.fragment or "*" in address or not (parts.scheme == "https" or local or own):
-        raise Refused(f"{address}: an address begins with https:// and has no # or *.", field=field)
+        said = _("%(address)s: an address begins with https:// and has no # or *.")
+        raise Refused(said % {"address": address}, field=field)
     if parts.scheme in {"https", "http"}:
         try:
             URLValidator(schemes=["https", "http"])(address)
         except ValidationError as error:
-            raise Refused(f"{address} is no address.", field=field) from error
+            said = _("%(address)s is no address.")
+            raise Refused(said % {"address": address}, field=field) from error
 
 
 def _keys(text: str, address: str) -> tuple[dict[str, Any] | None, str]:
@@ -156,11 +159,14 @@ def _keys(text: str, address: str) -> tuple[dict[str, Any] | None, str]:
     """
     address = address.strip()
     if address and text.strip():
-        raise Refused("Paste its keys, or name where they are published; not both.", field="jwks")
+        raise Refused(
+            _("Paste its keys, or name where they are published; not both."), field="jwks"
+        )
     if address:
         _check_address(address, "jwks_uri")
         if urlsplit(address).scheme != "https":
-            raise Refused(f"{address}: keys are fetched by https only.", field="jwks_uri")
+            said = _("%(address)s: keys are fetched by https only.")
+            raise Refused(said % {"address": address}, field="jwks_uri")
         return None, address
     try:
         return public_keys(text), ""
@@ -176,10 +182,10 @@ def revoke_client(director: User, client: ClientApp) -> None:
         Refused: not the director, or it is taken back already.
     """
     if director.role != Role.DIRECTOR:
-        raise Refused("The medical director takes access back.")
+        raise Refused(_("The medical director takes access back."))
     client = ClientApp.objects.select_for_update().get(pk=client.pk)
     if client.revoked_at:
-        raise Refused(f"{client} has no access any more.")
+        raise Refused(_("%(program)s has no access any more.") % {"program": client})
     client.revoked_at = clock.now()
     client.save(update_fields=["revoked_at"])
     client.tokens.filter(revoked_at=None).update(revoked_at=clock.now())
@@ -198,7 +204,7 @@ def launch(user: User, client: ClientApp, person: Person) -> str:
         Refused: the app has no address to open, or no access any more.
     """
     if client.revoked_at or not client.launch_url:
-        raise Refused(f"{client} cannot be opened from here.")
+        raise Refused(_("%(program)s cannot be opened from here.") % {"program": client})
     token = secrets.token_urlsafe(32)
     Launch.objects.create(
         digest=digest_of(token),

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import translation
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -72,7 +73,8 @@ def revoke_app(request: HttpRequest, client_id: uuid.UUID) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, refusal.message)
     else:
-        messages.success(request, f"{client} has no access any more.")
+        said = _("%(program)s has no access any more.")
+        messages.success(request, said % {"program": client})
     return redirect("smart_apps")
 
 
@@ -117,7 +119,7 @@ def open_app(request: HttpRequest, person_id: uuid.UUID, client_id: uuid.UUID) -
 def authorize(request: HttpRequest) -> HttpResponse:
     """An app asks whoever is signed in for access: to what, and on which patient.
 
-    A patient is asked in their own language; the staff's pages are in English.
+    A patient is asked in their own language, the staff in the one that they have chosen.
     """
     user: Any = request.user
     if user.role != Role.PATIENT:
@@ -287,7 +289,8 @@ def introspect(request: HttpRequest) -> HttpResponse:
 def _answer(request: HttpRequest, act: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
     """What Authlib answers; over plain HTTP it refuses, and says so."""
     try:
-        with sites.everything():  # it looks for tokens, and shows nothing of a patient
+        # It looks for tokens, and shows nothing of a patient. Programs read what it says.
+        with sites.everything(), translation.override("en"):
             return act(request)
     except OAuth2Error as error:
         said = {"error": error.error, "error_description": _why(error)}

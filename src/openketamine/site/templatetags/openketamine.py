@@ -11,7 +11,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+from django.utils.translation import ngettext
 
 from openketamine.clinic.people.models import Person
 from openketamine.clinic.policy import queries as policy
@@ -30,12 +32,20 @@ def age(moment: datetime | date | None) -> str:
     if not isinstance(moment, datetime):
         days = (clock.today() - moment).days
         if days < 0:
-            return f"in {_days(-days)}"
-        return "today" if days == 0 else f"{_days(days)} ago"
+            return _in(_days(-days))
+        return _("today") if days == 0 else _ago(_days(days))
     minutes = int((clock.now() - moment).total_seconds() // 60)
     if minutes < 0:
-        return f"in {_span(-minutes)}"
-    return "just now" if minutes < 1 else f"{_span(minutes)} ago"
+        return _in(_span(-minutes))
+    return _("just now") if minutes < 1 else _ago(_span(minutes))
+
+
+def _in(span: str) -> str:
+    return _("in %(span)s") % {"span": span}
+
+
+def _ago(span: str) -> str:
+    return _("%(span)s ago") % {"span": span}
 
 
 def _span(minutes: int) -> str:
@@ -48,8 +58,8 @@ def _span(minutes: int) -> str:
 
 def _days(days: int) -> str:
     if days < 2 * 365:
-        return f"{days} day{'s' * (days != 1)}"
-    return f"{days // 365} years"
+        return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+    return _("%(count)d years") % {"count": days // 365}
 
 
 @register.simple_tag(takes_context=True)
@@ -66,7 +76,7 @@ def time_until(moment: datetime) -> str:
     local = timezone.localtime(moment)
     if local.date() == clock.today():
         return f"{local:%H:%M}"
-    return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
+    return date_format(local, "D j M, H:i")
 
 
 @register.filter
@@ -122,7 +132,7 @@ _UNITS = {
     "umol_per_l": "µmol/L",
     "g_per_l": "g/L",
     "ml_per_min": "mL/min",
-    "total": "points",
+    "total": _noop("points"),
 }
 
 
@@ -130,22 +140,23 @@ _UNITS = {
 def unit_of(quantity: str) -> str:
     """The unit that ends a quantity's name, as people write it."""
     endings = (ending for ending in _UNITS if quantity.endswith("_" + ending))
-    return _UNITS.get(max(endings, key=len, default=""), "")
+    unit = _UNITS.get(max(endings, key=len, default=""), "")
+    return _(unit) if unit else ""
 
 
 _VITALS = {
-    "systolic_mmhg": "systolic",
-    "diastolic_mmhg": "diastolic",
-    "heart_rate_bpm": "heart rate",
+    "systolic_mmhg": _noop("systolic"),
+    "diastolic_mmhg": _noop("diastolic"),
+    "heart_rate_bpm": _noop("heart rate"),
     "spo2_percent": "SpO2",
-    "respiratory_rate_bpm": "breaths",
+    "respiratory_rate_bpm": _noop("breaths"),
 }
 
 
 @register.filter
 def vital_name(quantity: str) -> str:
     """What a vital sign is called in a line of text."""
-    return _VITALS.get(quantity, quantity)
+    return _in_words(_VITALS, quantity)
 
 
 @register.simple_tag
@@ -175,6 +186,29 @@ def sparkline(values: Sequence[float], label: str) -> SafeString:
     )
 
 
+# Under which authority a statement stands and how certain it is, in the words that people read.
+_AUTHORITIES = {
+    "law": _noop("law"),
+    "label": _noop("label"),
+    "regulator": _noop("regulator"),
+    "guideline": _noop("guideline"),
+    "evidence": _noop("evidence"),
+    "clinic policy": _noop("clinic policy"),
+}
+_CERTAINTIES = {
+    "verified": _noop("verified"),
+    "verified (older label)": _noop("verified (older label)"),
+    "verified (secondary)": _noop("verified (secondary)"),
+    "verified (abstract)": _noop("verified (abstract)"),
+    "recalled": _noop("recalled"),
+    "DESIGN": _noop("proposal, not published"),
+}
+
+
+def _in_words(words: dict[str, str], key: str) -> str:
+    return _(words[key]) if key in words else key
+
+
 @register.simple_tag
 def authority(item: Any, source: str = "", approval: Approval | None = None) -> SafeString:
     """Under which authority a statement stands: never a proposal dressed as a guideline.
@@ -184,31 +218,37 @@ def authority(item: Any, source: str = "", approval: Approval | None = None) -> 
     signed = f", {_approved(approval)}" if approval and item.authority == "clinic policy" else ""
     return format_html(
         '<span class="authority">{}{} · {}{}</span>',
-        item.authority,
+        _in_words(_AUTHORITIES, item.authority),
         signed,
-        {"DESIGN": "proposal, not published"}.get(item.certainty, item.certainty),
-        format_html(" · {}", source) if source else "",
+        _in_words(_CERTAINTIES, item.certainty),
+        format_html(' · <span lang="en">{}</span>', source) if source else "",
     )
 
 
 def _approved(approval: Approval) -> str:
-    day = date_format(timezone.localtime(approval.approved_at), "j F Y")
-    version = f"version {approval.overlay.number} " if approval.overlay else ""
-    return f"{version}approved by {approval.approved_by} on {day}"
+    said = {
+        "by": approval.approved_by,
+        "day": date_format(timezone.localtime(approval.approved_at), "j F Y"),
+    }
+    if approval.overlay:
+        said["number"] = approval.overlay.number
+        return _("version %(number)s approved by %(by)s on %(day)s") % said
+    return _("approved by %(by)s on %(day)s") % said
 
 
 @register.simple_tag
 def policy_in_force(approval: Approval | None = None) -> SafeString:
     """On whose signature the clinic's own figures stand: that of a session, or today's."""
     approval = approval or policy.current_approval()
-    signed = _approved(approval) if approval else "not signed"
-    return format_html('<p class="authority">Clinic policy, {}.</p>', signed)
+    signed = _approved(approval) if approval else _("not signed")
+    said = _("Clinic policy, %(signed)s.") % {"signed": signed}
+    return format_html('<p class="authority">{}</p>', said)
 
 
 @register.simple_tag
 def policy_state(version: Any, now: Any, waiting: Any) -> str:
     """Where a version of the clinic's own text stands."""
-    return policy.state_of(version, now, waiting)
+    return _(policy.state_of(version, now, waiting))
 
 
 @register.filter
@@ -218,7 +258,7 @@ def said(text: Any) -> str:
     `{% translate text %}` is for literals: of a text in a variable it doubles every "%" before it
     looks for the Spanish, and finds none.
     """
-    return gettext(str(text)) if text else ""
+    return _(str(text)) if text else ""
 
 
 @register.filter
