@@ -4,6 +4,7 @@ import json
 from datetime import time, timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from openketamine.clinic.errors import Refused
@@ -46,6 +47,35 @@ def test_the_consent_keeps_its_exact_text(consented):
     document = library().document("consent", "IV")
     assert given.document == document.model_dump(mode="json")
     assert given.document_digest == library().document_digest(document)
+
+
+def test_who_reads_spanish_signs_the_spanish_text_and_no_other(screened, nurse, client):
+    screened.person.language = "es-MX"
+    screened.person.save()
+    client.force_login(nurse)
+    page = client.get(reverse("consent", args=[screened.pk]))
+    spanish = library().document("consent", "IV", "es")
+    assert page.context["document"] == spanish
+    body = page.content.decode()
+    assert f'<h1 lang="es">{spanish.title}</h1>' in body
+    assert "He leído" in body  # what is agreed to, beside the text
+    assert client.get(f"{page.request['PATH_INFO']}?language=en").context["document"] == (
+        library().document("consent", "IV")
+    )
+    signed = client.post(
+        reverse("sign_consent", args=[screened.pk]),
+        {
+            "digest": page.context["digest"],
+            "language": "es",
+            "agrees": "on",
+            "signed_name": str(screened.person),
+        },
+    )
+    assert signed.status_code == 302
+    given = Consent.objects.get()
+    assert given.document_id == "consent-iv-es"
+    assert given.document == spanish.model_dump(mode="json")
+    assert given.document_digest == library().document_digest(spanish)
 
 
 @pytest.mark.parametrize(

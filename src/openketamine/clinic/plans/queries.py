@@ -33,12 +33,13 @@ FIRST_ARRIVAL, LAST_ARRIVAL = time(9, 0), time(15, 0)
 BETWEEN_ARRIVALS = timedelta(minutes=30)
 
 
-def consent_text_for(course: Course) -> Document | None:
-    """The consent that a patient signs for the route of a course; None where there is no text."""
-    try:
-        return library().document("consent", course.route)
-    except KeyError:
-        return None
+def consent_texts_for(course: Course) -> dict[str, Document]:
+    """The consent that a patient signs for the route of a course, in each of its languages."""
+    return {
+        document.language: document
+        for document in library().documents.values()
+        if (document.kind, document.route) == ("consent", course.route)
+    }
 
 
 def consent_in_force(course: Course) -> Consent | None:

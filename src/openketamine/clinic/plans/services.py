@@ -52,6 +52,9 @@ def sign_consent(
 ) -> Consent:
     """The patient signs the text on the screen, by typing the full name, before a member of staff.
 
+    Args:
+        document_digest: of the text that was on the screen, in whichever of its languages.
+
     Raises:
         Refused: the wrong step, not agreed, another name, or the text has changed since.
     """
@@ -62,16 +65,17 @@ def sign_consent(
         raise Refused(_("Your role does not present consents."))
     if queries.consent_in_force(course):
         raise Refused(_("A consent is in force already."))
-    document = queries.consent_text_for(course)
-    if document is None:
+    texts = queries.consent_texts_for(course).values()
+    if not texts:
         raise Refused(
             _(
                 "The library has no consent text for this route. The medical director can add one "
                 "in the clinic's own files."
             )
         )
-    digest = library().document_digest(document)
-    if document_digest != digest:
+    digests = {library().document_digest(text): text for text in texts}
+    document = digests.get(document_digest)
+    if document is None:
         raise Refused(_("The text has changed since it was opened. Read it again, then sign."))
     if not agrees:
         raise Refused(
@@ -87,7 +91,7 @@ def sign_consent(
         course=course,
         document_id=document.id,
         document_version=document.version,
-        document_digest=digest,
+        document_digest=document_digest,
         document=document.model_dump(mode="json"),
         signed_name=typed,
         presented_by=presenter,
@@ -99,7 +103,7 @@ def sign_consent(
         {
             "document": document.id,
             "version": document.version,
-            "digest": digest,
+            "digest": document_digest,
             "signed_name": typed,
         },
         person_id=course.person_id,

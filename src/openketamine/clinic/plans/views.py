@@ -16,6 +16,7 @@ from openketamine.clinic.accounts.access import allow, staff_only
 from openketamine.clinic.accounts.models import Role
 from openketamine.clinic.forms import attempt
 from openketamine.clinic.intake.queries import open_safety_reviews
+from openketamine.clinic.people.language import language_of
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.policy.queries import current_approval, library
 from openketamine.clinic.record import clock
@@ -51,9 +52,13 @@ def consent(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
 
 
 def _show_consent(request: HttpRequest, course: Course, form: ConsentForm) -> HttpResponse:
-    document = queries.consent_text_for(course)
-    if document is None:
+    texts = queries.consent_texts_for(course)
+    if not texts:
         return _no_regimen(request, course, _("Consent"), lacks_consent=True)
+    # The patient reads it: in the language that was asked for, else in that of the chart.
+    asked_in = request.POST.get("language") or request.GET.get("language")
+    wanted = (asked_in or language_of(course.person), "en", *texts)
+    document = next(texts[language] for language in wanted if language in texts)
     return render(
         request,
         "plans/consent.html",
@@ -61,6 +66,7 @@ def _show_consent(request: HttpRequest, course: Course, form: ConsentForm) -> Ht
             "course": course,
             "person": course.person,
             "document": document,
+            "languages": texts,
             "digest": library().document_digest(document),
             "form": form,
             "withdraw_form": WithdrawForm(),
