@@ -71,6 +71,18 @@ def test_a_catalogue_is_compiled_and_keeps_every_place_for_a_figure(room):
             assert not spanish or _places(spanish) in english, entry.msgid
 
 
+def test_what_is_shown_of_a_protocol_is_the_spanish_that_was_held_against_its_english():
+    """All catalogues become one: a lone word of another would take the place of a protocol's."""
+    with translation.override("es"):
+        other = {
+            entry.msgid: shown
+            for entry in tool.read("protocols").translated_entries()
+            if not entry.msgid_plural
+            and (shown := translation.gettext(entry.msgid)) != entry.msgstr
+        }
+    assert not other
+
+
 def _places(text: str) -> set[str]:
     return set(re.findall(r"%\((\w+)\)", text)) | set(re.findall(r"\{(\w*)[^{}]*\}", text))
 
