@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_YET = {
     "clinic/athome", "clinic/choices", "clinic/devices", "clinic/intake", "clinic/notices",
     "clinic/outcomes", "clinic/people", "clinic/plans", "clinic/policy", "clinic/portal",
-    "clinic/privacy", "clinic/rems", "clinic/reviews", "clinic/sessions",
+    "clinic/privacy", "clinic/rems", "clinic/reviews",
 }  # fmt: skip
 # What is written alike in both languages: units, abbreviations, names of scales and of programs.
 ALIKE = frozenset(
