@@ -51,7 +51,7 @@ def _shown(
 
 def _said(library: protocols.Library, field: catalogue.FieldChange, stated: Any) -> str:
     if field.field == "source":
-        return library.sources.get(stated, stated or "–")
+        return _(library.sources.get(stated, stated or "–"))
     return words.value(library.facts, field.field, stated)
 
 

@@ -221,7 +221,7 @@ def authority(item: Any, source: str = "", approval: Approval | None = None) -> 
         _in_words(_AUTHORITIES, item.authority),
         signed,
         _in_words(_CERTAINTIES, item.certainty),
-        format_html(' · <span lang="en">{}</span>', source) if source else "",
+        format_html(" · {}", _(source)) if source else "",
     )
 
 
