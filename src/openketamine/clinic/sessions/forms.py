@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.accounts.models import Role, User
@@ -152,7 +152,7 @@ class MedicineForm(TimedForm):
     medicine = forms.ChoiceField(label=_("Medicine"), widget=forms.RadioSelect)
     dose = _number(_("Dose"), required=True)
     route = forms.ChoiceField(label=_("Route"), widget=forms.RadioSelect)
-    reason = forms.CharField(label=_("For"), max_length=200)
+    reason = forms.CharField(label=pgettext_lazy("a reason", "For"), max_length=200)
 
     def __init__(self, *args: Any, protocol: MonitoringFile, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -410,7 +410,9 @@ class EmergencyForm(SheetForm):
 class SilenceForm(SheetForm):
     """This device is quiet for a while; who, why and for how long is kept."""
 
-    minutes = forms.TypedChoiceField(label=_("For"), coerce=float, widget=forms.RadioSelect)
+    minutes = forms.TypedChoiceField(
+        label=pgettext_lazy("a time", "For"), coerce=float, widget=forms.RadioSelect
+    )
     reason = forms.CharField(label=_("Why"), max_length=200)
     device = forms.UUIDField(widget=forms.HiddenInput)
     alarms = forms.CharField(widget=forms.HiddenInput)

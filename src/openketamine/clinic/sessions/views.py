@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -416,14 +416,14 @@ ACTS = {
     ),
     "device": Act(
         gettext_lazy("Nasal device"),
-        gettext_lazy("Taken"),
+        pgettext_lazy("a spray", "Taken"),
         forms.DeviceForm,
         spray.take_device,
         ("actor", "session", "timeline"),
     ),
     "sprays": Act(
         gettext_lazy("Sprays of the bottle"),
-        gettext_lazy("Taken"),
+        pgettext_lazy("a spray", "Taken"),
         forms.BottleForm,
         spray.take_sprays,
         ("actor", "session", "timeline"),
