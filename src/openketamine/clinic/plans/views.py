@@ -158,7 +158,7 @@ def plan(request: HttpRequest, course_id: uuid.UUID) -> HttpResponse:
             "regimen": regimen,
             "others": [other for other in offered if other.id != regimen.id],
             "route": _route_name(course),
-            "source": library().source(regimen.source),
+            "source": _(library().source(regimen.source)),
             "following_shown": _following_shown(following) if following else "",
             "plan": current,
             "may_order": may_order,
