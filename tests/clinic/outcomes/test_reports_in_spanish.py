@@ -12,6 +12,7 @@ MORE = (
     "/outcomes/?instrument=pcl5&condition=PTSD",
     "/outcomes/onset-and-relapse/?condition=",
     "/outcomes/?condition=TRD&period=abcd",
+    "/outcomes/method/",
     "/outcomes/exports/dictionary/",
 )
 

@@ -2,12 +2,13 @@
 
 import re
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
-from openketamine.clinic.reviews import services
+from openketamine.clinic.reviews import queries, services
 
 from ...site.test_spanish import _Bare, _what_is_stored, bracketed  # noqa: F401 - a fixture
 from .conftest import score
@@ -46,14 +47,19 @@ def test_nothing_of_it_is_left_in_english(
 ):  # fmt: skip
     sign = note(followed_up, nurse, prescriber)
     with clock.at(clock.now() + timedelta(days=60)):
+        end = queries.loose_ends()[0]
+        where = urlencode({"rule": end.rule.id, "key": end.key})
         left = {
             address: left_in_english(reads_spanish.get(address).content.decode())
             for address in (
                 f"/courses/{followed_up.pk}/",
+                f"/courses/{followed_up.pk}/review/",
                 f"/courses/{followed_up.pk}/close/",
                 f"/courses/{followed_up.pk}/trajectory/",
                 f"/courses/{followed_up.pk}/line/",
+                f"/courses/{followed_up.pk}/loose-end/?{where}",
                 f"/misuse/{sign.pk}/take-back/",
+                "/continuity/",
                 "/continuity/due/",
                 "/follow-up/",
                 "/follow-up/summary/",
