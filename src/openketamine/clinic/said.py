@@ -51,13 +51,14 @@ def in_english(text: object) -> str:
         return str(text)
 
 
-def retold(text: str, *forms: str) -> str:
+def retold(text: str, *forms: str, part: Callable[[str], str] | None = None) -> str:
     """What the record says in English, in the reader's language as far as it is known.
 
     Args:
         text: a text from the record: one of the catalogue, or a sentence of one of these forms.
         forms: marked English texts with `%(name)s` for what differs, the more particular first;
             `%(figure)s` stands for a number or a time.
+        part: tells what stands in a form, where that is more than a text of the catalogue.
     """
     if (told := gettext(text)) != text:
         return told
@@ -66,7 +67,7 @@ def retold(text: str, *forms: str) -> str:
         return told[:1].lower() + told[1:]
     for form in forms:
         if found := _pattern(form).fullmatch(text):
-            values = {name: retold(value) for name, value in found.groupdict().items()}
+            values = {name: (part or retold)(value) for name, value in found.groupdict().items()}
             return gettext(form) % values
     return text
 

@@ -132,7 +132,11 @@ def test_what_was_barred_is_told_in_the_language_of_whoever_tried_and_kept_in_en
     (line,) = queries.timeline_of(running).attempts
     assert describe(line).startswith("Refused: going home. Not yet: ")
     with translation.override("es"):
-        assert describe(line).startswith("Rechazado: irse a casa. ")
+        told = describe(line)
+    assert told.startswith("Rechazado: irse a casa. Todavía no: ")
+    assert "not known yet" not in told
+    for criterion in queries.library_of(running).discharge["IV"].criteria:
+        assert criterion.statement not in told
 
 
 def test_a_late_observation_is_late_in_both_languages(running, screens):

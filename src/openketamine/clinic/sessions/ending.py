@@ -25,6 +25,10 @@ from .models import UNDER_THE_DRUG, MonitoringForm, Phase, Session, TransferDeci
 
 # The safety programme's own rule for outpatients (clinical reference 4.5, verified).
 MONITORING_FORM_WITHIN = timedelta(days=7)
+NOT_YET = gettext_noop("Not yet: %(open)s.")
+UNANSWERED = gettext_noop(
+    "Not yet: an alert is unanswered (%(alert)s). Acknowledge it with what was done."
+)
 
 
 def discharge(
@@ -89,17 +93,9 @@ def _discharge(
     now = clock.now()
     assessment = queries.assess_discharge(session, timeline, dict(answers), now)
     if not assessment.ready:
-        raise Barred(say(gettext_noop("Not yet: %(open)s."), open=asked(_items, assessment.open)))
+        raise Barred(say(NOT_YET, open=asked(_items, assessment.open)))
     if unanswered := [a for a in queries.alerts_of(session, timeline, now) if not a.acknowledged]:
-        raise Barred(
-            say(
-                gettext_noop(
-                    "Not yet: an alert is unanswered (%(alert)s). Acknowledge it with what was "
-                    "done."
-                ),
-                alert=unanswered[0].statement,
-            )
-        )
+        raise Barred(say(UNANSWERED, alert=unanswered[0].statement))
     with override("en"):
         criteria = [
             {"id": r.criterion.id, "statement": r.criterion.statement, "value": r.because}

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.accounts.models import Role, User
@@ -162,6 +162,9 @@ class MedicineForm(TimedForm):
         self.fields["route"].choices = [(route, gettext(route)) for route in routes]
         self.fields["dose"].help_text = _("In the unit that stands beside the medicine")
         self.order_fields(["medicine", "dose", "route", "reason", "at"])
+
+
+_ROUTES = (gettext_noop("PO"), gettext_noop("inhaled"))
 
 
 def _offer(item: Medicine) -> str:

@@ -1,5 +1,6 @@
 """What an event of a session says, in the words of a flow sheet and of whoever reads it."""
 
+import re
 from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy, gettext_noop, ngettext
@@ -8,6 +9,7 @@ from django.utils.translation import gettext as _
 from openketamine.clinic.said import retold
 
 from .alerts import EMERGENCY_OF, WHAT_IS_LATE
+from .ending import NOT_YET, UNANSWERED
 from .opening import said_of
 from .spray import BARRED, DEVICE_NUMBER, WHAT_AT
 from .timeline import Line, kind_in_words
@@ -153,7 +155,7 @@ def describe(line: Line) -> str:
         case "session.attempt_refused":
             return _("Refused: %(act)s. %(because)s") % {
                 "act": retold(line.data["act"], DEVICE_NUMBER),
-                "because": retold(line.data["because"], *BARRED),
+                "because": _because(line.data["because"]),
             }
         case "session.order_given":
             what = _("%(what)s up to %(amount)s %(unit)s") % {
@@ -185,7 +187,7 @@ def describe(line: Line) -> str:
         case "session.note_written":
             return _("Note: %(text)s") % {"text": line.data["text"]}
         case "session.alert_acknowledged":
-            statement = retold(line.data["statement"], EMERGENCY_OF, WHAT_IS_LATE)
+            statement = _statement(line.data["statement"])
             return _("Alert acknowledged (%(statement)s): %(reason)s") % {
                 **data,
                 "statement": statement,
@@ -228,6 +230,27 @@ def _told(data: dict[str, Any]) -> dict[str, Any]:
 
 # What is chosen from a list, or tapped where one may also write.
 _CHOSEN = frozenset({"reason", "label", "severity", "unit", "route", "site", "why"})
+
+
+def _statement(text: str) -> str:
+    """What an alert or a rule says, one or several in a row, as the record keeps it."""
+    told = retold(text, EMERGENCY_OF, WHAT_IS_LATE, WHAT_AT)
+    return told if told != text else said_of(text)
+
+
+def _because(text: str) -> str:
+    """Why an attempt was barred, as the record keeps it."""
+    told = retold(text, UNANSWERED, *BARRED, part=_statement)
+    return told if told != text else retold(text, NOT_YET, part=_open)
+
+
+def _open(items: str) -> str:
+    """Criteria that are not met, each with how it stands: "Awake (no); 60 minutes (12 min)"."""
+    found = (re.fullmatch(r"(.+) \((.+)\)", item) or item for item in items.split("; "))
+    return "; ".join(
+        item if isinstance(item, str) else f"{retold(item[1])} ({retold(item[2])})"
+        for item in found
+    )
 
 
 def _joined(text: str, note: str | None) -> str:
