@@ -74,3 +74,20 @@ def test_a_course_that_has_not_begun_can_be_handed_over(client, course, coordina
     assert "None given." in page
     document = json.loads(client.get(f"/courses/{course.pk}/handover.json").content)
     assert Bundle.model_validate(document).type == "document"
+
+
+def test_programs_are_told_in_english_whoever_hands_over(client, treated, prescriber):  # noqa: F811
+    prescriber.language = "es"
+    prescriber.save()
+    client.force_login(prescriber)
+    told = client.get(f"/courses/{treated.pk}/handover.json").json()["entry"][0]["resource"]
+    assert "Bladder: due." in json.dumps(told)
+
+
+def test_the_paper_speaks_the_language_of_whoever_hands_over(client, treated, prescriber):  # noqa: F811
+    prescriber.language = "es"
+    prescriber.save()
+    client.force_login(prescriber)
+    page = client.get(f"/courses/{treated.pk}/handover.pdf?format=html").content.decode()
+    assert '<html lang="es">' in page
+    assert "Resumen de traspaso" in page

@@ -120,3 +120,34 @@ def test_a_document_loads_nothing_from_outside(url):
 def test_a_therapist_does_not_read_the_session_note(client, therapist, discharged):
     client.force_login(therapist)
     assert client.get(f"/sessions/{discharged.pk}/note.pdf").status_code == 403
+
+
+def test_the_session_note_speaks_the_language_of_whoever_asks_for_it(client, nurse, discharged):
+    nurse.language = "es"
+    nurse.save()
+    client.force_login(nurse)
+    page = client.get(f"/sessions/{discharged.pk}/note.pdf?format=html").content.decode()
+    assert '<html lang="es">' in page
+    assert "Signos vitales" in page
+    assert "typed wrongly" in page  # a reason stands as it was written
+
+
+@pytest.mark.parametrize(
+    ("chart", "asked", "language", "said"),
+    [
+        ("English", "", "en", "The clinic’s telephone:"),
+        ("Spanish", "", "es", "Teléfono de la clínica:"),
+        ("Spanish", "?language=en", "en", "The clinic’s telephone:"),
+    ],
+)
+def test_the_after_care_sheet_speaks_the_patient_s_language(
+    client, nurse, discharged, chart, asked, language, said
+):
+    discharged.person.language = chart
+    discharged.person.save()
+    client.force_login(nurse)
+    address = f"/sessions/{discharged.pk}/aftercare.pdf{asked or '?'}&format=html"
+    page = client.get(address).content.decode()
+    assert f'<html lang="{language}">' in page
+    assert f'<div lang="{language}">' in page
+    assert said in page

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_GET
 
 from openketamine.clinic.accounts.access import allow, staff_only
@@ -31,6 +32,11 @@ from .render import PdfUnavailable, pdf
 from .sketch import vitals_sketch
 
 SESSION_NOTE = "documents/session_note.html"
+# What became of a dose of the spray that was not taken whole.
+SPRAY_OUTCOMES = {
+    "partial": pgettext_lazy("a dose", "partial"),
+    "failed": pgettext_lazy("a dose", "failed"),
+}
 # The safety programme's own form is in English, and so is what goes into it.
 OF_THE_FORM = "en"
 
@@ -128,6 +134,7 @@ def session_note_context(session: Session) -> dict[str, Any]:
         "sketch": vitals_sketch(timeline),
         "consent": session.course.consents.order_by("-signed_at").first(),
         "approval": session.approval,
+        "spray_outcomes": SPRAY_OUTCOMES,
     }
 
 

@@ -237,6 +237,12 @@ def _approved(approval: Approval) -> str:
 
 
 @register.simple_tag
+def approved(approval: Approval) -> str:
+    """Which rules a signature put in force, whose it is and from when."""
+    return f"{approval.library_version}, {_approved(approval)}"
+
+
+@register.simple_tag
 def policy_in_force(approval: Approval | None = None) -> SafeString:
     """On whose signature the clinic's own figures stand: that of a session, or today's."""
     approval = approval or policy.current_approval()
