@@ -35,10 +35,9 @@ CHARTS: dict[str, dict[str, str]] = {
 NO_CHART = frozenset(
     {
         "act", "call_id", "certification_id", "client_id", "device_id", "fact_id", "glass_id",
-        "instrument_id", "key", "kind", "language", "notice_id", "number", "place_id", "question_id",
-        "rest",
-        "route", "rule_id", "seq", "shift_id", "site_id", "token", "token_id", "uidb36",
-        "user_id", "why",
+        "instrument_id", "key", "kind", "language", "notice_id", "number", "place_id",
+        "question_id", "rest", "route", "rule_id", "seq", "shift_id", "site_id", "token",
+        "token_id", "uidb36", "user_id", "why",
     }
 )  # fmt: skip
 
