@@ -33,9 +33,17 @@ def say(text: str, **values: Any) -> Any:
     return _lazily(text, values)
 
 
+def _ask(function: Callable[..., str], *given: Any) -> str:
+    return function(*given)
+
+
+# Made once: each of these is a class of its own, and of what is said there are many.
+_when_read: Any = lazy(_ask, str)
+
+
 def asked(function: Callable[..., str], *given: Any) -> Any:
     """What a function says, asked whenever it is read, so that it says it in the reader's words."""
-    return lazy(function, str)(*given)
+    return _when_read(function, *given)
 
 
 def lowered(text: str) -> Any:
