@@ -6,10 +6,12 @@ Both are filled in by the clinic: no figure of either comes with the software.
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from openketamine.clinic.people.models import Course
 from openketamine.clinic.record import clock
+from openketamine.clinic.said import asked
 
 USER = settings.AUTH_USER_MODEL
 
@@ -40,7 +42,8 @@ class Cover(models.TextChoices):
     """What the insurer says."""
 
     ASKED = "asked", _("Asked, no answer yet")
-    COVERED = "covered", _("Covered")
+    # A lone "Covered" is what a talk covered.
+    COVERED = "covered", asked(lambda: capfirst(_("covered")))
     PARTLY = "partly", _("Covered in part")
     APPROVAL = "approval", _("Needs prior approval")
     NOT_COVERED = "not_covered", _("Not covered")
