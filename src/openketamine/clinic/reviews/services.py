@@ -14,6 +14,7 @@ from openketamine.clinic.intake.services import require_no_open_safety_review
 from openketamine.clinic.notices import services as notices
 from openketamine.clinic.notices import signals, wordings
 from openketamine.clinic.notices.models import Address
+from openketamine.clinic.people.language import language_of_staff
 from openketamine.clinic.people.models import Course, Stage
 from openketamine.clinic.people.services import move_to
 from openketamine.clinic.plans import services as plans
@@ -356,6 +357,7 @@ def _tell(row: queries.DueRow, key: str, level: int) -> None:
             to_name=str(address.user),
             wording="review_overdue",
             values={"link": wordings.link_to("continuity")},
+            language=language_of_staff(address.user),
         )
     record.append(
         ACTOR,
