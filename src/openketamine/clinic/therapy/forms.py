@@ -80,7 +80,7 @@ class RecordForm(forms.Form):
                 )
         if kind == TherapyVisit.Kind.PREPARATION:
             self.fields["topics"] = forms.MultipleChoiceField(
-                label=_("Covered"),
+                label=pgettext_lazy("a preparation", "Covered"),
                 required=False,
                 widget=forms.CheckboxSelectMultiple,
                 choices=[(topic.id, _(topic.label)) for topic in therapy.preparation.topics],
