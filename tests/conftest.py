@@ -76,6 +76,25 @@ def django_db_setup(django_db_setup, django_db_blocker):
     DatabaseOperations.execute_sql_flush = flush_unguarded
 
 
+@pytest.fixture
+def bracketed(monkeypatch):
+    """Whatever is put into another language than English comes out in ⟦ ⟧."""
+    from django.utils import translation
+    from django.utils.safestring import SafeData, mark_safe
+
+    for name in ("gettext", "ngettext", "pgettext", "npgettext"):
+        real = getattr(translation._trans, name)
+
+        def said(*given: Any, real: Any = real) -> str:
+            text: str = real(*given)
+            if not text or translation.get_language() == "en":
+                return text
+            marked = f"⟦{text}⟧"
+            return mark_safe(marked) if isinstance(text, SafeData) else marked
+
+        monkeypatch.setattr(translation._trans, name, said)
+
+
 # The same examples on every run where a failure would block others; new ones elsewhere.
 hypothesis.settings.register_profile(
     "clinic", deadline=None, derandomize=os.environ.get("CI") == "true"

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from django.utils import translation
 
 from openketamine.clinic.accounts.models import Role, User
 from openketamine.clinic.intake.models import SafetyReview
@@ -14,6 +15,8 @@ from openketamine.clinic.record.models import Event, Source
 from openketamine.clinic.sessions.models import MonitoringForm, Phase, Session
 from openketamine.clinic.therapy import queries as therapy
 from openketamine.demo import cast, clinic, feed, physiology
+from openketamine.exchange.fhir import projection
+from openketamine.exchange.fhir.models import Resource
 from openketamine.exchange.hl7v2 import intake
 
 SATURDAY_NIGHT = datetime(2026, 11, 28, 0, 7, tzinfo=UTC)
@@ -71,13 +74,15 @@ def test_a_demonstration_of_another_version_is_discarded(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "moment",
-    [datetime(2026, 11, 24, 10, 30, tzinfo=UTC), SATURDAY_NIGHT],
-    ids=["a Tuesday morning", "just after midnight on a Saturday"],
+    ("moment", "language"),
+    [(datetime(2026, 11, 24, 10, 30, tzinfo=UTC), "en"), (SATURDAY_NIGHT, "es")],
+    ids=["a Tuesday morning", "just after midnight on a Saturday, in Spanish"],
 )
-def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, settings, tmp_path):
+def test_forty_people_at_every_step_with_a_session_in_progress(
+    db, moment, language, settings, tmp_path, bracketed
+):
     settings.HOME = tmp_path
-    with clock.at(moment):
+    with clock.at(moment), translation.override(language):
         clinic.build(report=lambda line: None)
         assert Person.objects.count() == clinic.NUMBER + clinic.EARLIER
         present = set(Course.objects.values_list("stage", flat=True))
@@ -99,6 +104,11 @@ def test_forty_people_at_every_step_with_a_session_in_progress(db, moment, setti
         assert SafetyReview.objects.filter(closed_at=None).count() == 1
         assert {user.role for user in User.objects.all()} == set(Role)
         assert services.verify().intact
+        if language != "en":  # whoever acts, the record and what programs read are in English
+            projection.catch_up()
+            assert Resource.objects.filter(kind="Encounter", deleted_at=None).count() > 50
+            assert not Event.objects.filter(body__contains="⟦").exists()
+            assert not Resource.objects.filter(content__contains="⟦").exists()
 
         therapist = User.objects.get(username="therapist")
         states = {row.state for row in therapy.due_visits(therapist=therapist)}

@@ -130,7 +130,7 @@ class Simulation:
                 user = User(
                     username=username,
                     role=role,
-                    display_name=f"{role.label} Formerly {i}",
+                    display_name=f"{role.name.capitalize()} Formerly {i}",
                     credentials=credentials,
                     is_active=False,
                 )

@@ -12,10 +12,12 @@ from openketamine.clinic.policy.queries import library
 from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Source
 from openketamine.clinic.sessions import services as sessions
+from openketamine.clinic.sessions.models import Phase
 from openketamine.exchange.fhir import projection
 from openketamine.exchange.fhir.kinds import KINDS
 from openketamine.exchange.fhir.models import Resource
 from openketamine.exchange.fhir.resources import people as said
+from openketamine.exchange.fhir.resources import sessions as told
 from tests.clinic.conftest import referral
 
 from .server import Fhir, valid
@@ -190,3 +192,7 @@ def test_a_date_at_the_end_of_the_calendar_is_kept_and_found(fhir, person, nurse
     people.take_statements(nurse, person, conditions=[problem], origin="a test", source=Source.HAND)
     (row,) = fhir.found("Condition?onset-date=ge9999")
     assert row["onsetDateTime"] == "9999-12-31"
+
+
+def test_a_session_can_be_told_in_every_phase():
+    assert set(told._STATUS) == set(Phase)

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext, gettext_lazy, gettext_noop
+from django.utils.translation import gettext, gettext_lazy, gettext_noop, pgettext
 from django.utils.translation import gettext as _
 
 from openketamine.clinic.accounts.models import Role, User
@@ -208,7 +208,12 @@ def _treatment(session: Session, timeline: Timeline, answers: Mapping[str, Any])
     deviations = [d.line.data["deviation"] for d in timeline.sprays if d.line.data["deviation"]]
     return [
         Entry(name, "treatment_date", _("Day"), _day(first)),
-        Entry(name, "dose", _("Dose"), f"{given:g} mg" if given in (56.0, 84.0) else _("other")),
+        Entry(
+            name,
+            "dose",
+            _("Dose"),
+            f"{given:g} mg" if given in (56.0, 84.0) else pgettext("a dose", "other"),
+        ),
         Entry(name, "dose_mg", _("Dose in all"), given, "mg"),
         Entry(name, "devices", _("Devices used"), timeline.units_taken),
         Entry(name, "lots", _("Lot"), ", ".join(lots)),

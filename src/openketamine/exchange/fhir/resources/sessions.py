@@ -40,6 +40,7 @@ _STATUS = {
     Phase.READY: "arrived",
     Phase.INFUSION: "in-progress",
     Phase.PAUSED: "in-progress",
+    Phase.SPRAYING: "in-progress",
     Phase.RECOVERY: "in-progress",
     Phase.DISCHARGED: "finished",
     Phase.TRANSFERRED: "finished",
