@@ -74,20 +74,25 @@ def retold(text: str, *forms: str, part: Callable[[str], str] | None = None) -> 
     if (told := gettext(text[:1].upper() + text[1:])) != text[:1].upper() + text[1:]:
         return told[:1].lower() + told[1:]
     for form in forms:
-        if found := _pattern(form).fullmatch(text):
+        if found := pattern_of(form).fullmatch(text):
             values = {name: (part or retold)(value) for name, value in found.groupdict().items()}
             return gettext(form) % values
     return text
 
 
 @lru_cache(maxsize=256)
-def _pattern(form: str) -> re.Pattern[str]:
-    """What matches the sentences of a form. A name that comes twice stands for the same."""
+def pattern_of(form: str, figures: frozenset[str] = frozenset({"figure"})) -> re.Pattern[str]:
+    """What matches the sentences of a form. A name that comes twice stands for the same.
+
+    Args:
+        form: a marked English text with `%(name)s` for what differs.
+        figures: the names that stand for a number or a time and for nothing else.
+    """
     parts, known = [], set()
     for part in re.split(r"(%\(\w+\)s)", form):
         if named := re.fullmatch(r"%\((\w+)\)s", part):
             name = named[1]
-            what = r"[\d.:]+" if name == "figure" else ".*?"
+            what = r"[\d.:]+" if name in figures else ".*?"
             parts.append(f"(?P={name})" if name in known else f"(?P<{name}>{what})")
             known.add(name)
         else:

@@ -216,6 +216,21 @@ def test_the_days_are_laid_out_anew_by_the_prescriber_alone(spray_course, nurse,
         assert sorted(p.number for p in waiting)[0] == 2
 
 
+def test_a_plan_whose_regimen_has_no_schedule_is_shown_and_not_laid_out(
+    client, spray_course, prescriber
+):
+    plan = queries.plan_in_force(spray_course)
+    plan.regimen = "pain-iv"
+    plan.save()
+    client.force_login(prescriber)
+    page = client.get(f"/courses/{spray_course.pk}/plan/again/")
+    assert "End the treatment" in page.content.decode()
+    before = list(spray_course.planned_sessions.values())
+    with pytest.raises(Refused, match=r"cannot be filled: .* has no schedule"):
+        services.plan_again(prescriber, spray_course, from_on=clock.today() + timedelta(days=1))
+    assert list(spray_course.planned_sessions.values()) == before
+
+
 def test_the_prescriber_ends_a_course_that_has_no_end(spray_course, prescriber, nurse):
     given(spray_course, 1)
     assert queries.is_open_ended(queries.plan_in_force(spray_course))

@@ -345,7 +345,7 @@ def _fitting(fact: FactDefinition, value: Any) -> Any:
         low, high = fact.minimum or 0, fact.maximum or float("inf")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high:
-            unit = f" {fact.unit}" if fact.unit else ""
+            unit = f" {_(fact.unit)}" if fact.unit else ""
             raise Refused(
                 _("%(fact)s: enter a number from %(low)s to %(high)s%(unit)s.")
                 % {"fact": _(fact.label), "low": f"{low:g}", "high": f"{high:g}", "unit": unit},

@@ -163,7 +163,7 @@ def _in_words(value: Any, unit: str = "") -> str:
             value = f"{value:g}"
         case str():
             value = _(value)
-    return f"{value} {unit}".rstrip()
+    return f"{value} {_(unit)}".rstrip()
 
 
 @staff_only

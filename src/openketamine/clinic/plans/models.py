@@ -30,6 +30,7 @@ keep(
         "%(sum)s min of rest = at least %(minutes)s min from the first device to the last"
     ),
     gettext_noop("plan version %(number)s"),
+    gettext_noop("%(regimen)s has no schedule: %(reason)s"),
     gettext_noop("Nobody came."),
     gettext_noop("no open day within %(days)s days of %(day)s"),
     gettext_noop("no day fits within %(days)s days of %(day)s"),

@@ -16,7 +16,6 @@ from openketamine.protocols import regimens
 from openketamine.protocols.calendar import (
     Calendar,
     Choices,
-    NoOpenDayError,
     OpenDays,
     PastSession,
     Review,
@@ -180,7 +179,7 @@ def reviews_ahead(plan: Plan) -> tuple[Review, ...]:
     """The decisions that the regimen asks for from today on."""
     try:
         return proposal(plan, today=clock.today()).reviews
-    except (NoOpenDayError, KeyError):
+    except (ValueError, KeyError):  # no open day, no schedule, or a regimen that is gone
         return ()
 
 
@@ -195,7 +194,8 @@ def proposal(plan: Plan, *, today: date) -> Calendar:
     """The days that a plan asks for from a day on, after what was given and missed so far.
 
     Raises:
-        NoOpenDayError: the clinic never opens. KeyError: the library lost the regimen.
+        ValueError: the clinic never opens, or the regimen has no schedule. KeyError: the library
+            lost the regimen.
     """
     history = history_of(plan.course)
     counted = None

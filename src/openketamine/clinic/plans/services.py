@@ -521,8 +521,8 @@ def _put_on_calendar(actor: User, plan: Plan, *, today: date | None = None) -> N
     try:
         with translation.override("en"):  # its reasons go into the record
             proposed = propose()
-    except calendar.NoOpenDayError as error:
-        why = {"why": retold(str(error))}
+    except ValueError as error:  # no open day, or a regimen that has no schedule
+        why = {"why": retold(str(error)).rstrip(".")}
         raise Refused(_("The calendar cannot be filled: %(why)s.") % why) from error
     if proposed.questions:
         _require_answered(propose())

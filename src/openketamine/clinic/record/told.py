@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from openketamine.clinic.said import say
+from openketamine.clinic.said import pattern_of, say
 
 _PLACE = re.compile(r"%\((\w+)\)s")
 # Places of these names hold a figure and nothing else.
@@ -22,13 +22,7 @@ _kept: list[tuple[re.Pattern[str], str]] = []
 
 def keep(*forms: str) -> None:
     """Name sentences, with `%(name)s` for what differs, that the record keeps in English."""
-    for form in forms:
-        pattern, end = "", 0
-        for place in _PLACE.finditer(form):
-            held = r"[\d.]+" if place[1] in _FIGURES else ".+?"
-            pattern += re.escape(form[end : place.start()]) + f"(?P<{place[1]}>{held})"
-            end = place.end()
-        _kept.append((re.compile(pattern + re.escape(form[end:]), re.DOTALL), form))
+    _kept.extend((pattern_of(form, _FIGURES), form) for form in forms)
     # The sentence with most words of its own is the one that is meant.
     _kept.sort(key=lambda kept: -len(_PLACE.sub("", kept[1])))
 
