@@ -4,7 +4,7 @@ import pytest
 
 from openketamine.clinic.outcomes.models import CourseSummary
 
-from ...site.test_spanish import _Bare, _what_is_stored, bracketed  # noqa: F401 - a fixture
+from ...site.test_spanish import _Bare, _what_is_stored
 from .test_reports import PAGES
 
 MORE = (
@@ -32,7 +32,7 @@ def left_in_english(html: str) -> list[str]:
     return page.bare
 
 
-def test_nothing_of_a_report_is_left_in_english(director, client, bracketed):  # noqa: F811
+def test_nothing_of_a_report_is_left_in_english(director, client, bracketed):
     client.post("/outcomes/exports/", {"kind": "registry", "format": "csv"})
     left = {page: left_in_english(client.get(page).content.decode()) for page in (*PAGES, *MORE)}
     assert not {page: found for page, found in left.items() if found}

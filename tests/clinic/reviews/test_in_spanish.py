@@ -10,7 +10,7 @@ from openketamine.clinic.record import clock
 from openketamine.clinic.record.models import Event
 from openketamine.clinic.reviews import queries, services
 
-from ...site.test_spanish import _Bare, _what_is_stored, bracketed  # noqa: F401 - a fixture
+from ...site.test_spanish import _Bare, _what_is_stored
 from .conftest import score
 
 
@@ -43,7 +43,7 @@ def test_a_course_with_scores_and_signs_is_whole(followed_up, nurse, prescriber,
 
 
 def test_nothing_of_it_is_left_in_english(
-    followed_up, nurse, prescriber, reads_spanish, bracketed  # noqa: F811
+    followed_up, nurse, prescriber, reads_spanish, bracketed
 ):  # fmt: skip
     sign = note(followed_up, nurse, prescriber)
     with clock.at(clock.now() + timedelta(days=60)):

@@ -32,7 +32,6 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('coordinator', 'Intake coordinator'), ('prescriber', 'Prescriber'), ('nurse', 'Session nurse'), ('therapist', 'Therapist'), ('patient', 'Patient'), ('director', 'Medical director'), ('researcher', 'Researcher')], max_length=16)),
                 ('display_name', models.CharField(max_length=120)),
                 ('credentials', models.CharField(blank=True, help_text='As signed, e.g. MD or RN', max_length=40)),
-                ('language', models.CharField(blank=True, help_text="Of the pages that they see; the clinic's where empty", max_length=8)),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
             ],

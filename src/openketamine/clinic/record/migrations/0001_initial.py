@@ -45,7 +45,6 @@ class Migration(migrations.Migration):
                 ('corrects', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='corrections', to='record.event')),
             ],
             options={
-                'ordering': ['seq'],
                 'indexes': [models.Index(fields=['stream', 'seq'], name='record_even_stream_d09f8d_idx'), models.Index(fields=['person_id', 'seq'], name='record_even_person__2a871e_idx'), models.Index(fields=['kind', 'seq'], name='record_even_kind_13d85f_idx')],
             },
         ),
