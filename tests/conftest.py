@@ -39,7 +39,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings():
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     """On SQLite the tests begin with a copy of a migrated database; `migrate` finds it done."""
     from django.db import connection
     from django.db.backends.signals import connection_created

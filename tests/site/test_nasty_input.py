@@ -37,7 +37,7 @@ LEFT_OUT = {"account_logout", "session_stream", "today_stream", "my_leave", "set
 SAMPLES = {
     "act": "vitals", "fact_id": "pregnancy_test", "instrument_id": "phq9", "route": "IV",
     "rule_id": "DESIGN-1", "seq": 1, "kind": "aftercare", "question_id": "trd", "why": "clock",
-    "number": 1, "token": "none", "key": "none",
+    "number": 1, "token": "none", "key": "none", "language": "es",
 }  # fmt: skip
 
 
