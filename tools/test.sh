@@ -14,4 +14,4 @@ pytest -n auto --dist loadgroup -q -m "not journey"
 # Journeys in processes of their own: the browser's event loop runs on in the thread of the tests.
 pytest -n auto --dist loadgroup -q -m journey tests/journeys
 tools/with_postgresql.sh pytest -n auto --dist loadgroup -q \
-  -m "not journey and not own_clinic" tests/clinic tests/exchange tests/site
+  -m "not journey and not own_clinic and not words" tests/clinic tests/exchange tests/site

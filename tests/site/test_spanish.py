@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from openketamine.clinic.accounts.models import Role
 
 from .test_nasty_input import LEFT_OUT, _addresses, clinic  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.words
 ROOT = Path(__file__).resolve().parents[2]
 # What is written alike in both languages: units, abbreviations, names of scales and of programs.
 ALIKE = frozenset(
@@ -195,7 +197,27 @@ def _spanish(part: object, inside: bool = False) -> Iterator[str]:
             yield from _spanish(value, whole or key == "es")
 
 
-def _what_is_stored() -> re.Pattern[str]:
+@cache
+def _of_the_library() -> frozenset[str]:
+    found: set[str] = set()
+    for path in (tool.PACKAGE / "protocols").rglob("*.yaml"):
+        for text in _spanish(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            found.update(re.split(r"\{\w+\}", " ".join(text.split())))
+    return frozenset(found)
+
+
+def left_in_english(html: str, stored: re.Pattern[str]) -> list[str]:
+    """The texts of a page, or of its own part, that did not go through translation.
+
+    Args:
+        stored: as `what_is_stored` gives it, while the page's patients are there.
+    """
+    page = _Bare(stored)
+    page.feed(html)
+    return list(dict.fromkeys(page.bare))
+
+
+def what_is_stored() -> re.Pattern[str]:
     """What people wrote, and what the library says in Spanish itself: not for translation."""
     found: set[str] = set()
     for model in apps.get_models():
@@ -211,9 +233,7 @@ def _what_is_stored() -> re.Pattern[str]:
                     with contextlib.suppress(ValueError):
                         value = json.loads(value)
                 found.update(_strings(value))
-    for path in (tool.PACKAGE / "protocols").rglob("*.yaml"):
-        for text in _spanish(yaml.safe_load(path.read_text(encoding="utf-8"))):
-            found.update(re.split(r"\{\w+\}", " ".join(text.split())))
+    found |= _of_the_library()
     words = {text.strip() for text in found if not re.fullmatch(r"[a-z0-9_.:/\- ]*", text)}
     words |= {line.strip() for text in words for line in text.splitlines()}
     ordered = sorted((word for word in words if len(word) > 2), key=len, reverse=True)
@@ -239,7 +259,7 @@ def test_nothing_that_a_page_shows_is_left_in_english(client, clinic, bracketed,
         user.language = "es"
         user.save()
     client.cookies["django_language"] = "es"
-    data = _what_is_stored()
+    data = what_is_stored()
     left: dict[str, list[str]] = {}
     modules = {pattern.name: pattern.callback.__module__ for _, pattern in access.every_pattern()}
     for name, address, rule in _addresses():
@@ -252,9 +272,7 @@ def test_nothing_that_a_page_shows_is_left_in_english(client, clinic, bracketed,
                 break
             html = answer.get("Content-Type", "").startswith("text/html") and not answer.streaming
             if answer.status_code == 200 and html:
-                page = _Bare(data)
-                page.feed(answer.content.decode())
-                if page.bare:
-                    left[f"{name} ({role})"] = list(dict.fromkeys(page.bare))
+                if found := left_in_english(answer.content.decode(), data):
+                    left[f"{name} ({role})"] = found
                 break
     assert not left, _told(left)

@@ -4,9 +4,10 @@ import pytest
 
 from openketamine.clinic.outcomes.models import CourseSummary
 
-from ...site.test_spanish import _Bare, _what_is_stored
+from ...site.test_spanish import left_in_english, what_is_stored
 from .test_reports import PAGES
 
+pytestmark = pytest.mark.words
 MORE = (
     "/outcomes/?condition=",
     "/outcomes/?instrument=pcl5&condition=PTSD",
@@ -25,16 +26,12 @@ def director(years, client):
     return years
 
 
-def left_in_english(html: str) -> list[str]:
-    """The texts within the page's own part that did not go through translation."""
-    page = _Bare(_what_is_stored())
-    page.feed(html[html.index("<main") : html.index("</main>")])
-    return page.bare
-
-
 def test_nothing_of_a_report_is_left_in_english(director, client, bracketed):
     client.post("/outcomes/exports/", {"kind": "registry", "format": "csv"})
-    left = {page: left_in_english(client.get(page).content.decode()) for page in (*PAGES, *MORE)}
+    stored, left = what_is_stored(), {}
+    for page in (*PAGES, *MORE):
+        html = client.get(page).content.decode()
+        left[page] = left_in_english(html[html.index("<main") : html.index("</main>")], stored)
     assert not {page: found for page, found in left.items() if found}
 
 
