@@ -9,9 +9,6 @@ Schemathesis makes requests of it, such as keep to it and such as do not. Needs 
 
 import argparse
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from typing import Any
 
@@ -19,7 +16,7 @@ import hypothesis
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
-import fuzz_fhir
+from fuzz_fhir import clinic_of_one
 
 CODES = {"read": ("get", "/{id}"), "search-type": ("get", ""), "create": ("post", "")}
 
@@ -103,23 +100,8 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=200, help="for each operation")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="openketamine-fuzz-")
-    os.environ["OPENKETAMINE_HOME"] = home
-    from openketamine.clinic.boot import prepare_database, start_django
-
-    start_django()
-    import logging
-
-    from django.conf import settings as site
-
-    site.ALLOWED_HOSTS.append("testserver")
-    logging.disable(logging.WARNING)  # each refusal would be a line
-    prepare_database()
-    try:
-        token, _person = fuzz_fhir.clinic_of_one()
+    with clinic_of_one() as (token, _person):
         result = fuzz(arguments.examples, arguments.seed, token)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
     print(json.dumps(result, indent=1))
     if result["5xx"] or result["refused without a reason"] or not result["record intact"]:
         raise SystemExit(1)

@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -281,8 +283,34 @@ def served_invalid(http: Any, token: str) -> int:
     return wrong
 
 
-def clinic_of_one() -> tuple[str, str]:
-    """A database with one person, and a token that may do everything: (token, person's id)."""
+@contextmanager
+def clinic_of_one(folder: str | None = None) -> Iterator[tuple[str, str]]:
+    """A clinic of its own while the block lasts, with one person: (token, person's id).
+
+    The token may do everything.
+
+    Args:
+        folder: where its home is made; the place for temporary files where none is said.
+    """
+    home = tempfile.mkdtemp(prefix="openketamine-fuzz-", dir=folder)
+    os.environ["OPENKETAMINE_HOME"] = home
+    from openketamine.clinic.boot import prepare_database, start_django
+
+    start_django()
+    import logging
+
+    from django.conf import settings
+
+    settings.ALLOWED_HOSTS.append("testserver")
+    logging.disable(logging.WARNING)  # each refusal would be a line
+    prepare_database()
+    try:
+        yield _token_and_person()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _token_and_person() -> tuple[str, str]:
     from datetime import date, timedelta
 
     from openketamine.clinic.accounts.models import Role
@@ -318,23 +346,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--home", help="where the database is made; default: a temporary folder")
     arguments = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="openketamine-fuzz-", dir=arguments.home)
-    os.environ["OPENKETAMINE_HOME"] = home
-    from openketamine.clinic.boot import prepare_database, start_django
-
-    start_django()
-    import logging
-
-    from django.conf import settings
-
-    settings.ALLOWED_HOSTS.append("testserver")
-    logging.disable(logging.WARNING)  # each refusal would be a line
-    prepare_database()
-    try:
-        token, person = clinic_of_one()
+    with clinic_of_one(arguments.home) as (token, person):
         result = fuzz(arguments.documents, arguments.seed, token, person)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
     print(json.dumps(result, indent=1))
     wrong = ("5xx", "refused without a reason", "half-written", "invalid when served")
     if any(result[name] for name in wrong) or not result["record intact"]:
