@@ -9,11 +9,9 @@ from django.utils.translation import gettext, gettext_noop
 
 register = template.Library()
 
-# Codes that are words themselves, as the screens of a session show them.
+# Codes that are words themselves, as the screens of a session show them. Marked elsewhere: what may
+# be ordered (`wording.ordered`), priorities and whom an alarm reaches (`protocols.words`).
 _CODES = (
-    # priorities of an alert
-    gettext_noop("red"),
-    gettext_noop("amber"),
     # states of a criterion for going home
     gettext_noop("met"),
     gettext_noop("not met"),
@@ -21,18 +19,6 @@ _CODES = (
     # drugs
     gettext_noop("ketamine"),
     gettext_noop("esketamine"),
-    # what an order is about
-    gettext_noop("rate"),
-    gettext_noop("bolus"),
-    gettext_noop("total"),
-    gettext_noop("injection"),
-    gettext_noop("device"),
-    # whom an unanswered alarm reaches
-    gettext_noop("nurse"),
-    gettext_noop("prescriber"),
-    gettext_noop("therapist"),
-    gettext_noop("coordinator"),
-    gettext_noop("director"),
 )
 
 
