@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.utils.functional import lazy
-from django.utils.translation import gettext, override
+from django.utils.translation import get_language, gettext, override
 
 
 def _say(text: str, values: dict[str, Any]) -> str:
@@ -59,6 +59,11 @@ def in_english(text: object) -> str:
         return str(text)
 
 
+def reads_english() -> bool:
+    """Whether what the record says can be shown as it stands."""
+    return (get_language() or "en").startswith("en")
+
+
 def retold(text: str, *forms: str, part: Callable[[str], str] | None = None) -> str:
     """What the record says in English, in the reader's language as far as it is known.
 
@@ -68,6 +73,8 @@ def retold(text: str, *forms: str, part: Callable[[str], str] | None = None) -> 
             `%(figure)s` stands for a number or a time.
         part: tells what stands in a form, where that is more than a text of the catalogue.
     """
+    if reads_english():
+        return text
     if (told := gettext(text)) != text:
         return told
     # In the middle of a sentence a text of the catalogue may begin with a small letter.

@@ -8,11 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from openketamine.clinic.said import pattern_of, say
+from openketamine.clinic.said import pattern_of, reads_english, say
 
 _PLACE = re.compile(r"%\((\w+)\)s")
 # Places of these names hold a figure and nothing else.
@@ -29,7 +28,7 @@ def keep(*forms: str) -> None:
 
 def retold(text: str) -> str:
     """A text of the record in the reader's language; as it is where nobody knows it."""
-    if not text or (translation.get_language() or "en").startswith("en"):
+    if not text or reads_english():
         return text
     parts, told = text.split("; "), []
     while parts:  # sentences stand in a row; one of them may have a semicolon itself
